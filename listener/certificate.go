@@ -1,0 +1,106 @@
+package listener
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+)
+
+// Certificate is a PEM certificate chain and its key on disk. It is read again
+// when a file changes, so a renewal needs no restart; while the new files do
+// not fit together, the old certificate stays in use.
+type Certificate struct {
+	certFile, keyFile string
+	log               *slog.Logger
+
+	mu      sync.Mutex // guards the fields below
+	current *tls.Certificate
+	stamps  [2]stamp
+	checked time.Time
+}
+
+// stamp tells two versions of a file apart.
+type stamp struct {
+	modified time.Time
+	size     int64
+}
+
+// How often a handshake may look at the files' times.
+const checkInterval = time.Second
+
+// LoadCertificate reads both files. It fails when one is missing, unreadable or
+// does not belong to the other.
+func LoadCertificate(certFile, keyFile string, log *slog.Logger) (*Certificate, error) {
+	c := &Certificate{certFile: certFile, keyFile: keyFile, log: log}
+	stamps, err := c.stat()
+	if err != nil {
+		return nil, err
+	}
+	if c.current, err = c.read(); err != nil {
+		return nil, err
+	}
+	c.stamps, c.checked = stamps, time.Now()
+	return c, nil
+}
+
+// ServerConfig is the TLS configuration to serve clients with.
+func (c *Certificate) ServerConfig() *tls.Config {
+	return &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.get(), nil },
+		NextProtos:     []string{"postgresql"},
+	}
+}
+
+func (c *Certificate) get() *tls.Certificate {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := time.Now(); now.Sub(c.checked) >= checkInterval {
+		c.checked = now
+		c.reload()
+	}
+	return c.current
+}
+
+func (c *Certificate) reload() {
+	stamps, err := c.stat()
+	if err == nil && stamps == c.stamps {
+		return
+	}
+	var fresh *tls.Certificate
+	if err == nil {
+		fresh, err = c.read()
+	}
+	if err != nil {
+		// A renewal writes two files one after the other: the next look may
+		// find a pair again.
+		c.log.Warn("the changed TLS certificate cannot be used, the old one stays", "error", err)
+		return
+	}
+	c.current, c.stamps = fresh, stamps
+	c.log.Info("the TLS certificate was read again", "file", c.certFile, "not_after", fresh.Leaf.NotAfter)
+}
+
+func (c *Certificate) read() (*tls.Certificate, error) {
+	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the certificate %s with the key %s: %w", c.certFile, c.keyFile, err)
+	}
+	return &pair, nil
+}
+
+func (c *Certificate) stat() (stamps [2]stamp, err error) {
+	for i, name := range []string{c.certFile, c.keyFile} {
+		info, statErr := os.Stat(name)
+		if statErr != nil {
+			err = errors.Join(err, statErr)
+			continue
+		}
+		stamps[i] = stamp{info.ModTime(), info.Size()}
+	}
+	return stamps, err
+}

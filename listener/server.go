@@ -1,0 +1,191 @@
+// Package listener accepts sockets and owns them: it knows how to start, how to
+// back off when the machine is short of descriptors, and how to stop without
+// cutting anybody off. It knows nothing of PostgreSQL.
+package listener
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// Server runs one goroutine per accepted connection and waits for all of them.
+// Handle and Log must be set before Serve is called.
+type Server struct {
+	// Handle serves one connection. Server closes the connection when Handle
+	// returns. ctx ends when the drain's time is up: Handle must then come to
+	// an end at once.
+	Handle func(ctx context.Context, conn net.Conn)
+	Log    *slog.Logger
+
+	mu       sync.Mutex // guards the fields below
+	sockets  []net.Listener
+	open     map[net.Conn]struct{}
+	stopping bool
+	kill     context.CancelFunc
+	killed   context.Context
+
+	connections sync.WaitGroup
+}
+
+// ErrStopped is what Serve returns after Shutdown.
+var ErrStopped = errors.New("the listener was shut down")
+
+const (
+	firstBackOff = 5 * time.Millisecond
+	lastBackOff  = time.Second
+)
+
+// Serve accepts connections from l until Shutdown is called, then returns
+// ErrStopped. Running connections are Shutdown's business, not Serve's. It owns
+// l and closes it.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	defer l.Close()
+	base, err := s.register(ctx, l)
+	if err != nil {
+		return err
+	}
+	backOff := firstBackOff
+	for {
+		conn, err := l.Accept()
+		switch {
+		case err == nil:
+			backOff = firstBackOff
+			s.start(base, conn)
+		case s.isStopping():
+			return ErrStopped
+		case errors.Is(err, net.ErrClosed):
+			return err
+		default:
+			// Out of descriptors or memory (EMFILE, ENOBUFS): those who are in
+			// stay in, the others wait in the kernel's queue.
+			s.Log.Warn("could not accept a connection, trying again", "error", err, "wait", backOff)
+			if !wait(base, backOff) {
+				return ErrStopped
+			}
+			backOff = min(2*backOff, lastBackOff)
+		}
+	}
+}
+
+// Shutdown closes the listening sockets and waits for the running connections.
+// When ctx ends first, their contexts are cancelled, and those that do not leave
+// within grace have their sockets closed. It returns only when all have ended,
+// with ctx's error if it had to hurry them.
+func (s *Server) Shutdown(ctx context.Context, grace time.Duration) error {
+	s.stopAccepting()
+	done := make(chan struct{})
+	go func() {
+		s.connections.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	s.cancelAll()
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+		s.closeAll()
+		<-done
+	}
+	return ctx.Err()
+}
+
+// Open is the number of connections being served.
+func (s *Server) Open() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.open)
+}
+
+func (s *Server) register(ctx context.Context, l net.Listener) (context.Context, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		return nil, ErrStopped
+	}
+	if s.open == nil {
+		s.open = make(map[net.Conn]struct{})
+		// The end of ctx is the caller's sign to call Shutdown; it must not cut
+		// connections by itself.
+		s.killed, s.kill = context.WithCancel(context.WithoutCancel(ctx))
+	}
+	s.sockets = append(s.sockets, l)
+	return s.killed, nil
+}
+
+func (s *Server) start(ctx context.Context, conn net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		conn.Close()
+		return
+	}
+	s.open[conn] = struct{}{}
+	s.connections.Go(func() { s.serve(ctx, conn) })
+}
+
+func (s *Server) serve(ctx context.Context, conn net.Conn) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			s.Log.Error("a connection ended by a fault in gprxy", "fault", fault, "stack", string(debug.Stack()))
+		}
+		conn.Close()
+		s.mu.Lock()
+		delete(s.open, conn)
+		s.mu.Unlock()
+	}()
+	s.Handle(ctx, conn)
+}
+
+func (s *Server) stopAccepting() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopping = true
+	for _, l := range s.sockets {
+		l.Close()
+	}
+}
+
+func (s *Server) cancelAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.kill != nil {
+		s.kill()
+	}
+}
+
+func (s *Server) closeAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for conn := range s.open {
+		conn.Close()
+	}
+}
+
+func (s *Server) isStopping() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopping
+}
+
+// wait returns false when ctx ended first.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

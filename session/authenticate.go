@@ -1,0 +1,165 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgproto3/v2"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"gprxy/auth"
+	"gprxy/pool"
+	"gprxy/store"
+)
+
+// Rules by which a login with a password finds its account, for role.mapped.
+const (
+	rulePasswordService = "password_service"
+	rulePasswordSelf    = "password_self"
+)
+
+// mayLogIn checks what needs no secret, before one is asked for.
+func (s *session) mayLogIn() error {
+	if s.draining.Err() != nil {
+		return errDraining
+	}
+	if s.secured == "" && s.needsTLS() {
+		return errTLSRequired
+	}
+	return checkParameters(s.parameters)
+}
+
+func (s *session) needsTLS() bool {
+	switch s.RequireTLS {
+	case TLSAlways:
+		return true
+	case TLSNever:
+		return false
+	default:
+		return !onLoopback(s.conn.RemoteAddr())
+	}
+}
+
+// askPassword asks for the password, which may be a token, and reads it.
+func (s *session) askPassword() (string, error) {
+	question, err := encode(s.negotiated, &pgproto3.AuthenticationCleartextPassword{})
+	if err != nil {
+		return "", err
+	}
+	if _, err := s.conn.Write(question); err != nil {
+		return "", clientLeft(err)
+	}
+	body, err := readFrame(s.conn, 'p', maxPasswordBody)
+	if err != nil {
+		return "", err
+	}
+	if bytes.IndexByte(body, 0) != len(body)-1 {
+		return "", malformed("invalid password packet size")
+	}
+	return string(body[:len(body)-1]), nil
+}
+
+// authenticate finds out who the client is and which account serves it, and
+// returns when both stand in the log.
+func (s *session) authenticate(ctx context.Context, secret string) error {
+	switch {
+	case secret == "":
+		return &authFailure{method: auth.MethodPassword, reason: "empty_password"}
+	case s.Tokens != nil && auth.LooksLikeToken(secret):
+		return s.authenticateToken(ctx, secret)
+	case s.Passwords == PasswordOff:
+		return &authFailure{method: auth.MethodPassword, reason: "password_login_off"}
+	default:
+		return s.authenticatePassword(ctx, secret)
+	}
+}
+
+func (s *session) authenticateToken(ctx context.Context, token string) error {
+	identity, err := s.Tokens.Verify(ctx, token)
+	if err != nil {
+		return tokenFailure(err)
+	}
+	s.identity = identity
+	if s.account, err = s.Roles.For(identity, s.user); err != nil {
+		return err
+	}
+	return s.record(ctx, s.authSucceeded(), s.roleMapped())
+}
+
+// authenticatePassword lets PostgreSQL judge the password. Nothing reaches the
+// database before the log has taken the session down.
+func (s *session) authenticatePassword(ctx context.Context, password string) error {
+	if err := s.record(ctx); err != nil {
+		return err
+	}
+	login := s.poolRequest(auth.Login{User: s.user, Password: auth.Secret(password)})
+	if err := s.Pools.CheckLogin(ctx, login); err != nil {
+		return passwordFailure(err)
+	}
+	s.identity = auth.Identity{User: s.user, Method: auth.MethodPassword}
+	s.account = auth.Account{User: s.Service.User, Password: s.Service.Password, Rule: rulePasswordService}
+	if s.Passwords == PasswordSelf {
+		s.account = auth.Account{User: s.user, Password: auth.Secret(password), Rule: rulePasswordSelf}
+	}
+	return s.record(ctx, s.authSucceeded(), s.roleMapped())
+}
+
+// An authFailure is a login that did not prove who it is. Clients learn nothing
+// of the reason; the log has it.
+type authFailure struct {
+	method, reason, detail     string
+	person, issuer, tokenIdent string
+}
+
+func (f *authFailure) Error() string {
+	return fmt.Sprintf("authentication by %s failed: %s", f.method, f.reason)
+}
+
+func tokenFailure(err error) error {
+	refused, ok := errors.AsType[*auth.TokenError](err)
+	if !ok {
+		return fmt.Errorf("verify the token: %w", err)
+	}
+	return &authFailure{
+		method: auth.MethodToken, reason: refused.Reason, detail: refused.Detail,
+		person: refused.User, issuer: refused.Issuer, tokenIdent: refused.TokenID,
+	}
+}
+
+// passwordFailure tells PostgreSQL's refusal of the password (class 28, one
+// text for all, so that nobody learns which users exist) from its other
+// refusals, which come after the password was found right and pass through.
+func passwordFailure(err error) error {
+	if errors.Is(err, pool.ErrNoPasswordAsked) {
+		return &authFailure{method: auth.MethodPassword, reason: "password_not_checked", detail: err.Error()}
+	}
+	refused, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || !strings.HasPrefix(refused.Code, "28") {
+		return err
+	}
+	return &authFailure{method: auth.MethodPassword, reason: "rejected_by_postgresql", detail: refused.Code}
+}
+
+func (s *session) authSucceeded() store.Fact {
+	fact := store.AuthSucceeded{
+		Method:  s.identity.Method,
+		User:    s.identity.User,
+		Issuer:  s.identity.Issuer,
+		Subject: s.identity.Subject,
+		Roles:   s.identity.Roles,
+		TokenID: s.identity.TokenID,
+	}
+	if !s.identity.Expires.IsZero() {
+		expires := s.identity.Expires.UTC().Truncate(time.Second)
+		fact.TokenExpires = &expires
+	}
+	return fact
+}
+
+func (s *session) roleMapped() store.Fact {
+	return store.RoleMapped{Role: s.account.Role, ServiceAccount: s.account.User, Rule: s.account.Rule}
+}

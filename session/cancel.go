@@ -1,0 +1,133 @@
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"gprxy/pool"
+	"gprxy/store"
+)
+
+// A backendKey is what BackendKeyData tells a client and a CancelRequest brings
+// back: the backend's real pid, and a secret minted for this session alone. The
+// backend's own secret never leaves gprxy.
+type backendKey struct {
+	pid    uint32
+	secret []byte
+}
+
+const (
+	secretSize30 = 4
+	secretSize32 = 32
+	// What the manual allows a key of protocol 3.2 to be.
+	maxSecretSize = 256
+
+	// How long the backend may take to accept a cancel request.
+	cancelTimeout = 10 * time.Second
+)
+
+// cancelKeys are the keys of the running sessions.
+type cancelKeys struct {
+	mu    sync.Mutex // guards byPID
+	byPID map[uint32]cancelTarget
+}
+
+type cancelTarget struct {
+	secret  []byte
+	session string
+	backend *pool.Lease
+}
+
+// add mints a key for a session that has just been given backend. A backend
+// serves one session at a time, so its pid is taken by no other.
+func (k *cancelKeys) add(session string, protocol uint32, backend *pool.Lease) (backendKey, error) {
+	size := secretSize30
+	if protocol >= protocol32 {
+		size = secretSize32
+	}
+	key := backendKey{pid: backend.PID(), secret: make([]byte, size)}
+	if _, err := rand.Read(key.secret); err != nil {
+		return key, fmt.Errorf("draw a cancel secret: %w", err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.byPID == nil {
+		k.byPID = make(map[uint32]cancelTarget)
+	}
+	k.byPID[key.pid] = cancelTarget{key.secret, session, backend}
+	return key, nil
+}
+
+// remove makes the key worthless. It comes before the backend is given back.
+func (k *cancelKeys) remove(key backendKey) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if target, ok := k.byPID[key.pid]; ok && subtle.ConstantTimeCompare(target.secret, key.secret) == 1 {
+		delete(k.byPID, key.pid)
+	}
+}
+
+func (k *cancelKeys) find(key backendKey) (cancelTarget, bool) {
+	k.mu.Lock()
+	target, ok := k.byPID[key.pid]
+	k.mu.Unlock()
+	if !ok || subtle.ConstantTimeCompare(target.secret, key.secret) != 1 {
+		return cancelTarget{}, false
+	}
+	return target, true
+}
+
+// cancelRequest is what a CancelRequest packet holds.
+type cancelRequest = backendKey
+
+func (s *session) readCancelRequest(body []byte) error {
+	if len(body) < 4+4+1 || len(body) > 4+4+maxSecretSize {
+		return malformed("invalid length of cancel request packet")
+	}
+	s.cancelKey = &cancelRequest{pid: binary.BigEndian.Uint32(body[4:]), secret: body[8:]}
+	return nil
+}
+
+// cancel serves a CancelRequest. The client gets no answer, as the protocol has
+// it; its connection is closed once the backend has the request, so that the
+// client's next statement cannot be hit.
+func (s *session) cancel(ctx context.Context) {
+	ctx, done := context.WithTimeout(ctx, cancelTimeout)
+	defer done()
+	pid := s.cancelKey.pid
+	target, known := s.keys.find(*s.cancelKey)
+	if !known {
+		s.recordCancel(ctx, store.Event{Fact: store.CancelRejected{Client: s.client, BackendPID: pid, Reason: "unknown_key"}})
+		return
+	}
+	if err := target.backend.Cancel(ctx); err != nil {
+		reason := "postgresql_unreachable"
+		if errors.Is(err, pool.ErrReleased) {
+			reason = "session_ended"
+		}
+		s.log.Debug("a cancel request was not forwarded", "of", target.session, "error", err)
+		s.recordCancel(ctx, store.Event{Session: target.session, Fact: store.CancelRejected{Client: s.client, BackendPID: pid, Reason: reason}})
+		return
+	}
+	s.recordCancel(ctx, store.Event{Session: target.session, Fact: store.CancelForwarded{Client: s.client, BackendPID: pid}})
+}
+
+// recordCancel waits for the log, but a log that cannot be written does not stop
+// people from cancelling: the event is written when it can.
+func (s *session) recordCancel(ctx context.Context, event store.Event) {
+	event.Time = time.Now()
+	s.log.Debug("cancel request", "of", event.Session, "type", event.Fact.Type())
+	if s.Events.Healthy() != nil {
+		s.Events.Defer(event)
+		return
+	}
+	if err := s.Events.Append(ctx, event); err != nil {
+		s.log.Debug("the cancel request waits for the event log", "error", err)
+	}
+}

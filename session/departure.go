@@ -1,0 +1,68 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// A departureWatch notices a client that leaves while gprxy checks its login or
+// waits for a backend, so that nobody queues for a client that is gone. It reads
+// ahead to do so, and keeps what it reads.
+type departureWatch struct {
+	conn     net.Conn
+	cancel   context.CancelCauseFunc
+	deadline time.Time
+	reader   sync.WaitGroup
+	early    []byte
+	stopped  bool
+}
+
+// watchDeparture returns a context that ends with errClientGone when the client
+// leaves. The caller must call stop before it reads from conn itself.
+func watchDeparture(ctx context.Context, conn net.Conn) (context.Context, *departureWatch) {
+	deadline, _ := ctx.Deadline()
+	ctx, cancel := context.WithCancelCause(ctx)
+	w := &departureWatch{conn: conn, cancel: cancel, deadline: deadline}
+	w.reader.Go(w.read)
+	return ctx, w
+}
+
+func (w *departureWatch) read() {
+	defer func() {
+		if fault := recover(); fault != nil {
+			w.cancel(&faultError{fault, debug.Stack()})
+		}
+	}()
+	buf := chunks.Get().(*[chunkSize]byte)
+	defer chunks.Put(buf)
+	n, err := w.conn.Read(buf[:])
+	w.early = append([]byte(nil), buf[:n]...)
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		w.cancel(errClientGone)
+	}
+}
+
+// stop ends the watch and returns what the client sent meanwhile.
+func (w *departureWatch) stop() []byte {
+	if !w.stopped {
+		w.stopped = true
+		w.conn.SetReadDeadline(longAgo)
+		w.reader.Wait()
+		w.conn.SetReadDeadline(w.deadline)
+		w.cancel(nil)
+	}
+	return w.early
+}
+
+// explain prefers the reason why the login was given up over what broke by it.
+func explain(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}

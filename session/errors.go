@@ -1,0 +1,281 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgproto3/v2"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"gprxy/auth"
+	"gprxy/pool"
+	"gprxy/store"
+)
+
+// SQLSTATEs that gprxy itself gives (manual, appendix "PostgreSQL Error Codes").
+const (
+	codeProtocolViolation     = "08P01"
+	codeConnectionFailure     = "08006"
+	codeUnsupported           = "0A000"
+	codeInvalidAuthorization  = "28000"
+	codeInvalidPassword       = "28P01"
+	codeInsufficientPrivilege = "42501"
+	codeTooManyConnections    = "53300"
+	codeQueryCanceled         = "57014"
+	codeAdminShutdown         = "57P01"
+	codeCannotConnectNow      = "57P03"
+	codeIOError               = "58030"
+	codeInternal              = "XX000"
+)
+
+// A refusal is an error the client may read as it is.
+type refusal struct {
+	code, message, detail, hint string
+	reason                      string // for the log
+	legacy                      bool   // to be told in the form of protocol 2
+}
+
+func (r *refusal) Error() string { return r.message }
+
+var (
+	errLoginTimeout = &refusal{
+		code:    codeQueryCanceled,
+		reason:  "login_timeout",
+		message: "canceling authentication due to timeout",
+		hint:    "The login took longer than gprxy's LOGIN_TIMEOUT allows.",
+	}
+	errDraining = &refusal{
+		code:    codeCannotConnectNow,
+		reason:  "draining",
+		message: "gprxy is shutting down",
+		hint:    "Connect again in a moment.",
+	}
+	errShutdown = &refusal{
+		code:    codeAdminShutdown,
+		reason:  endShutdown,
+		message: "terminating connection because gprxy is shutting down",
+		hint:    "Connect again in a moment.",
+	}
+	errTLSRequired = &refusal{
+		code:    codeInvalidAuthorization,
+		reason:  "tls_required",
+		message: "gprxy accepts a login from another machine only over TLS",
+		hint:    "Connect with sslmode=require or stronger.",
+	}
+	errUnencryptedData = &refusal{
+		code:    codeProtocolViolation,
+		reason:  "malformed",
+		message: "received unencrypted data after SSL request",
+		detail:  "This is a fault of the client software or an attempt of somebody in between to slip something in.",
+	}
+	errBackendLost = &refusal{
+		code:    codeConnectionFailure,
+		reason:  endBackendGone,
+		message: "gprxy lost the connection to PostgreSQL",
+		hint:    "Connect again; what was running may or may not have been done.",
+	}
+)
+
+// faultError is a panic of gprxy's own.
+type faultError struct {
+	fault any
+	stack []byte
+}
+
+func (e *faultError) Error() string { return fmt.Sprintf("a fault in gprxy: %v\n%s", e.fault, e.stack) }
+
+func malformed(message string) error {
+	return &refusal{code: codeProtocolViolation, reason: "malformed", message: message}
+}
+
+func unsupportedProtocol(version uint32) error {
+	return &refusal{
+		code:    codeUnsupported,
+		reason:  "unsupported_protocol",
+		message: fmt.Sprintf("unsupported frontend protocol %d.%d: server supports 3.0 to 3.2", version>>16, version&0xffff),
+		legacy:  version>>16 < 3,
+	}
+}
+
+// clientLeft tells a client that went away from one that took too long.
+func clientLeft(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errLoginTimeout
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errClientGone
+	default:
+		return fmt.Errorf("%w: %w", errClientGone, err)
+	}
+}
+
+// accountFailure turns a refused login of a service account into what its user
+// may know: the operator's password is not theirs to mend.
+func (s *session) accountFailure(err error) error {
+	refused, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || !strings.HasPrefix(refused.Code, "28") {
+		return err
+	}
+	s.log.Error("PostgreSQL refused the login of a service account: check its password and pg_hba.conf",
+		"service_account", s.account.User, "role", s.account.Role, "database", s.database, "error", refused)
+	return &refusal{
+		code:    codeInternal,
+		reason:  "service_account_refused",
+		message: "gprxy could not log in to PostgreSQL with your service account",
+		hint:    "Ask the operator of gprxy: its log has the reason.",
+	}
+}
+
+// errorResponse decides what a client that is turned away may read. user is
+// whom it claimed to be.
+func errorResponse(err error, user string) *pgproto3.ErrorResponse {
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return fromPostgreSQL(refused)
+	}
+	r := toRefusal(err, user)
+	return &pgproto3.ErrorResponse{
+		Severity: "FATAL", SeverityUnlocalized: "FATAL",
+		Code: r.code, Message: r.message, Detail: r.detail, Hint: r.hint,
+	}
+}
+
+func toRefusal(err error, user string) *refusal {
+	if r, ok := errors.AsType[*refusal](err); ok {
+		return r
+	}
+	if _, ok := errors.AsType[*authFailure](err); ok {
+		return authRefusal(err, user)
+	}
+	if denied, ok := errors.AsType[*auth.RoleError](err); ok {
+		return roleRefusal(denied)
+	}
+	if _, ok := errors.AsType[*store.UnavailableError](err); ok {
+		return &refusal{
+			code:    codeIOError,
+			reason:  "event_log_unavailable",
+			message: "gprxy cannot write its event log, so nobody is let in",
+			hint:    "Ask the operator of gprxy: its log says what to do.",
+		}
+	}
+	if timeout, ok := errors.AsType[*pool.TimeoutError](err); ok {
+		return &refusal{
+			code:    codeTooManyConnections,
+			reason:  "pool_timeout",
+			message: timeout.Error(),
+			hint:    "Try again later, close idle sessions, or ask the operator for a larger " + timeout.Limit + ".",
+		}
+	}
+	if unreachable, ok := errors.AsType[*pool.UnreachableError](err); ok {
+		return &refusal{
+			code:    codeCannotConnectNow,
+			reason:  "postgresql_unreachable",
+			message: unreachable.Error(),
+			hint:    "Try again in a moment; if it stays so, tell the operator of gprxy.",
+		}
+	}
+	switch {
+	case errors.Is(err, pool.ErrClosed), errors.Is(err, context.Canceled):
+		return errDraining
+	case errors.Is(err, context.DeadlineExceeded):
+		return errLoginTimeout
+	case errors.Is(err, pool.ErrBadRequest):
+		return malformed("a name or parameter cannot be sent to PostgreSQL").(*refusal)
+	}
+	return &refusal{
+		code:    codeInternal,
+		reason:  "internal",
+		message: "gprxy could not serve this login",
+		hint:    "Ask the operator of gprxy: its log has the reason.",
+	}
+}
+
+// authRefusal is one text for every reason but one: when the issuer cannot be
+// reached, no token whatever would help, and the client should know.
+func authRefusal(err error, user string) *refusal {
+	failure, _ := errors.AsType[*authFailure](err)
+	if failure.reason == auth.ReasonIssuerUnavailable {
+		return &refusal{
+			code:    codeCannotConnectNow,
+			reason:  failure.reason,
+			message: "gprxy cannot verify tokens now: the identity provider does not answer",
+			hint:    "Try again in a moment; if it stays so, tell the operator of gprxy.",
+		}
+	}
+	return &refusal{
+		code:    codeInvalidPassword,
+		reason:  failure.reason,
+		message: fmt.Sprintf("password authentication failed for user %q", user),
+		hint:    "Check the password, or log in again for a fresh token. The reason stands in gprxy's event log.",
+	}
+}
+
+func roleRefusal(denied *auth.RoleError) *refusal {
+	r := &refusal{code: codeInvalidAuthorization, reason: denied.Reason}
+	if denied.Reason == auth.ReasonAccountNotHeld {
+		r.message = fmt.Sprintf("none of your roles gives the account %q", denied.Requested)
+		r.hint = "Connect as yourself, or ask for the role in your company's directory and log in again."
+		return r
+	}
+	r.message = "none of your roles is mapped to a service account"
+	r.hint = "Ask for a role in your company's directory and log in again, or ask the operator of gprxy to map one of yours (ROLE_MAPPING_...)."
+	return r
+}
+
+// fromPostgreSQL is PostgreSQL's own error with all its fields.
+func fromPostgreSQL(e *pgconn.PgError) *pgproto3.ErrorResponse {
+	return &pgproto3.ErrorResponse{
+		Severity:            e.Severity,
+		SeverityUnlocalized: e.SeverityUnlocalized,
+		Code:                e.Code,
+		Message:             e.Message,
+		Detail:              e.Detail,
+		Hint:                e.Hint,
+		Position:            e.Position,
+		InternalPosition:    e.InternalPosition,
+		InternalQuery:       e.InternalQuery,
+		Where:               e.Where,
+		SchemaName:          e.SchemaName,
+		TableName:           e.TableName,
+		ColumnName:          e.ColumnName,
+		DataTypeName:        e.DataTypeName,
+		ConstraintName:      e.ConstraintName,
+		File:                e.File,
+		Line:                e.Line,
+		Routine:             e.Routine,
+	}
+}
+
+// refusalReason is the word the log has for it.
+func refusalReason(err error) string {
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return "postgresql_" + strings.ToLower(refused.Code)
+	}
+	return toRefusal(err, "").reason
+}
+
+// How long a client may take to accept its last message.
+const farewellTimeout = 2 * time.Second
+
+// tell sends the client its last message.
+func (s *session) tell(err error) {
+	s.conn.SetWriteDeadline(time.Now().Add(farewellTimeout))
+	message, encodeErr := encode(nil, errorResponse(err, s.user))
+	if encodeErr != nil {
+		s.log.Error("could not tell the client why it is turned away", "error", encodeErr)
+		return
+	}
+	if r := toRefusal(err, s.user); r.legacy {
+		// Protocol 2 has no fields: text up to a NUL.
+		message = fmt.Appendf(nil, "EFATAL:  %s\n\x00", r.message)
+	}
+	if _, err := s.conn.Write(message); err != nil {
+		s.log.Debug("the client did not wait for its last message", "error", err)
+	}
+}

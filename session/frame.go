@@ -1,0 +1,161 @@
+package session
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+)
+
+// A frame of the protocol is a type byte, a length that counts itself but not
+// the type, and a body (manual: "Message Formats"). Startup packets lack the
+// type. Everything here comes from strangers: a length is checked before one
+// byte of the body is read or allocated.
+
+const (
+	frameHeaderSize = 5
+	lengthSize      = 4
+
+	// PostgreSQL's MAX_STARTUP_PACKET_LENGTH, without the length itself.
+	maxStartupBody = 10_000
+	// PostgreSQL's PG_MAX_AUTH_TOKEN_LENGTH: what a password message may hold.
+	maxPasswordBody = 65_535
+)
+
+// readStartupBody reads one startup packet without its length. It takes not one
+// byte more from r than the packet has: what follows may be a TLS handshake.
+func readStartupBody(r io.Reader) ([]byte, error) {
+	var head [lengthSize]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return nil, clientLeft(err)
+	}
+	size := int64(binary.BigEndian.Uint32(head[:])) - lengthSize
+	if size < lengthSize || size > maxStartupBody {
+		return nil, malformed("invalid length of startup packet")
+	}
+	body := make([]byte, size)
+	if _, err := io.ReadFull(r, body); err != nil {
+		return nil, clientLeft(err)
+	}
+	return body, nil
+}
+
+// readFrame reads one frame of the given type whose body is at most limit bytes.
+func readFrame(r io.Reader, kind byte, limit int) ([]byte, error) {
+	var head [frameHeaderSize]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return nil, clientLeft(err)
+	}
+	if head[0] != kind {
+		return nil, malformed(fmt.Sprintf("expected message type %q, got %q", kind, head[0]))
+	}
+	size := int64(binary.BigEndian.Uint32(head[1:])) - lengthSize
+	if size < 0 || size > int64(limit) {
+		return nil, malformed("invalid message length")
+	}
+	body := make([]byte, size)
+	if _, err := io.ReadFull(r, body); err != nil {
+		return nil, clientLeft(err)
+	}
+	return body, nil
+}
+
+// A frameWalker finds the frames in a stream that passes by in chunks. It holds
+// no more than a header and, for the few small frames somebody asks for, a body.
+type frameWalker struct {
+	header [frameHeaderSize]byte
+	have   int    // bytes of header seen
+	left   uint32 // bytes of the current body still to come
+	kind   byte   // of the current frame
+	body   []byte // the wanted body as far as it came
+	wanted bool
+	lost   bool // a length was impossible: frames cannot be told apart any more
+}
+
+// A frameVisitor is told of every frame that passes.
+type frameVisitor interface {
+	// frameStart is called once the header is whole; size is the body's. It
+	// returns whether frameBody shall be called with the whole body, which it
+	// may ask for only up to maxWantedBody.
+	frameStart(kind byte, size uint32) (want bool)
+	// frameBody gets a body that was asked for; it is valid during the call.
+	frameBody(kind byte, body []byte)
+}
+
+const maxWantedBody = 8 * 1024
+
+// atBoundary tells whether the stream so far ends between two frames.
+func (w *frameWalker) atBoundary() bool { return w.have == 0 && !w.lost }
+
+// walk lets v see the frames of chunk, which follows the chunks before it. It
+// stops before a frame of type stop (0: none) and returns how many bytes come
+// before that.
+func (w *frameWalker) walk(chunk []byte, stop byte, v frameVisitor) int {
+	at := 0
+	for at < len(chunk) && !w.lost {
+		if w.have == 0 && stop != 0 && chunk[at] == stop {
+			return at
+		}
+		if w.have < frameHeaderSize {
+			n := copy(w.header[w.have:], chunk[at:])
+			w.have += n
+			at += n
+			if w.have < frameHeaderSize {
+				break
+			}
+			w.start(v)
+		}
+		at += w.pass(chunk[at:], v)
+	}
+	return len(chunk)
+}
+
+// start takes in a header that has just become whole.
+func (w *frameWalker) start(v frameVisitor) {
+	length := binary.BigEndian.Uint32(w.header[1:])
+	if length < lengthSize {
+		w.lost = true
+		return
+	}
+	w.kind, w.left = w.header[0], length-lengthSize
+	w.wanted = v.frameStart(w.kind, w.left) && w.left <= maxWantedBody
+	w.body = w.body[:0]
+	if w.left == 0 {
+		w.end(v, nil)
+	}
+}
+
+// pass takes the part of the current body that stands in chunk and returns its
+// length.
+func (w *frameWalker) pass(chunk []byte, v frameVisitor) int {
+	if w.have < frameHeaderSize || w.lost {
+		return 0
+	}
+	n := int(min(uint64(w.left), uint64(len(chunk))))
+	if n == 0 {
+		return 0
+	}
+	w.left -= uint32(n)
+	switch {
+	case w.left == 0 && len(w.body) == 0:
+		w.end(v, chunk[:n])
+	case w.wanted:
+		w.body = append(w.body, chunk[:n]...)
+		if w.left == 0 {
+			w.end(v, w.body)
+		}
+	case w.left == 0:
+		w.end(v, nil)
+	}
+	return n
+}
+
+func (w *frameWalker) end(v frameVisitor, body []byte) {
+	w.have = 0
+	if w.wanted {
+		w.wanted = false
+		v.frameBody(w.kind, body)
+	}
+	if cap(w.body) > 256 {
+		w.body = nil // an idle session keeps nothing
+	}
+}

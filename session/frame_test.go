@@ -1,0 +1,195 @@
+package session
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+// seen is a frameVisitor that writes down what it is shown.
+type seen struct {
+	frames []string
+	want   string // types whose bodies it asks for
+}
+
+func (s *seen) frameStart(kind byte, size uint32) bool {
+	s.frames = append(s.frames, fmt.Sprintf("%c%d", kind, size))
+	return strings.IndexByte(s.want, kind) >= 0
+}
+
+func (s *seen) frameBody(kind byte, body []byte) {
+	s.frames = append(s.frames, fmt.Sprintf("%c=%q", kind, body))
+}
+
+func frame(kind byte, body string) string {
+	head := binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(body)+lengthSize))
+	return string(head) + body
+}
+
+// However the stream is cut into chunks, the walker sees the same frames.
+func TestWalkerSeesTheSameFramesInAnyChunks(t *testing.T) {
+	stream := frame('Q', "select 1\x00") + frame('S', "") + frame('Z', "I") +
+		frame('D', strings.Repeat("x", 300)) + frame('S', "name\x00value\x00") + frame('Z', "T")
+	whole := walkInChunks(stream, len(stream))
+	if want := []string{"Q9", "S0", `S=""`, "Z1", `Z="I"`, "D300", "S11", `S="name\x00value\x00"`, "Z1", `Z="T"`}; fmt.Sprint(whole) != fmt.Sprint(want) {
+		t.Fatalf("frames of the whole stream\n got %v\nwant %v", whole, want)
+	}
+	for size := 1; size < len(stream); size++ {
+		if got := walkInChunks(stream, size); fmt.Sprint(got) != fmt.Sprint(whole) {
+			t.Errorf("in chunks of %d\n got %v\nwant %v", size, got, whole)
+		}
+	}
+}
+
+func walkInChunks(stream string, size int) []string {
+	v := &seen{want: "ZS"}
+	w := &frameWalker{}
+	for at := 0; at < len(stream); at += size {
+		w.walk([]byte(stream[at:min(at+size, len(stream))]), 0, v)
+	}
+	return v.frames
+}
+
+func TestWalkerStopsBeforeTerminate(t *testing.T) {
+	stream := frame('Q', "a\x00") + frame('X', "") + frame('Q', "never\x00")
+	for cut := range len(stream) {
+		w, v := &frameWalker{}, &seen{}
+		first, rest := []byte(stream[:cut]), []byte(stream[cut:])
+		passed := w.walk(first, 'X', v)
+		if passed == len(first) {
+			passed += w.walk(rest, 'X', v)
+		}
+		if want := len(frame('Q', "a\x00")); passed != want {
+			t.Errorf("cut at %d: passed %d bytes, want %d", cut, passed, want)
+		}
+		if len(v.frames) != 1 || !w.atBoundary() {
+			t.Errorf("cut at %d: frames %v, at boundary %v", cut, v.frames, w.atBoundary())
+		}
+	}
+}
+
+func TestWalkerGivesUpOnImpossibleLengths(t *testing.T) {
+	for length := range uint32(lengthSize) {
+		w, v := &frameWalker{}, &seen{}
+		chunk := binary.BigEndian.AppendUint32([]byte{'Q'}, length)
+		chunk = append(chunk, "rest of the stream"...)
+		if n := w.walk(chunk, 'X', v); n != len(chunk) {
+			t.Errorf("length %d: %d bytes pass, want all: the backend is the one to complain", length, n)
+		}
+		if w.atBoundary() || len(v.frames) != 0 {
+			t.Errorf("length %d: at boundary %v, frames %v", length, w.atBoundary(), v.frames)
+		}
+	}
+}
+
+// A body too large to keep is counted, never collected.
+func TestWalkerKeepsNoLargeBody(t *testing.T) {
+	w, v := &frameWalker{}, &seen{want: "Z"}
+	stream := frame('Z', strings.Repeat("x", maxWantedBody+1)) + frame('Z', "I")
+	for at := 0; at < len(stream); at += 100 {
+		w.walk([]byte(stream[at:min(at+100, len(stream))]), 0, v)
+		if len(w.body) > 0 {
+			t.Fatalf("holds %d bytes", len(w.body))
+		}
+	}
+	if want := []string{"Z8193", "Z1", `Z="I"`}; fmt.Sprint(v.frames) != fmt.Sprint(want) {
+		t.Errorf("frames %v, want %v", v.frames, want)
+	}
+}
+
+func TestReadFrameChecksBeforeItReads(t *testing.T) {
+	tests := map[string]struct {
+		sent string
+		want string // the error, or "" for the body "ok"
+	}{
+		"a good frame":                {frame('p', "ok"), ""},
+		"another type":                {frame('Q', "ok"), `expected message type 'p', got 'Q'`},
+		"a length below four":         {"p\x00\x00\x00\x03", "invalid message length"},
+		"a length of 4 GB":            {"p\xff\xff\xff\xff", "invalid message length"},
+		"a length of 2 GB":            {"p\x80\x00\x00\x00", "invalid message length"},
+		"one byte more than allowed":  {frame('p', strings.Repeat("x", 11)), "invalid message length"},
+		"an end in the middle":        {frame('p', "ok")[:6], errClientGone.Error()},
+		"an end within the header":    {"p\x00", errClientGone.Error()},
+		"an end before anything came": {"", errClientGone.Error()},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			body, err := readFrame(iotest.OneByteReader(strings.NewReader(test.sent)), 'p', 10)
+			if test.want == "" {
+				if err != nil || string(body) != "ok" {
+					t.Fatalf("got %q, %v", body, err)
+				}
+				return
+			}
+			if err == nil || err.Error() != test.want {
+				t.Errorf("got error %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestReadStartupBodyTakesExactlyItsPacket(t *testing.T) {
+	r := strings.NewReader("\x00\x00\x00\x08\x04\xd2\x16\x2fnext")
+	if _, err := readStartupBody(r); err != nil {
+		t.Fatal(err)
+	}
+	if r.Len() != len("next") {
+		t.Errorf("%d bytes are left, want the 4 that follow the packet", r.Len())
+	}
+}
+
+func TestReadStartupBodyRefusesSizes(t *testing.T) {
+	for _, length := range []uint32{0, 3, 7, maxStartupBody + lengthSize + 1, 1 << 31, 1<<32 - 1} {
+		packet := binary.BigEndian.AppendUint32(nil, length)
+		_, err := readStartupBody(bytes.NewReader(append(packet, make([]byte, 100)...)))
+		if refused, ok := errors.AsType[*refusal](err); !ok || refused.code != codeProtocolViolation {
+			t.Errorf("length %d: error %v, want a protocol violation", length, err)
+		}
+	}
+}
+
+func FuzzWalker(f *testing.F) {
+	f.Add([]byte(frame('Q', "select 1\x00")+frame('X', "")), uint8(3))
+	f.Add([]byte(frame('Z', "I")+frame('E', "SERROR\x00\x00")), uint8(1))
+	f.Add([]byte("Q\x00\x00\x00\x00"), uint8(2))
+	f.Fuzz(func(t *testing.T, stream []byte, size uint8) {
+		step := int(size) + 1
+		whole, parts := &seen{want: "ZS"}, &seen{want: "ZS"}
+		w1, w2 := &frameWalker{}, &frameWalker{}
+		passed := w1.walk(stream, 'X', whole)
+		at := 0
+		for at < len(stream) {
+			chunk := stream[at:min(at+step, len(stream))]
+			n := w2.walk(chunk, 'X', parts)
+			at += n
+			if n < len(chunk) {
+				break
+			}
+		}
+		if at != passed || fmt.Sprint(whole.frames) != fmt.Sprint(parts.frames) || w1.atBoundary() != w2.atBoundary() {
+			t.Errorf("whole: %d bytes %v\nparts: %d bytes %v", passed, whole.frames, at, parts.frames)
+		}
+	})
+}
+
+func FuzzStartupParameters(f *testing.F) {
+	f.Add([]byte("user\x00alice\x00database\x00demo\x00\x00"))
+	f.Add([]byte("user\x00alice\x00options\x00-c a=b\x00_pq_.x\x001\x00\x00"))
+	f.Add([]byte("\x00"))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		parameters, err := parseParameters(body)
+		if err != nil {
+			return
+		}
+		for name, value := range parameters {
+			if strings.ContainsRune(name, 0) || strings.ContainsRune(value, 0) || name == "" {
+				t.Errorf("parameter %q = %q", name, value)
+			}
+		}
+		_ = checkParameters(parameters)
+	})
+}

@@ -1,0 +1,210 @@
+package session
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"time"
+
+	"gprxy/auth"
+	"gprxy/pool"
+	"gprxy/store"
+)
+
+// Config is what a Handler needs. Fields without a remark must be set.
+type Config struct {
+	TLS        *tls.Config // nil: TLS is off
+	RequireTLS TLSPolicy
+
+	Tokens *auth.Verifier // nil: no login with a token
+	Roles  *auth.Roles    // needed with Tokens
+
+	Passwords PasswordLogin
+	Service   auth.Login // GPRXY_USER; needed with PasswordService
+
+	Pools  *pool.Pools
+	Events *store.DB
+
+	StampSetting         bool // tell the backend the person in the setting gprxy.user
+	StampApplicationName bool // append the person to application_name
+
+	LoginTimeout time.Duration // from accept to AuthenticationOk
+	Log          *slog.Logger
+}
+
+// TLSPolicy says which clients may log in without TLS.
+type TLSPolicy int
+
+// The zero value lets only clients on this machine log in without TLS.
+const (
+	TLSOffLoopback TLSPolicy = iota
+	TLSAlways
+	TLSNever
+)
+
+// PasswordLogin says whether people may log in with a database password, and
+// which account then serves them.
+type PasswordLogin int
+
+// The zero value refuses passwords.
+const (
+	PasswordOff     PasswordLogin = iota
+	PasswordService               // served by Config.Service
+	PasswordSelf                  // served by the person's own account
+)
+
+// Handler serves client connections. It is safe for concurrent use.
+type Handler struct {
+	Config
+	keys     cancelKeys
+	draining context.Context
+	drain    context.CancelFunc
+}
+
+// NewHandler returns a handler that lives until its last ServeConn has returned.
+func NewHandler(c Config) *Handler {
+	h := &Handler{Config: c}
+	h.draining, h.drain = context.WithCancel(context.Background())
+	return h
+}
+
+// Drain turns new logins away, ends sessions that rest, and the others as soon
+// as their query and transaction are done. It does not wait for them.
+func (h *Handler) Drain() { h.drain() }
+
+// ServeConn serves one client until it leaves or is made to. The caller closes
+// conn. When ctx ends the session ends at once.
+func (h *Handler) ServeConn(ctx context.Context, conn net.Conn) {
+	s := h.newSession(conn)
+	defer s.recoverFault()
+	login, done := s.limitLogin(ctx)
+	defer done()
+
+	if err := s.startup(login); err != nil {
+		s.turnAway(login, err)
+		return
+	}
+	if s.cancelKey != nil {
+		s.cancel(ctx)
+		return
+	}
+	if err := s.admit(login); err != nil {
+		s.turnAway(login, err)
+		return
+	}
+	s.relay(ctx)
+}
+
+// admit lets the client in or says why not. On success the session holds a
+// lease, and the client has been told so.
+func (s *session) admit(ctx context.Context) error {
+	if err := s.mayLogIn(); err != nil {
+		return err
+	}
+	secret, err := s.askPassword()
+	if err != nil {
+		return err
+	}
+	ctx, watch := watchDeparture(ctx, s.conn)
+	defer watch.stop()
+	if err := s.authenticate(ctx, secret); err != nil {
+		return explain(ctx, err)
+	}
+	if err := s.lease(ctx); err != nil {
+		return explain(ctx, err)
+	}
+	s.early = watch.stop()
+	return s.greet()
+}
+
+// A session is one client connection on its way through the steps.
+type session struct {
+	*Handler
+	id      string
+	conn    net.Conn // replaced by the TLS connection after the upgrade
+	began   time.Time
+	client  string // address
+	log     *slog.Logger
+	secured string // TLS version, "" in plain text
+
+	negotiated []byte // NegotiateProtocolVersion to send, if any
+	protocol   uint32
+	parameters map[string]string // as the startup packet has them
+	user       string            // whom it names: a wish, until authenticated
+	database   string
+	cancelKey  *cancelRequest
+
+	recorded bool // session.connected is in the log
+	identity auth.Identity
+	account  auth.Account
+	backend  *pool.Lease
+	key      backendKey
+	early    []byte // what the client sent before it was let in
+}
+
+func (h *Handler) newSession(conn net.Conn) *session {
+	now := time.Now()
+	id := store.NewSessionID(now)
+	client := conn.RemoteAddr().String()
+	return &session{
+		Handler: h,
+		id:      id,
+		conn:    conn,
+		began:   now,
+		client:  client,
+		log:     h.Log.With("session", id, "client", client),
+	}
+}
+
+// limitLogin bounds everything up to AuthenticationOk by one deadline.
+func (s *session) limitLogin(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline := s.began.Add(s.LoginTimeout)
+	s.conn.SetDeadline(deadline)
+	ctx, done := context.WithDeadlineCause(ctx, deadline, errLoginTimeout)
+	stop := context.AfterFunc(s.draining, func() { s.conn.SetReadDeadline(longAgo) })
+	return ctx, func() { stop(); done() }
+}
+
+// turnAway records why a client is not let in and tells it.
+func (s *session) turnAway(ctx context.Context, err error) {
+	if s.backend != nil {
+		s.keys.remove(s.key)
+		s.backend.Discard()
+	}
+	if s.draining.Err() != nil && errors.Is(err, errLoginTimeout) {
+		err = errDraining
+	}
+	if errors.Is(err, errClientGone) {
+		s.recordLeft()
+		return
+	}
+	s.recordRefusal(ctx, err)
+	s.tell(err)
+}
+
+// recoverFault ends only this session when gprxy itself is at fault.
+func (s *session) recoverFault() {
+	fault := recover()
+	if fault == nil {
+		return
+	}
+	s.log.Error("the session ended by a fault in gprxy", "fault", fault, "stack", string(debug.Stack()))
+	if s.backend != nil {
+		s.keys.remove(s.key)
+		s.backend.Discard()
+	}
+	if s.recorded {
+		s.Events.Defer(s.event(store.SessionEnded{Reason: endFault, DurationMS: s.milliseconds()}))
+	}
+}
+
+func (s *session) event(fact store.Fact) store.Event {
+	return store.Event{Time: time.Now(), Session: s.id, Fact: fact}
+}
+
+func (s *session) milliseconds() float64 {
+	return float64(time.Since(s.began).Microseconds()) / 1000
+}

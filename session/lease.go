@@ -1,0 +1,57 @@
+package session
+
+import (
+	"context"
+	"fmt"
+
+	"gprxy/auth"
+	"gprxy/pool"
+	"gprxy/store"
+)
+
+// lease acquires a backend of the account, makes a cancel key for the session,
+// and returns when the log knows which backend serves it.
+func (s *session) lease(ctx context.Context) error {
+	request := s.poolRequest(auth.Login{User: s.account.User, Password: s.account.Password})
+	request.Person = s.identity.Issuer + " " + s.identity.User
+	request.Settings = s.stamp()
+	backend, err := s.Pools.Acquire(ctx, request)
+	if err != nil {
+		return s.accountFailure(err)
+	}
+	s.backend = backend
+	if s.key, err = s.keys.add(s.id, s.protocol, backend); err != nil {
+		return err
+	}
+	return s.record(ctx, store.SessionStarted{
+		ServiceAccount: backend.CurrentUser(),
+		BackendPID:     backend.PID(),
+		Backend:        backend.Backend(),
+		WaitMS:         float64(backend.Waited().Microseconds()) / 1000,
+		Reused:         backend.Reused(),
+	})
+}
+
+func (s *session) poolRequest(login auth.Login) pool.Request {
+	return pool.Request{
+		Key:        pool.Key{User: login.User, Database: s.database},
+		Password:   login.Password.Reveal(),
+		Parameters: s.backendParameters(),
+	}
+}
+
+// stamp is what tells the backend who the person is. It is set after the
+// acquire: as a startup parameter it would tie the backend to the person.
+func (s *session) stamp() (settings []pool.Setting) {
+	if s.StampSetting {
+		settings = append(settings, pool.Setting{Name: "gprxy.user", Value: s.identity.User})
+	}
+	if s.StampApplicationName {
+		name := fmt.Sprintf("[%s]", s.identity.User)
+		if own := s.parameters["application_name"]; own != "" {
+			name = own + " " + name
+		}
+		settings = append(settings, pool.Setting{Name: "application_name", Value: name})
+	}
+	return settings
+}

@@ -1,0 +1,93 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"gprxy/auth"
+	"gprxy/store"
+)
+
+// End reasons of session.ended. The names are public.
+const (
+	endLeftBeforeLogin = "left_before_login"
+	endTerminated      = "client_terminated"
+	endClientGone      = "client_gone"
+	endBackendGone     = "backend_gone"
+	endShutdown        = "shutdown"
+	endFault           = "fault"
+)
+
+// record appends the facts, and session.connected before the first of them. It
+// returns when they are durable; if they cannot be, the session must not go on.
+func (s *session) record(ctx context.Context, facts ...store.Fact) error {
+	if err := s.Events.Append(ctx, s.events(facts...)...); err != nil {
+		return fmt.Errorf("record the session: %w", explain(ctx, err))
+	}
+	return nil
+}
+
+func (s *session) events(facts ...store.Fact) []store.Event {
+	var events []store.Event
+	if !s.recorded {
+		s.recorded = true
+		connected := s.event(s.connectedFact())
+		connected.Time = s.began
+		events = append(events, connected)
+	}
+	for _, fact := range facts {
+		events = append(events, s.event(fact))
+	}
+	return events
+}
+
+// recordRefusal notes why the client is turned away. A connection that did not
+// get as far as a startup packet is no session and leaves a log line only.
+func (s *session) recordRefusal(ctx context.Context, err error) {
+	response := errorResponse(err, s.user)
+	reason := refusalReason(err)
+	s.log.Warn("refused", "user", s.user, "database", s.database,
+		"sqlstate", response.Code, "reason", reason, "error", err)
+	if s.parameters == nil {
+		return
+	}
+	var facts []store.Fact
+	if failure, ok := errors.AsType[*authFailure](err); ok {
+		facts = append(facts, store.AuthFailed{
+			Method: failure.method, User: failure.person, Issuer: failure.issuer,
+			TokenID: failure.tokenIdent, Reason: failure.reason, Detail: failure.detail,
+		})
+	}
+	if denied, ok := errors.AsType[*auth.RoleError](err); ok {
+		facts = append(facts, s.authSucceeded(), store.RoleDenied{
+			Roles: denied.Roles, RequestedUser: s.user, Reason: denied.Reason,
+		})
+	}
+	facts = append(facts, store.SessionRefused{
+		SQLState: response.Code, Reason: reason, Message: response.Message,
+	})
+	s.keep(ctx, facts)
+}
+
+// recordLeft notes a client that left before it was let in. psql does so each
+// time it has to ask its user for the password: no failed login.
+func (s *session) recordLeft() {
+	s.log.Debug("left before login", "user", s.user, "database", s.database)
+	if s.parameters == nil {
+		return
+	}
+	s.Events.Defer(s.events(store.SessionEnded{Reason: endLeftBeforeLogin, DurationMS: s.milliseconds()})...)
+}
+
+// keep makes the facts durable before the client hears of them, or, when that
+// cannot be, leaves them with the log to be written once it can.
+func (s *session) keep(ctx context.Context, facts []store.Fact) {
+	if s.Events.Healthy() != nil || ctx.Err() != nil {
+		s.Events.Defer(s.events(facts...)...)
+		return
+	}
+	if err := s.Events.Append(ctx, s.events(facts...)...); err != nil {
+		s.log.Debug("the refusal waits for the event log", "error", err)
+	}
+}

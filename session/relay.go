@@ -1,0 +1,299 @@
+package session
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// A relay joins a client and a leased backend until one of them ends or somebody
+// ends the session. Two goroutines, one for each direction, never wait for each
+// other, so pipelining, COPY, Flush and LISTEN need no care. They read what is
+// there, walk its frames in place and write it on whole.
+//
+// While run is running the relay is the only reader and writer of both sockets.
+// Afterwards both belong to the caller again, and the relay's state tells what
+// may be done with the backend.
+type relay struct {
+	client, backend net.Conn
+	up, down        *pump // up reads the client, down the backend
+
+	onFault func(fault any)
+
+	conversation conversation
+	upFrames     frameWalker // guarded by conversation.mu, as is all below
+	downFrames   frameWalker
+	draining     error // why to end at the next resting moment
+	ended        error // why the relay is ending: nothing more goes to the backend
+
+	partial  atomic.Bool // a write to the backend stopped halfway
+	deaf     atomic.Bool // a write to the client did
+	bytesIn  atomic.Int64
+	bytesOut atomic.Int64
+}
+
+// Why a relay ended. Anything else is a fault of one of the sockets.
+var (
+	errTerminate   = errors.New("the client said goodbye")
+	errClientGone  = errors.New("the client is gone")
+	errBackendGone = errors.New("the backend is gone")
+	errRelayFault  = errors.New("a fault in gprxy")
+)
+
+const (
+	// A client that closed its sending side may wait for answers (nc -N) or be
+	// dead: the two look alike until something is sent. This long answers may
+	// take before the client is asked (see askIfAlive).
+	halfCloseGrace = 300 * time.Millisecond
+	halfCloseCheck = 100 * time.Millisecond
+	halfCloseAgain = 5 * time.Second
+)
+
+func newRelay(client, backend net.Conn, status byte) *relay {
+	r := &relay{client: client, backend: backend, up: newPump(client), down: newPump(backend)}
+	r.conversation.status = status
+	return r
+}
+
+// run relays until an end, which it returns: errTerminate, errClientGone,
+// errBackendGone, or the reason given to end or drain. early is what the client
+// sent before the relay began.
+func (r *relay) run(early []byte) error {
+	var fromBackend error
+	var down sync.WaitGroup
+	down.Go(func() {
+		defer r.recoverFault()
+		fromBackend = r.down.run(r.toClient)
+		if !errors.Is(fromBackend, errInterrupted) {
+			r.finish(r.backendEnd(fromBackend))
+		}
+	})
+	fromClient := error(nil)
+	if len(early) > 0 {
+		fromClient = r.toBackend(early)
+	}
+	if fromClient == nil {
+		fromClient = r.up.run(r.toBackend)
+	}
+	inputOver := errors.Is(fromClient, io.EOF) || errors.Is(fromClient, errTerminate)
+	if !inputOver {
+		r.finish(r.clientEnd(fromClient))
+	}
+	r.down.interrupt()
+	down.Wait()
+	if inputOver && errors.Is(fromBackend, errInterrupted) {
+		r.finish(r.linger(fromClient))
+	}
+	r.restoreDeadlines()
+	return r.reason()
+}
+
+// finish notes why the relay ends, the first reason only, and stops both pumps.
+func (r *relay) finish(why error) {
+	r.conversation.mu.Lock()
+	if r.ended == nil {
+		r.ended = why
+	}
+	r.conversation.mu.Unlock()
+	r.up.interrupt()
+	r.down.interrupt()
+}
+
+// end ends the relay now, whatever is under way.
+func (r *relay) end(why error) {
+	r.finish(why)
+	// A write may be waiting for a peer that does not read.
+	r.client.SetWriteDeadline(longAgo)
+	r.backend.SetWriteDeadline(longAgo)
+}
+
+// drain ends the relay as soon as no query is running and no transaction open.
+func (r *relay) drain(why error) {
+	r.conversation.mu.Lock()
+	r.draining = why
+	resting := r.conversation.resting() && r.upFrames.atBoundary()
+	r.conversation.mu.Unlock()
+	if resting {
+		r.finish(why)
+	}
+}
+
+func (r *relay) reason() error {
+	r.conversation.mu.Lock()
+	defer r.conversation.mu.Unlock()
+	return r.ended
+}
+
+// toBackend passes on what the client sent, up to its Terminate.
+func (r *relay) toBackend(chunk []byte) error {
+	c := &r.conversation
+	c.mu.Lock()
+	if r.ended != nil {
+		c.mu.Unlock()
+		return errInterrupted
+	}
+	n := r.upFrames.walk(chunk, msgTerminate, clientFrames{c})
+	c.mu.Unlock()
+	r.bytesIn.Add(int64(n))
+	if n > 0 {
+		if _, err := r.backend.Write(chunk[:n]); err != nil {
+			r.partial.Store(true)
+			return errBackendGone
+		}
+	}
+	if n < len(chunk) {
+		return errTerminate
+	}
+	return nil
+}
+
+// toClient passes on what the backend sent.
+func (r *relay) toClient(chunk []byte) error {
+	c := &r.conversation
+	c.mu.Lock()
+	r.downFrames.walk(chunk, 0, backendFrames{c})
+	drained := r.draining != nil && c.resting() && r.upFrames.atBoundary()
+	why := r.draining
+	c.mu.Unlock()
+	n, err := r.client.Write(chunk)
+	r.bytesOut.Add(int64(n))
+	if err != nil {
+		r.deaf.Store(true)
+		return errClientGone
+	}
+	if drained {
+		r.finish(why)
+	}
+	return nil
+}
+
+// recoverFault keeps a fault in one session from ending the process.
+func (r *relay) recoverFault() {
+	if fault := recover(); fault != nil {
+		r.onFault(fault)
+		r.finish(errRelayFault)
+	}
+}
+
+func (r *relay) clientEnd(err error) error {
+	if errors.Is(err, errBackendGone) {
+		return err
+	}
+	return errClientGone
+}
+
+func (r *relay) backendEnd(err error) error {
+	if errors.Is(err, errClientGone) {
+		return err
+	}
+	return errBackendGone
+}
+
+// linger lets running requests finish after the client's last word: it may have
+// closed only its sending side. It returns why the relay ends: why, or that the
+// client turned out to be gone or the backend went.
+func (r *relay) linger(why error) error {
+	if errors.Is(why, io.EOF) {
+		why = errClientGone
+	}
+	r.down.resume()
+	if ended := r.reason(); ended != nil {
+		return ended // and its interrupt may just have been undone
+	}
+	ask := time.Now().Add(halfCloseGrace)
+	next := ask
+	for !r.answered() {
+		err := r.down.runUntil(next, r.toClientUntilAnswered)
+		switch {
+		case errors.Is(err, errAnswered):
+			return why
+		case errors.Is(err, errInterrupted):
+			return errInterrupted // somebody else ended it, and finish knows why
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return r.backendEnd(err)
+		case r.clientVanished():
+			return errClientGone
+		}
+		now := time.Now()
+		if !now.Before(ask) {
+			if !r.askIfAlive() {
+				return errClientGone
+			}
+			ask = now.Add(halfCloseAgain)
+		}
+		next = now.Add(halfCloseCheck)
+	}
+	return why
+}
+
+var errAnswered = errors.New("everything is answered")
+
+func (r *relay) toClientUntilAnswered(chunk []byte) error {
+	if err := r.toClient(chunk); err != nil {
+		return err
+	}
+	if r.answered() {
+		return errAnswered
+	}
+	return nil
+}
+
+// answered: the backend owes nothing to a client that will send no more.
+func (r *relay) answered() bool {
+	c := &r.conversation
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.doubt != "" {
+		return c.looksIdle()
+	}
+	// What was sent without a Sync, or into a COPY, will never be answered.
+	return c.owed.empty() || c.copyIn || !r.upFrames.atBoundary()
+}
+
+// askIfAlive sends the client something that changes nothing, a ParameterStatus
+// it has already had. A dead client's machine answers with a reset, which
+// clientVanished will see.
+func (r *relay) askIfAlive() bool {
+	r.conversation.mu.Lock()
+	boundary := r.downFrames.atBoundary()
+	r.conversation.mu.Unlock()
+	if !boundary {
+		return true // rows are flowing: writing them asks as well
+	}
+	_, err := r.client.Write(knownParameterStatus)
+	return err == nil
+}
+
+// Every server of protocol 3.0 has integer datetimes since PostgreSQL 10.
+var knownParameterStatus = []byte("S\x00\x00\x00\x19integer_datetimes\x00on\x00")
+
+// clientVanished tells whether the client's machine has reset the connection.
+func (r *relay) clientVanished() bool {
+	var fault int
+	err := control(r.client, func(fd int) (err error) {
+		fault, err = syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_ERROR)
+		return err
+	})
+	return err != nil || fault != 0
+}
+
+// canTell tells whether a message of gprxy's own may follow what the client has
+// been sent.
+func (r *relay) canTell() bool {
+	r.conversation.mu.Lock()
+	defer r.conversation.mu.Unlock()
+	return !r.deaf.Load() && r.downFrames.atBoundary()
+}
+
+// restoreDeadlines hands the sockets over as they were taken.
+func (r *relay) restoreDeadlines() {
+	r.up.resume()
+	r.down.resume()
+	r.client.SetWriteDeadline(time.Time{})
+	r.backend.SetWriteDeadline(time.Time{})
+}

@@ -1,0 +1,63 @@
+package session
+
+import "bytes"
+
+// requests is a queue of message types: one byte for each request under way. It
+// needs no memory while at most a few are, and its growth is bounded by what the
+// sockets between here and the backend hold.
+type requests struct {
+	kinds []byte
+	first int
+}
+
+// Capacity kept when the queue runs empty.
+const requestsKept = 64
+
+func (q *requests) empty() bool { return q.first == len(q.kinds) }
+
+// head is the oldest request, 0 when there is none.
+func (q *requests) head() byte {
+	if q.empty() {
+		return 0
+	}
+	return q.kinds[q.first]
+}
+
+func (q *requests) push(kind byte) {
+	if q.first > requestsKept && q.first > len(q.kinds)/2 {
+		q.kinds = q.kinds[:copy(q.kinds, q.kinds[q.first:])]
+		q.first = 0
+	}
+	q.kinds = append(q.kinds, kind)
+}
+
+// pushFront puts back what pop took.
+func (q *requests) pushFront(kind byte) {
+	if q.first > 0 {
+		q.first--
+		q.kinds[q.first] = kind
+		return
+	}
+	q.kinds = append([]byte{kind}, q.kinds...)
+}
+
+// pop takes the oldest request; 0 when there is none.
+func (q *requests) pop() byte {
+	if q.empty() {
+		return 0
+	}
+	kind := q.kinds[q.first]
+	q.first++
+	if q.empty() {
+		q.first = 0
+		q.kinds = q.kinds[:0]
+		if cap(q.kinds) > requestsKept {
+			q.kinds = nil
+		}
+	}
+	return kind
+}
+
+func (q *requests) has(kind byte) bool {
+	return bytes.IndexByte(q.kinds[q.first:], kind) >= 0
+}

@@ -1,0 +1,83 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"time"
+
+	"gprxy/store"
+)
+
+// relay joins the client and its backend until one of them ends, settles the
+// backend and records the end.
+func (s *session) relay(ctx context.Context) {
+	r := newRelay(s.conn, s.backend.Conn(), txIdle)
+	r.conversation.parameters = s.backend.SetParameter
+	r.onFault = func(fault any) {
+		s.log.Error("the relay ended by a fault in gprxy", "fault", fault, "stack", string(debug.Stack()))
+	}
+	stopDrain := context.AfterFunc(s.draining, func() { r.drain(errShutdown) })
+	stopEnd := context.AfterFunc(ctx, func() { r.end(errShutdown) })
+	why := r.run(s.early)
+	stopDrain()
+	stopEnd()
+
+	s.sayGoodbye(r, why)
+	s.keys.remove(s.key)
+	// The backend is brought to rest also when ctx has ended: settle has a
+	// limit of its own.
+	if err := r.settle(context.WithoutCancel(ctx), s.backend); err != nil {
+		s.log.Debug("the backend was closed", "backend_pid", s.key.pid, "because", err)
+	}
+	s.recordEnd(r, why)
+}
+
+// sayGoodbye tells a client that did not leave by itself why its session ends.
+func (s *session) sayGoodbye(r *relay, why error) {
+	if !r.canTell() {
+		return
+	}
+	switch refused, ours := errors.AsType[*refusal](why); {
+	case ours:
+		s.tell(refused)
+	case errors.Is(why, errBackendGone) && !r.conversation.fatal:
+		s.tell(errBackendLost)
+	case errors.Is(why, errRelayFault):
+		s.tell(why)
+	}
+}
+
+func (s *session) recordEnd(r *relay, why error) {
+	c := &r.conversation
+	end := store.SessionEnded{
+		Reason:     endReason(why),
+		DurationMS: s.milliseconds(),
+		Statements: c.statements,
+		Errors:     c.errors,
+		Rows:       c.rows,
+		BytesIn:    r.bytesIn.Load(),
+		BytesOut:   r.bytesOut.Load(),
+	}
+	s.Events.Defer(s.event(end))
+	s.log.Info("ended", "user", s.identity.User, "service_account", s.backend.CurrentUser(),
+		"database", s.database, "reason", end.Reason,
+		"duration", time.Since(s.began).Round(time.Millisecond), "statements", end.Statements)
+}
+
+func endReason(why error) string {
+	switch {
+	case errors.Is(why, errTerminate):
+		return endTerminated
+	case errors.Is(why, errClientGone):
+		return endClientGone
+	case errors.Is(why, errBackendGone):
+		return endBackendGone
+	case errors.Is(why, errRelayFault):
+		return endFault
+	}
+	if r, ok := errors.AsType[*refusal](why); ok {
+		return r.reason
+	}
+	return endFault
+}

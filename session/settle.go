@@ -1,0 +1,127 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"gprxy/pool"
+)
+
+const (
+	// What a backend is given to come to rest after its client has left.
+	settleTimeout = 5 * time.Second
+	// How long one cancel request may take to show effect before the next:
+	// of several queries sent ahead each needs its own.
+	cancelAgain = 250 * time.Millisecond
+)
+
+var errAtRest = errors.New("the backend is at rest")
+
+// settle ends what the client left running on the backend and gives the lease
+// back: released when the backend is provably clean, discarded otherwise. The
+// error says why it was discarded. The relay must have returned.
+func (r *relay) settle(ctx context.Context, lease *pool.Lease) error {
+	ctx, done := context.WithTimeout(ctx, settleTimeout)
+	defer done()
+	if err := r.bringToRest(ctx, lease); err != nil {
+		lease.Discard()
+		return err
+	}
+	return lease.Release(ctx, r.conversation.status != txIdle)
+}
+
+// bringToRest returns nil when the backend waits for a command, nothing is owed
+// and not one byte lies between here and there.
+func (r *relay) bringToRest(ctx context.Context, lease *pool.Lease) error {
+	c := &r.conversation
+	running := !c.owed.empty() && !c.copyIn || c.doubt != "" && !c.looksIdle()
+	if running && !errors.Is(r.ended, errBackendGone) {
+		if err := lease.Cancel(ctx); err != nil {
+			return fmt.Errorf("cancel what the client left running: %w", err)
+		}
+	}
+	switch {
+	case errors.Is(r.ended, errBackendGone):
+		return errBackendGone
+	case c.doubt != "":
+		return errors.New(c.doubt)
+	case r.partial.Load() || !r.upFrames.atBoundary():
+		return errors.New("the client left in the middle of a message")
+	}
+	if err := r.closeOpenRequests(ctx); err != nil {
+		return err
+	}
+	return r.awaitRest(ctx, lease)
+}
+
+// closeOpenRequests ends a COPY the client did not finish and sends the Sync it
+// did not send.
+func (r *relay) closeOpenRequests(ctx context.Context) error {
+	c := &r.conversation
+	var ending []byte
+	if c.copyIn {
+		ending = append(ending, copyFailMessage...)
+	}
+	if c.unsynced {
+		ending = append(ending, syncMessage...)
+	}
+	if len(ending) == 0 {
+		return nil
+	}
+	r.upFrames.walk(ending, 0, clientFrames{c})
+	deadline, _ := ctx.Deadline()
+	r.backend.SetWriteDeadline(deadline)
+	defer r.backend.SetWriteDeadline(time.Time{})
+	if _, err := r.backend.Write(ending); err != nil {
+		return fmt.Errorf("end what the client left open: %w", err)
+	}
+	return nil
+}
+
+var (
+	copyFailMessage = []byte("f\x00\x00\x00\x14client has left\x00")
+	syncMessage     = []byte("S\x00\x00\x00\x04")
+)
+
+// awaitRest reads and drops answers until nothing is owed.
+func (r *relay) awaitRest(ctx context.Context, lease *pool.Lease) error {
+	deadline, _ := ctx.Deadline()
+	defer r.down.resume()
+	for !r.conversation.idle() {
+		next := time.Now().Add(cancelAgain)
+		if next.After(deadline) {
+			next = deadline
+		}
+		err := r.down.runUntil(next, r.drop)
+		switch {
+		case errors.Is(err, errAtRest):
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return fmt.Errorf("wait for the backend to come to rest: %w", err)
+		case !time.Now().Before(deadline):
+			return errors.New("the backend did not come to rest in time")
+		default:
+			if err := lease.Cancel(ctx); err != nil {
+				return fmt.Errorf("cancel what the client left running: %w", err)
+			}
+		}
+	}
+	if !r.downFrames.atBoundary() {
+		return errors.New("the backend stopped in the middle of a message")
+	}
+	return nil
+}
+
+func (r *relay) drop(chunk []byte) error {
+	c := &r.conversation
+	r.downFrames.walk(chunk, 0, backendFrames{c})
+	switch {
+	case c.doubt != "":
+		return errors.New(c.doubt)
+	case c.idle():
+		return errAtRest
+	}
+	return nil
+}

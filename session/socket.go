@@ -1,0 +1,51 @@
+package session
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"syscall"
+)
+
+// control runs f on the descriptor under conn, through TLS if need be.
+func control(conn net.Conn, f func(fd int) error) error {
+	if wrapped, ok := conn.(*tls.Conn); ok {
+		conn = wrapped.NetConn()
+	}
+	c, ok := conn.(syscall.Conn)
+	if !ok {
+		return errors.New("the connection has no descriptor")
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	result := error(nil)
+	if err := raw.Control(func(fd uintptr) { result = f(int(fd)) }); err != nil {
+		return err
+	}
+	return result
+}
+
+// bytesWaiting tells whether the peer has sent something that was not read yet.
+func bytesWaiting(conn net.Conn) bool {
+	waiting := false
+	_ = control(conn, func(fd int) error {
+		var one [1]byte
+		n, _, err := syscall.Recvfrom(fd, one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		waiting = err == nil && n > 0
+		return nil
+	})
+	return waiting
+}
+
+// onLoopback tells whether the client is on this machine.
+func onLoopback(address net.Addr) bool {
+	switch a := address.(type) {
+	case *net.TCPAddr:
+		return a.IP.IsLoopback()
+	case *net.UnixAddr:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,79 @@
+// Where a token names the person and the roles.
+
+package auth_test
+
+import (
+	"maps"
+	"strings"
+	"testing"
+
+	"gprxy/auth"
+	"gprxy/auth/authtest"
+)
+
+func TestWhereIdentityAndRolesStand(t *testing.T) {
+	c := newClock()
+	iss := authtest.Start(t, authtest.Options{Now: c.Now})
+	keycloak := authtest.Claims{
+		"realm_access":    map[string]any{"roles": []string{"k1", "k2"}},
+		"resource_access": map[string]any{"my.client": map[string]any{"roles": []string{"c1"}}},
+	}
+	for _, test := range []struct {
+		name                  string
+		userClaim, rolesClaim string
+		claims                authtest.Claims
+		user, roles, reason   string
+	}{
+		{"email before sub", "", "", authtest.Claims{"email": "a@b.c"}, "a@b.c", "", ""},
+		{"verified email", "", "", authtest.Claims{"email": "a@b.c", "email_verified": true}, "a@b.c", "", ""},
+		{"verified email, spelled as a text", "", "", authtest.Claims{"email": "a@b.c", "email_verified": "true"}, "a@b.c", "", ""},
+		{"email not verified", "", "", authtest.Claims{"email": "a@b.c", "email_verified": false}, "test|1", "", ""},
+		{"email not verified, spelled as a text", "", "", authtest.Claims{"email": "a@b.c", "email_verified": "false"}, "test|1", "", ""},
+		{"empty email", "", "", authtest.Claims{"email": ""}, "test|1", "", ""},
+		{"email with a line break", "", "", authtest.Claims{"email": "a@b.c\nx"}, "", "", auth.ReasonNoIdentity},
+		{"chosen claim", "preferred_username", "", authtest.Claims{"preferred_username": "ann", "email": "a@b.c"}, "ann", "", ""},
+		{"chosen claim is missing", "preferred_username", "", authtest.Claims{"email": "a@b.c"}, "", "", auth.ReasonNoIdentity},
+		{"chosen email not verified", "email", "", authtest.Claims{"email": "a@b.c", "email_verified": false}, "", "", auth.ReasonNoIdentity},
+		{"nested user", "ext.user", "", authtest.Claims{"ext": map[string]any{"user": "ann"}}, "ann", "", ""},
+
+		{"roles before role and groups", "", "", authtest.Claims{"roles": []string{"a"}, "role": "b", "groups": []string{"c"}}, "test|1", "a", ""},
+		{"role before groups", "", "", authtest.Claims{"role": "b", "groups": []string{"c"}}, "test|1", "b", ""},
+		{"null roles, then groups", "", "", authtest.Claims{"roles": []string(nil), "groups": []string{"c"}}, "test|1", "c", ""},
+		{"namespaced", "", "", authtest.Claims{"https://example.com/roles": []string{"n"}}, "test|1", "n", ""},
+		{"first namespace by name", "", "", authtest.Claims{"https://b/roles": []string{"b"}, "https://a/roles": []string{"a"}}, "test|1", "a", ""},
+		{"one text is one role", "", "", authtest.Claims{"roles": "Domain Admins"}, "test|1", "Domain Admins", ""},
+		{"scope is a list in a text", "", "scope", authtest.Claims{"scope": "db:read  db:write"}, "test|1", "db:read|db:write", ""},
+		{"scp is a list in a text", "", "ext.scp", authtest.Claims{"ext": map[string]any{"scp": "a b"}}, "test|1", "a|b", ""},
+		{"empty text is no role", "", "", authtest.Claims{"roles": ""}, "test|1", "", ""},
+		{"empty elements are passed over", "", "", authtest.Claims{"roles": []string{"", "a", ""}}, "test|1", "a", ""},
+		{"chosen claim only", "", "groups", authtest.Claims{"roles": []string{"a"}, "groups": []string{"g"}}, "test|1", "g", ""},
+		{"chosen claim is missing: no roles", "", "groups", authtest.Claims{"roles": []string{"a"}}, "test|1", "", ""},
+		{"Keycloak's realm roles", "", "realm_access.roles", keycloak, "test|1", "k1|k2", ""},
+		{"Keycloak's client roles, dot in the client", "", "resource_access.my.client.roles", keycloak, "test|1", "c1", ""},
+		{"exact name before path", "", "realm_access.roles", with(keycloak, "realm_access.roles", []string{"flat"}), "test|1", "flat", ""},
+		{"chosen claim is an object", "", "realm_access", keycloak, "", "", auth.ReasonBadClaims},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			v := newVerifier(t, auth.VerifierConfig{Issuer: iss.URL(), Audience: iss.Audience(), Now: c.Now,
+				UserClaim: test.userClaim, RolesClaim: test.rolesClaim})
+			token := iss.Token(test.claims)
+			id, err := v.Verify(t.Context(), token)
+			if test.reason != "" {
+				refusal(t, err, token, test.reason)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if roles := strings.Join(id.Roles, "|"); id.User != test.user || roles != test.roles {
+				t.Errorf("got user %q, roles %q; want %q, %q", id.User, roles, test.user, test.roles)
+			}
+		})
+	}
+}
+
+func with(c authtest.Claims, name string, value any) authtest.Claims {
+	c = maps.Clone(c)
+	c[name] = value
+	return c
+}

@@ -1,0 +1,317 @@
+// Tokens made by someone who is not the issuer.
+
+package auth_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"strings"
+	"testing"
+	"time"
+
+	"gprxy/auth"
+	"gprxy/auth/authtest"
+
+	"github.com/lestrrat-go/jwx/v2/jwk"
+)
+
+func forge(t *testing.T, signAs string, key any, header, claims any) string {
+	t.Helper()
+	token, err := authtest.Forge(signAs, key, header, claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// goodClaims would be accepted if only the signature were.
+func goodClaims(iss *authtest.Issuer, c *clock) map[string]any {
+	return map[string]any{"iss": iss.URL(), "aud": iss.Audience(), "sub": "mallory",
+		"exp": c.Now().Add(time.Hour).Unix(), "roles": []string{"admin"}}
+}
+
+// publicRSA returns the issuer's RSA key and the forms in which an attacker
+// could use it as an HMAC secret.
+func publicRSA(t *testing.T, iss *authtest.Issuer) (*rsa.PublicKey, map[string][]byte) {
+	t.Helper()
+	data, err := json.Marshal(iss.PublicKeys()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var key rsa.PublicKey
+	if err := jwk.ParseRawKey(data, &key); err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(&key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &key, map[string][]byte{
+		"DER":  der,
+		"PEM":  pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}),
+		"JWK":  data,
+		"N":    key.N.Bytes(),
+		"zero": make([]byte, 32),
+	}
+}
+
+func TestAlgorithmConfusion(t *testing.T) {
+	c := newClock()
+	iss := authtest.Start(t, authtest.Options{Algorithms: []string{"RS256", "ES256"}, Now: c.Now})
+	v := verifierFor(t, iss, c)
+	_, secrets := publicRSA(t, iss)
+	for form, secret := range secrets {
+		for _, alg := range []string{"HS256", "HS384", "HS512"} {
+			for _, kid := range []any{"RS256-1", nil} {
+				token := forge(t, alg, secret, map[string]any{"alg": alg, "kid": kid}, goodClaims(iss, c))
+				if kid == nil {
+					token = forge(t, alg, secret, map[string]any{"alg": alg}, goodClaims(iss, c))
+				}
+				_, err := v.Verify(t.Context(), token)
+				refusal(t, err, token, auth.ReasonBadAlgorithm)
+			}
+			// The header says RS256, the signature is an HMAC.
+			token := forge(t, alg, secret, map[string]any{"alg": "RS256", "kid": "RS256-1"}, goodClaims(iss, c))
+			_, err := v.Verify(t.Context(), token)
+			e := refusal(t, err, token, auth.ReasonBadSignature)
+			if e.User != "" {
+				t.Errorf("%s as %s: forged token names %q", form, alg, e.User)
+			}
+		}
+	}
+}
+
+func TestAlgorithmsThatAreNeverAccepted(t *testing.T) {
+	c := newClock()
+	iss := authtest.Start(t, authtest.Options{Now: c.Now})
+	v := verifierFor(t, iss, c)
+	for _, alg := range []string{"none", "None", "NONE", "nOnE", "", "HS256", "es256", "ES256 ", "ES256K", "RSA1_5", "dir", "A128KW", strings.Repeat("A", 9000)} {
+		for _, claims := range []map[string]any{goodClaims(iss, c), {}} {
+			token := forge(t, "", nil, map[string]any{"alg": alg, "kid": "ES256-1"}, claims)
+			_, err := v.Verify(t.Context(), token)
+			refusal(t, err, token, auth.ReasonBadAlgorithm)
+			if !auth.LooksLikeToken(token) {
+				t.Errorf("a token with alg %.20q would go to PostgreSQL as a password", alg)
+			}
+		}
+	}
+	if n := iss.Requests(authtest.KeysPath); n != 0 {
+		t.Errorf("tokens without a real algorithm made %d requests to the issuer", n)
+	}
+}
+
+func TestAlgorithmMustFitKey(t *testing.T) {
+	c := newClock()
+	iss := authtest.Start(t, authtest.Options{Algorithms: []string{"RS256", "ES256", "EdDSA"}, Now: c.Now})
+	v := verifierFor(t, iss, c)
+	for _, test := range []struct{ alg, kid string }{
+		{"PS256", "RS256-1"}, // an RSA key, but its own alg is RS256
+		{"RS512", "RS256-1"},
+		{"ES256", "RS256-1"},
+		{"ES384", "ES256-1"}, // another curve
+		{"EdDSA", "ES256-1"},
+		{"RS256", "EdDSA-1"},
+	} {
+		good := iss.Token(nil)
+		head := map[string]any{"alg": test.alg, "kid": test.kid}
+		token := forge(t, "", nil, head, goodClaims(iss, c)) + good[strings.LastIndexByte(good, '.')+1:]
+		_, err := v.Verify(t.Context(), token)
+		refusal(t, err, token, auth.ReasonBadAlgorithm)
+	}
+}
+
+func TestKeysInTheTokenAreIgnored(t *testing.T) {
+	c := newClock()
+	iss := authtest.Start(t, authtest.Options{Now: c.Now})
+	attacker := authtest.Start(t, authtest.Options{Now: c.Now})
+	v := verifierFor(t, iss, c)
+	own := attacker.PublicKeys()[0]
+	der := []string{base64.StdEncoding.EncodeToString([]byte("certificate"))}
+	for name, header := range map[string]map[string]any{
+		"same kid":        {},
+		"jwk":             {"jwk": own},
+		"jwk, no kid":     {"jwk": own, "kid": nil},
+		"jku":             {"jku": attacker.URL() + authtest.KeysPath},
+		"x5u":             {"x5u": attacker.URL() + authtest.KeysPath},
+		"x5c":             {"x5c": der},
+		"broken jwk":      {"jwk": 7, "x5c": true},
+		"kid is a path":   {"kid": "../../../../dev/null"},
+		"kid is a script": {"kid": "x' UNION SELECT 'key"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			token, err := attacker.Sign("ES256", header, goodClaims(iss, c))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = v.Verify(t.Context(), token)
+			want := auth.ReasonBadSignature
+			if strings.HasPrefix(name, "kid is") {
+				want = auth.ReasonUnknownKey
+			}
+			refusal(t, err, token, want)
+		})
+	}
+	if n := attacker.Requests(authtest.KeysPath); n != 0 {
+		t.Errorf("a token made the verifier ask its attacker %d times", n)
+	}
+}
+
+func TestMalformedTokens(t *testing.T) {
+	c := newClock()
+	iss := authtest.Start(t, authtest.Options{Now: c.Now})
+	v := verifierFor(t, iss, c)
+	good := iss.Token(nil)
+	parts := strings.Split(good, ".")
+	raw := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+	sign := func(header map[string]any) string {
+		token, err := iss.Sign("", header, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	signRaw := func(payload string) string {
+		token, err := iss.SignPayload("", nil, json.RawMessage(payload))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	ours := `{"iss":"` + iss.URL() + `",`
+	for name, token := range map[string]string{
+		"empty":                     "",
+		"a password":                "correct horse battery staple",
+		"one part":                  parts[0],
+		"two parts":                 parts[0] + "." + parts[1],
+		"four parts":                good + ".x",
+		"five parts, encrypted":     good + ".x.y",
+		"only dots":                 "..",
+		"padding":                   parts[0] + "=." + parts[1] + "." + parts[2],
+		"standard base64":           parts[0] + "." + parts[1] + ".++//",
+		"line break in a part":      parts[0] + "\n." + parts[1] + "." + parts[2],
+		"line break at the end":     good + "\n",
+		"space before":              " " + good,
+		"zero byte":                 good + "\x00",
+		"stray bits at the end":     parts[0] + "." + parts[1] + ".AB",
+		"header is no JSON":         raw("alg") + "." + parts[1] + "." + parts[2],
+		"header is a list":          raw(`["alg"]`) + "." + parts[1] + "." + parts[2],
+		"header goes on":            raw(`{"alg":"ES256"}{}`) + "." + parts[1] + "." + parts[2],
+		"header has alg twice":      raw(`{"alg":"ES256","alg":"none"}`) + "." + parts[1] + "." + parts[2],
+		"header without alg":        raw(`{"kid":"1"}`) + "." + parts[1] + "." + parts[2],
+		"alg is a number":           raw(`{"alg":1}`) + "." + parts[1] + "." + parts[2],
+		"kid is a number":           sign(map[string]any{"kid": 1}),
+		"kid is huge":               sign(map[string]any{"kid": strings.Repeat("k", 257)}),
+		"header is huge":            sign(map[string]any{"x5c": strings.Repeat("c", 16<<10)}),
+		"header not UTF-8":          raw("{\"alg\":\"\xff\"}") + "." + parts[1] + "." + parts[2],
+		"crit":                      sign(map[string]any{"crit": []string{"b64"}, "b64": false}),
+		"crit, empty":               sign(map[string]any{"crit": []string{}}),
+		"a logout token":            sign(map[string]any{"typ": "logout+jwt"}),
+		"a security event":          sign(map[string]any{"typ": "application/secevent+JWT"}),
+		"no payload":                parts[0] + ".." + parts[2],
+		"payload is no JSON":        parts[0] + "." + raw("{") + "." + parts[2],
+		"payload is a text":         parts[0] + "." + raw(`"x"`) + "." + parts[2],
+		"signed, iss twice":         signRaw(ours + `"iss":"` + iss.URL() + `"}`),
+		"signed, roles twice":       signRaw(ours + `"roles":["a"],"roles":["b"]}`),
+		"signed, 17 deep":           signRaw(ours + `"x":` + strings.Repeat("[", 16) + strings.Repeat("]", 16) + "}"),
+		"payload is 10,000 deep":    parts[0] + "." + raw(strings.Repeat(`{"a":`, 8000)) + "." + parts[2],
+		"payload: closes, no open":  parts[0] + "." + raw(`}`) + "." + parts[2],
+		"payload: mixed delimiters": parts[0] + "." + raw(`{"a":[}]`) + "." + parts[2],
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := v.Verify(t.Context(), token)
+			refusal(t, err, token, auth.ReasonMalformed)
+		})
+	}
+}
+
+func TestNamesOfClaimsAreComparedExactly(t *testing.T) {
+	c := newClock()
+	iss := authtest.Start(t, authtest.Options{Now: c.Now})
+	claims := goodClaims(iss, c)
+	claims["ISS"] = claims["iss"]
+	delete(claims, "iss")
+	token, err := iss.SignPayload("", nil, claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = verifierFor(t, iss, c).Verify(t.Context(), token)
+	refusal(t, err, token, auth.ReasonWrongIssuer)
+}
+
+func TestTypesThatAreAccepted(t *testing.T) {
+	c := newClock()
+	iss := authtest.Start(t, authtest.Options{Now: c.Now})
+	v := verifierFor(t, iss, c)
+	for _, typ := range []any{nil, "JWT", "jwt", "at+jwt", "application/at+jwt", "AT+JWT"} {
+		token, err := iss.Sign("", map[string]any{"typ": typ}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := v.Verify(t.Context(), token); err != nil {
+			t.Errorf("typ %v: %v", typ, err)
+		}
+	}
+}
+
+func TestKeysThatAreNotUsed(t *testing.T) {
+	weak, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, ed, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name    string
+		alg     string
+		private any
+		public  any
+		fields  map[string]any
+	}{
+		{"RSA with 1024 bits", "RS256", weak, &weak.PublicKey, nil},
+		{"for encryption", "ES256", curve, &curve.PublicKey, map[string]any{"use": "enc"}},
+		{"for key agreement", "ES256", curve, &curve.PublicKey, map[string]any{"key_ops": []string{"deriveKey"}}},
+		{"private", "ES256", curve, curve, nil},
+		{"symmetric", "HS256", []byte("0123456789abcdef0123456789abcdef"), []byte("0123456789abcdef0123456789abcdef"), map[string]any{"alg": "HS256"}},
+		{"off its curve", "ES256", curve, &curve.PublicKey, map[string]any{"y": base64.RawURLEncoding.EncodeToString(make([]byte, 32))}},
+		{"Ed25519 too short", "EdDSA", ed, ed.Public(), map[string]any{"x": "AAAA"}},
+		{"unknown kind", "ES256", curve, &curve.PublicKey, map[string]any{"kty": "PQ"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := newClock()
+			iss := authtest.Start(t, authtest.Options{Now: c.Now})
+			fields := map[string]any{"kid": "odd"}
+			for name, value := range test.fields {
+				fields[name] = value
+			}
+			public, err := authtest.PublicJWK(test.public, fields)
+			if err != nil {
+				t.Fatal(err)
+			}
+			iss.Publish(public)
+			v := verifierFor(t, iss, c)
+			token := forge(t, test.alg, test.private, map[string]any{"alg": test.alg, "kid": "odd"}, goodClaims(iss, c))
+			_, err = v.Verify(t.Context(), token)
+			want := auth.ReasonUnknownKey
+			if test.alg == "HS256" {
+				want = auth.ReasonBadAlgorithm
+			}
+			refusal(t, err, token, want)
+			if _, err := v.Verify(t.Context(), iss.Token(nil)); err != nil {
+				t.Errorf("the odd key spoils the good ones: %v", err)
+			}
+		})
+	}
+}

@@ -1,0 +1,23 @@
+// Who a login has been proved to be.
+
+package auth
+
+import "time"
+
+// The ways an identity can be proved, as the event log names them.
+const (
+	MethodToken    = "token"
+	MethodPassword = "password"
+)
+
+// Identity is who a login has been proved to be. Its strings are free of
+// control characters and at most 256 bytes each, so they are safe to log.
+type Identity struct {
+	User    string   // the person, as the configured claim (or the password login) names them
+	Method  string   // MethodToken or MethodPassword
+	Issuer  string   // who vouches for it; empty for a password
+	Subject string   // the issuer's own stable name for the person; may be empty
+	Roles   []string // as the token spells them, in its order, without duplicates; nil if none
+	TokenID string   // tells tokens apart in the log without revealing one
+	Expires time.Time
+}

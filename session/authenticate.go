@@ -57,7 +57,7 @@ func (s *session) askPassword() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if bytes.IndexByte(body, 0) != len(body)-1 {
+	if len(body) == 0 || bytes.IndexByte(body, 0) != len(body)-1 {
 		return "", malformed("invalid password packet size")
 	}
 	return string(body[:len(body)-1]), nil

@@ -1,0 +1,289 @@
+package session_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+func rows(all []received) (values []string) {
+	for _, m := range all {
+		if m.kind == 'D' {
+			values = append(values, m.body[6:]) // one column: count and length come first
+		}
+	}
+	return values
+}
+
+// D1: many Syncs under way, answers in order.
+func TestPipelining(t *testing.T) {
+	p := startProxy(t)
+	conn := rawSession(t, p, "reader")
+	var ahead strings.Builder
+	const n = 500
+	for i := range n {
+		ahead.WriteString(message('P', fmt.Sprintf("\x00select '%d'\x00\x00\x00", i)))
+		ahead.WriteString(message('B', "\x00\x00\x00\x00\x00\x00\x00\x00"))
+		ahead.WriteString(message('E', "\x00\x00\x00\x00\x00"))
+		ahead.WriteString(message('S', ""))
+	}
+	send(t, conn, ahead.String())
+	for i := range n {
+		if got := rows(receiveUntil(t, conn, 'Z')); len(got) != 1 || got[0] != fmt.Sprint(i) {
+			t.Fatalf("answer %d is %q", i, got)
+		}
+	}
+}
+
+// D2: what Flush brings out reaches the client without a ReadyForQuery.
+func TestFlushWithoutSync(t *testing.T) {
+	p := startProxy(t)
+	conn := rawSession(t, p, "reader")
+	send(t, conn, message('P', "\x00select 1\x00\x00\x00"), message('H', ""))
+	if m := receive(t, conn); m.kind != '1' {
+		t.Errorf("got %v, want ParseComplete", m)
+	}
+	send(t, conn, message('S', ""))
+	receiveUntil(t, conn, 'Z')
+}
+
+// D4: COPY in all its ends leaves the session in step.
+func TestCopy(t *testing.T) {
+	p := startProxy(t)
+	conn := connect(t, p.dsn("bob", token("bob@example.com", "writer")))
+	run(t, conn, "create temp table c (id int, v text)")
+	many := make([][]any, 20_000)
+	for i := range many {
+		many[i] = []any{i, strings.Repeat("v", i%50)}
+	}
+	if n, err := conn.CopyFrom(t.Context(), pgx.Identifier{"c"}, []string{"id", "v"}, pgx.CopyFromRows(many)); err != nil || n != int64(len(many)) {
+		t.Fatalf("COPY IN: %d rows, %v", n, err)
+	}
+	var out strings.Builder
+	if tag, err := conn.PgConn().CopyTo(t.Context(), &out, "copy c to stdout"); err != nil || tag.RowsAffected() != int64(len(many)) {
+		t.Fatalf("COPY OUT: %v, %v", tag, err)
+	}
+	if got := strings.Count(out.String(), "\n"); got != len(many) {
+		t.Errorf("%d lines", got)
+	}
+	_, err := conn.PgConn().CopyFrom(t.Context(), strings.NewReader("not\ta number\n"), "copy c from stdin")
+	if failed, ok := err.(*pgconn.PgError); !ok || failed.Code != "22P02" {
+		t.Errorf("a bad COPY IN: %v", err)
+	}
+	_, err = conn.PgConn().CopyFrom(t.Context(), io.MultiReader(strings.NewReader("1\tx\n"), failingReader{}), "copy c from stdin")
+	if err == nil {
+		t.Error("a COPY the client gave up succeeded")
+	}
+	if got := ask[int](t, conn, "select count(*)::int from c"); got != len(many) {
+		t.Errorf("%d rows", got)
+	}
+	pid := conn.PgConn().PID()
+	conn.Close(t.Context())
+	wantReused(t, p, pid)
+}
+
+type failingReader struct{}
+
+func (failingReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// wantReused logs in as bob the writer and expects the backend pid.
+func wantReused(t *testing.T, p *proxy, pid uint32) *pgx.Conn {
+	t.Helper()
+	waitIdle(t, p)
+	conn := connect(t, p.dsn("eve", token("eve@example.com", "writer")))
+	if got := conn.PgConn().PID(); got != pid {
+		t.Errorf("served by backend %d, want %d again", got, pid)
+	}
+	return conn
+}
+
+// waitIdle waits until every backend is back in its pool.
+func waitIdle(t *testing.T, p *proxy) {
+	t.Helper()
+	eventually(t, "all leases are given back", 10*time.Second, func() bool {
+		for _, s := range p.pools.Stats() {
+			if s.Leased > 0 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// D5: what the backend says by itself reaches an idle client.
+func TestListenAndNotify(t *testing.T) {
+	p := startProxy(t)
+	listening := connect(t, p.dsn("bob", token("bob@example.com", "reader")))
+	run(t, listening, "listen news")
+	speaking := connect(t, p.dsn("eve", token("eve@example.com", "writer")))
+	run(t, speaking, "notify news, 'hello'")
+	ctx, done := context.WithTimeout(t.Context(), 5*time.Second)
+	defer done()
+	n, err := listening.WaitForNotification(ctx)
+	if err != nil || n.Payload != "hello" || n.PID != speaking.PgConn().PID() {
+		t.Errorf("got %+v, %v", n, err)
+	}
+}
+
+// D9, D10: errors, notices and changed parameters come as PostgreSQL sends them.
+func TestErrorsAndNoticesKeepTheirFields(t *testing.T) {
+	p := startProxy(t)
+	conn := rawSession(t, p, "writer")
+	send(t, conn, query(`do $$ begin raise warning 'careful' using hint = 'slow', detail = 'deep', table = 'tab'; end $$`))
+	notice := receive(t, conn)
+	if notice.kind != 'N' || notice.field('M') != "careful" || notice.field('H') != "slow" || notice.field('t') != "tab" || notice.field('W') == "" {
+		t.Errorf("notice %v", notice)
+	}
+	receiveUntil(t, conn, 'Z')
+	send(t, conn, query("insert into items values (1, 'twice')"))
+	failed := receive(t, conn)
+	if failed.kind != 'E' || failed.field('C') != "23505" || failed.field('n') != "items_pkey" || failed.field('t') != "items" {
+		t.Errorf("error %v", failed)
+	}
+	receiveUntil(t, conn, 'Z')
+	send(t, conn, query("set timezone = 'Asia/Tokyo'"))
+	if m := receiveUntil(t, conn, 'Z'); !slices.Contains(m, received{'S', "TimeZone\x00Asia/Tokyo\x00"}) {
+		t.Errorf("got %v, want the new TimeZone", m)
+	}
+}
+
+// D11: Terminate does not reach the backend, nor does anything after it.
+func TestTerminateKeepsTheBackend(t *testing.T) {
+	p := startProxy(t)
+	conn := rawSession(t, p, "writer")
+	send(t, conn, query("select pg_backend_pid()"))
+	pid := rows(receiveUntil(t, conn, 'Z'))[0]
+	send(t, conn, message('X', ""), query("insert into items values (-1, 'after the end')"))
+	if got := readAll(t, conn); got != "" {
+		t.Errorf("%q after Terminate", got)
+	}
+	again := wantReused(t, p, atoi(pid))
+	if got := ask[int](t, again, "select count(*)::int from items where id = -1"); got != 0 {
+		t.Error("a statement after Terminate was run")
+	}
+}
+
+func atoi(s string) (n uint32) {
+	fmt.Sscan(s, &n)
+	return n
+}
+
+// D12: a client that closes only its sending side still gets its answers.
+func TestHalfClose(t *testing.T) {
+	p := startProxy(t)
+	for _, seconds := range []string{"0", "0.7"} {
+		conn := rawSession(t, p, "reader")
+		send(t, conn, query("select 'done' from pg_sleep("+seconds+")"))
+		if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for m := (received{}); m.kind != 'Z'; {
+			m = receive(t, conn)
+			if m.kind == 'D' {
+				got = append(got, m.body[6:])
+			}
+			if m.kind == 'E' {
+				t.Fatalf("got %v", m)
+			}
+		}
+		if len(got) != 1 || got[0] != "done" {
+			t.Errorf("sleeping %s s: rows %q", seconds, got)
+		}
+		if rest := readAll(t, conn); rest != "" {
+			t.Errorf("%q after the answers", rest)
+		}
+	}
+}
+
+// F2: what a client that is gone left running ends within a second.
+func TestAnOrphanQueryIsCancelled(t *testing.T) {
+	p := startProxy(t)
+	const running = "select count(*) from pg_stat_activity where query like '%orphan%' and query not like '%activity%' and state = 'active'"
+	ends := map[string]func(net.Conn){
+		"killed": func(c net.Conn) { c.Close() },
+		"reset": func(c net.Conn) {
+			c.(*net.TCPConn).SetLinger(0)
+			c.Close()
+		},
+		"terminated and closed": func(c net.Conn) { io.WriteString(c, message('X', "")); c.Close() },
+	}
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			conn := rawSession(t, p, "reader")
+			send(t, conn, query("select pg_sleep(60) /* orphan */"))
+			eventually(t, "the query runs", 5*time.Second, func() bool { return admin(t, running) == "1" })
+			end(conn)
+			left := time.Now()
+			eventually(t, "the query is gone", time.Second, func() bool { return admin(t, running) == "0" })
+			t.Logf("gone after %v", time.Since(left).Round(time.Millisecond))
+		})
+	}
+}
+
+// G1, G2: the end of the backend reaches the client, in PostgreSQL's words or, if
+// it had none, in gprxy's.
+func TestTheEndOfTheBackendReachesTheClient(t *testing.T) {
+	p := startProxy(t)
+	t.Run("terminated by an administrator", func(t *testing.T) {
+		conn := rawSession(t, p, "reader")
+		send(t, conn, query("select pg_backend_pid()"))
+		pid := rows(receiveUntil(t, conn, 'Z'))[0]
+		admin(t, "select pg_terminate_backend("+pid+")")
+		if m := wantFatal(t, conn, "57P01"); m.field('R') == "" {
+			t.Errorf("%v does not come from PostgreSQL", m)
+		}
+		eventually(t, "the end is recorded", 5*time.Second, func() bool { return p.sessions()[0].EndReason == "backend_gone" })
+	})
+	t.Run("malformed frames of the client are PostgreSQL's to refuse", func(t *testing.T) {
+		conn := rawSession(t, p, "reader")
+		send(t, conn, "Q\x00\x00\x00\x00")
+		wantFatal(t, conn, "08P01")
+	})
+}
+
+// G7: draining ends who rests, lets finish who works.
+func TestDrain(t *testing.T) {
+	p := startProxy(t)
+	resting := rawSession(t, p, "reader")
+	working := rawSession(t, p, "reader")
+	inTransaction := rawSession(t, p, "writer")
+	send(t, working, query("select 'done' from pg_sleep(0.5)"))
+	send(t, inTransaction, query("begin"))
+	receiveUntil(t, inTransaction, 'Z')
+	waiting := dial(t, p.addr)
+	send(t, waiting, startupPacket(3<<16, "user", "bob", "database", database))
+	receive(t, waiting)
+
+	p.handler.Drain()
+	wantFatal(t, resting, "57P01")
+	wantFatal(t, waiting, "57P03")
+	if got := rows(receiveUntil(t, working, 'Z')); len(got) != 1 || got[0] != "done" {
+		t.Errorf("the running query gave %q", got)
+	}
+	wantFatal(t, working, "57P01")
+	send(t, inTransaction, query("insert into items values (5001, 'drained')"))
+	receiveUntil(t, inTransaction, 'Z')
+	send(t, inTransaction, query("commit"))
+	receiveUntil(t, inTransaction, 'Z')
+	wantFatal(t, inTransaction, "57P01")
+	if got := admin(t, "delete from items where id = 5001 returning 'kept'"); got != "kept" {
+		t.Error("the transaction was lost")
+	}
+	late := dial(t, p.addr)
+	send(t, late, startupPacket(3<<16, "user", "bob", "database", database))
+	wantFatal(t, late, "57P03")
+	for _, s := range p.sessions() {
+		if s.State == "ended" && s.EndReason != "shutdown" {
+			t.Errorf("session %+v", s)
+		}
+	}
+}

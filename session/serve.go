@@ -41,6 +41,8 @@ func (s *session) sayGoodbye(r *relay, why error) {
 	switch refused, ours := errors.AsType[*refusal](why); {
 	case ours:
 		s.tell(refused)
+	case errors.Is(why, errBackendGone) && r.upFrames.lost:
+		s.tell(malformed("invalid message length")) // PostgreSQL would close without a word
 	case errors.Is(why, errBackendGone) && !r.conversation.fatal:
 		s.tell(errBackendLost)
 	case errors.Is(why, errRelayFault):

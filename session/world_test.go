@@ -238,7 +238,7 @@ func (p *proxy) dsn(user, password string, parameters ...string) string {
 		name, value, _ := strings.Cut(parameter, "=")
 		query.Set(name, value)
 	}
-	u := url.URL{Scheme: "postgres", User: url.UserPassword(user, password), Host: p.addr, Path: "/" + database, RawQuery: query.Encode()}
+	u := url.URL{Scheme: "postgres", User: url.UserPassword(user, password), Host: p.addr, Path: "/" + database, RawQuery: strings.ReplaceAll(query.Encode(), "+", "%20")}
 	return u.String()
 }
 
@@ -382,3 +382,5 @@ func readAll(t *testing.T, conn net.Conn) string {
 	}
 	return string(got)
 }
+
+func ctxWithoutCancel(t *testing.T) ctx { return context.WithoutCancel(t.Context()) }

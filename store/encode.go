@@ -1,0 +1,108 @@
+// Facts as the bytes that are stored and hashed, and back.
+
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// maxBody bounds one payload, since parts of it come from clients. The largest honest one
+// holds the roles of a 64 kB token.
+const maxBody = 128 << 10
+
+// maxSession bounds a session id; ids are also one line of the hashed text.
+const maxSession = 64
+
+// encoded is an event as it will stand in the file, without seq and hash.
+type encoded struct {
+	time    int64 // microseconds since 1970 UTC
+	typ     string
+	session string
+	body    string
+	fact    Fact // decoded from body, so that the fold sees what a later reader will see
+}
+
+func encodeAll(events []Event, now time.Time) ([]encoded, error) {
+	out := make([]encoded, len(events))
+	for i, e := range events {
+		enc, err := encode(e, now)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = enc
+	}
+	return out, nil
+}
+
+func encode(e Event, now time.Time) (encoded, error) {
+	if e.Fact == nil {
+		return encoded{}, errors.New("record an event: it has no fact")
+	}
+	typ := e.Fact.Type()
+	if len(e.Session) > maxSession || strings.ContainsFunc(e.Session, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return encoded{}, fmt.Errorf("record %s: the session id is not one", typ)
+	}
+	body, err := encodeBody(e.Fact)
+	if err != nil {
+		return encoded{}, fmt.Errorf("record %s: %w", typ, err)
+	}
+	if len(body) > maxBody {
+		return encoded{}, fmt.Errorf("record %s: its %d bytes are more than the %d an event may have", typ, len(body), maxBody)
+	}
+	fact, err := decode(typ, body)
+	if err != nil {
+		return encoded{}, err
+	}
+	if e.Time.IsZero() {
+		e.Time = now
+	}
+	return encoded{time: e.Time.UnixMicro(), typ: typ, session: e.Session, body: string(body), fact: fact}, nil
+}
+
+// encodeBody writes the fact's JSON: control characters escaped, invalid UTF-8 replaced,
+// and <, > and & left as people wrote them.
+func encodeBody(f Fact) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(f); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// decode gives the fact of a stored body, for the types that the fold looks at; other types give nil.
+func decode(typ string, body []byte) (Fact, error) {
+	switch typ {
+	case SessionConnected{}.Type():
+		return decodeAs[SessionConnected](typ, body)
+	case AuthSucceeded{}.Type():
+		return decodeAs[AuthSucceeded](typ, body)
+	case AuthFailed{}.Type():
+		return decodeAs[AuthFailed](typ, body)
+	case RoleMapped{}.Type():
+		return decodeAs[RoleMapped](typ, body)
+	case SessionStarted{}.Type():
+		return decodeAs[SessionStarted](typ, body)
+	case SessionRefused{}.Type():
+		return decodeAs[SessionRefused](typ, body)
+	case SessionEnded{}.Type():
+		return decodeAs[SessionEnded](typ, body)
+	}
+	return nil, nil
+}
+
+func decodeAs[F Fact](typ string, body []byte) (Fact, error) {
+	var f F
+	if err := json.Unmarshal(body, &f); err != nil {
+		return nil, fmt.Errorf("read the body of %s: %w", typ, err)
+	}
+	return f, nil
+}
+
+func fromMicro(us int64) time.Time { return time.UnixMicro(us).UTC() }

@@ -1,0 +1,181 @@
+// The facts that can stand in the log, and the names and fields under which they are stored.
+
+package store
+
+import "time"
+
+// Event is one fact about one session, not yet numbered: the writer gives seq and hash.
+type Event struct {
+	// Time is when the fact became true; the zero value means "when it was handed over".
+	// It is kept to the microsecond.
+	Time time.Time
+	// Session is the id from NewSessionID, or "" for proxy.* and log.* events.
+	Session string
+	Fact    Fact
+}
+
+// Fact is the payload of an event: one of the structs of this file.
+//
+// Rules for changing them, since old files must verify and fold for ever: a type's name
+// and the names and meaning of its fields never change; new fields are optional
+// (omitempty); a fact with another meaning gets another type. event_test.go pins the bytes.
+type Fact interface {
+	// Type is the name stored in the log, such as "session.started".
+	Type() string
+	fact()
+}
+
+// ProxyStarted opens a run of the proxy.
+type ProxyStarted struct {
+	Version  string `json:"version"`
+	Listen   string `json:"listen"`
+	Upstream string `json:"upstream"`
+	PID      int    `json:"pid"`
+}
+
+// ProxyStopped closes a run of the proxy; a run without it was killed.
+type ProxyStopped struct {
+	Reason string `json:"reason"`
+}
+
+// SessionConnected says that a client's startup packet was accepted.
+type SessionConnected struct {
+	Client          string `json:"client"` // ip:port
+	RequestedUser   string `json:"requested_user"`
+	Database        string `json:"database"`
+	ApplicationName string `json:"application_name,omitempty"`
+	TLS             string `json:"tls,omitempty"` // "" or for example "TLSv1.3"
+	Protocol        string `json:"protocol"`      // for example "3.0"
+}
+
+// AuthSucceeded says that the client proved to be User.
+type AuthSucceeded struct {
+	Method       string     `json:"method"`
+	User         string     `json:"user"`
+	Issuer       string     `json:"issuer,omitempty"`
+	Subject      string     `json:"subject,omitempty"`
+	Roles        []string   `json:"roles,omitempty"`
+	TokenID      string     `json:"token_id,omitempty"`
+	TokenExpires *time.Time `json:"token_expires,omitempty"`
+}
+
+// AuthFailed says that the client did not prove who it is. User is set only when a
+// correctly signed token named it.
+type AuthFailed struct {
+	Method  string `json:"method"`
+	User    string `json:"user,omitempty"`
+	Issuer  string `json:"issuer,omitempty"`
+	TokenID string `json:"token_id,omitempty"`
+	Reason  string `json:"reason"`
+	Detail  string `json:"detail,omitempty"`
+}
+
+// RoleMapped says which service account a person's role leads to, and by which rule.
+type RoleMapped struct {
+	Role           string `json:"role"`
+	ServiceAccount string `json:"service_account"`
+	Rule           string `json:"rule"`
+}
+
+// RoleDenied says that a known person has no role that leads to an account.
+type RoleDenied struct {
+	Roles         []string `json:"roles,omitempty"`
+	RequestedUser string   `json:"requested_user"`
+	Reason        string   `json:"reason"`
+}
+
+// SessionStarted says that a backend serves the session. ServiceAccount is that
+// backend's current_user.
+type SessionStarted struct {
+	ServiceAccount string  `json:"service_account"`
+	BackendPID     uint32  `json:"backend_pid"`
+	Backend        string  `json:"backend"`
+	WaitMS         float64 `json:"wait_ms"`
+	Reused         bool    `json:"reused"`
+}
+
+// SessionRefused says that the client was turned away before it could run anything.
+type SessionRefused struct {
+	SQLState string `json:"sqlstate"`
+	Reason   string `json:"reason"`
+	Message  string `json:"message"`
+}
+
+// CancelForwarded says that a cancel request with a valid key reached the backend.
+type CancelForwarded struct {
+	Client     string `json:"client"`
+	BackendPID uint32 `json:"backend_pid"`
+}
+
+// CancelRejected says that a cancel request came with a key that opens nothing.
+type CancelRejected struct {
+	Client     string `json:"client"`
+	BackendPID uint32 `json:"backend_pid"`
+	Reason     string `json:"reason"`
+}
+
+// SessionEnded says that the session is over. After a crash the next start writes it
+// with reason ReasonAborted and no figures.
+type SessionEnded struct {
+	Reason     string  `json:"reason"`
+	DurationMS float64 `json:"duration_ms"`
+	Statements int64   `json:"statements"`
+	Errors     int64   `json:"errors"`
+	Rows       int64   `json:"rows"`
+	BytesIn    int64   `json:"bytes_in"`
+	BytesOut   int64   `json:"bytes_out"`
+}
+
+// LogRead says that somebody read the log through the CLI.
+type LogRead struct {
+	OSUser  string `json:"os_user"`
+	Command string `json:"command"`
+	Filter  string `json:"filter,omitempty"`
+}
+
+// LogPruned says that the bodies of the events FirstSeq..LastSeq were given up.
+type LogPruned struct {
+	By       string    `json:"by"`
+	Before   time.Time `json:"before"`
+	FirstSeq int64     `json:"first_seq"`
+	LastSeq  int64     `json:"last_seq"`
+}
+
+// LogCheckpointed says that the head of the chain was signed and handed out.
+type LogCheckpointed struct {
+	Seq   int64  `json:"seq"`
+	Hash  string `json:"hash"`
+	KeyID string `json:"key_id"`
+}
+
+func (ProxyStarted) Type() string     { return "proxy.started" }
+func (ProxyStopped) Type() string     { return "proxy.stopped" }
+func (SessionConnected) Type() string { return "session.connected" }
+func (AuthSucceeded) Type() string    { return "auth.succeeded" }
+func (AuthFailed) Type() string       { return "auth.failed" }
+func (RoleMapped) Type() string       { return "role.mapped" }
+func (RoleDenied) Type() string       { return "role.denied" }
+func (SessionStarted) Type() string   { return "session.started" }
+func (SessionRefused) Type() string   { return "session.refused" }
+func (CancelForwarded) Type() string  { return "cancel.forwarded" }
+func (CancelRejected) Type() string   { return "cancel.rejected" }
+func (SessionEnded) Type() string     { return "session.ended" }
+func (LogRead) Type() string          { return "log.read" }
+func (LogPruned) Type() string        { return "log.pruned" }
+func (LogCheckpointed) Type() string  { return "log.checkpointed" }
+
+func (ProxyStarted) fact()     {}
+func (ProxyStopped) fact()     {}
+func (SessionConnected) fact() {}
+func (AuthSucceeded) fact()    {}
+func (AuthFailed) fact()       {}
+func (RoleMapped) fact()       {}
+func (RoleDenied) fact()       {}
+func (SessionStarted) fact()   {}
+func (SessionRefused) fact()   {}
+func (CancelForwarded) fact()  {}
+func (CancelRejected) fact()   {}
+func (SessionEnded) fact()     {}
+func (LogRead) fact()          {}
+func (LogPruned) fact()        {}
+func (LogCheckpointed) fact()  {}

@@ -1,0 +1,95 @@
+// The stored bytes of every fact, frozen: files written today must be readable for ever.
+
+package store
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestFactsKeepTheirBytes(t *testing.T) {
+	expires := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
+	for _, tc := range []struct {
+		fact Fact
+		typ  string
+		body string
+	}{
+		{ProxyStarted{"1.0.0", "127.0.0.1:7777", "localhost:5432", 7}, "proxy.started",
+			`{"version":"1.0.0","listen":"127.0.0.1:7777","upstream":"localhost:5432","pid":7}`},
+		{ProxyStopped{"signal"}, "proxy.stopped", `{"reason":"signal"}`},
+		{SessionConnected{"10.0.0.7:50412", "ann", "shop", "psql", "TLSv1.3", "3.0"}, "session.connected",
+			`{"client":"10.0.0.7:50412","requested_user":"ann","database":"shop","application_name":"psql","tls":"TLSv1.3","protocol":"3.0"}`},
+		{SessionConnected{Client: "c", RequestedUser: "u", Database: "d", Protocol: "3.0"}, "session.connected",
+			`{"client":"c","requested_user":"u","database":"d","protocol":"3.0"}`},
+		{AuthSucceeded{"token", "ann@example.org", "https://login.example/", "u|1", []string{"reader"}, "t1", &expires}, "auth.succeeded",
+			`{"method":"token","user":"ann@example.org","issuer":"https://login.example/","subject":"u|1","roles":["reader"],"token_id":"t1","token_expires":"2026-03-01T10:00:00Z"}`},
+		{AuthSucceeded{Method: "password", User: "bob"}, "auth.succeeded", `{"method":"password","user":"bob"}`},
+		{AuthFailed{"token", "ann", "https://login.example/", "t1", "expired", "exp 2026-03-01"}, "auth.failed",
+			`{"method":"token","user":"ann","issuer":"https://login.example/","token_id":"t1","reason":"expired","detail":"exp 2026-03-01"}`},
+		{AuthFailed{Method: "password", Reason: "wrong_password"}, "auth.failed", `{"method":"password","reason":"wrong_password"}`},
+		{RoleMapped{"reader", "app_reader", "ROLE_MAPPING_READER"}, "role.mapped",
+			`{"role":"reader","service_account":"app_reader","rule":"ROLE_MAPPING_READER"}`},
+		{RoleDenied{[]string{"x"}, "app_writer", "not_held"}, "role.denied",
+			`{"roles":["x"],"requested_user":"app_writer","reason":"not_held"}`},
+		{SessionStarted{"app_reader", 4711, "127.0.0.1:5432", 1.5, true}, "session.started",
+			`{"service_account":"app_reader","backend_pid":4711,"backend":"127.0.0.1:5432","wait_ms":1.5,"reused":true}`},
+		{SessionRefused{"28000", "no_role", "no role of yours"}, "session.refused",
+			`{"sqlstate":"28000","reason":"no_role","message":"no role of yours"}`},
+		{CancelForwarded{"10.0.0.7:1", 4711}, "cancel.forwarded", `{"client":"10.0.0.7:1","backend_pid":4711}`},
+		{CancelRejected{"10.0.0.7:1", 4711, "unknown_key"}, "cancel.rejected",
+			`{"client":"10.0.0.7:1","backend_pid":4711,"reason":"unknown_key"}`},
+		{SessionEnded{"client_left", 12.25, 1, 2, 3, 4, 5}, "session.ended",
+			`{"reason":"client_left","duration_ms":12.25,"statements":1,"errors":2,"rows":3,"bytes_in":4,"bytes_out":5}`},
+		{LogRead{"root", "audit", "since=1h"}, "log.read", `{"os_user":"root","command":"audit","filter":"since=1h"}`},
+		{LogPruned{"root", expires, 1, 9}, "log.pruned",
+			`{"by":"root","before":"2026-03-01T10:00:00Z","first_seq":1,"last_seq":9}`},
+		{LogCheckpointed{9, "ab", "k1"}, "log.checkpointed", `{"seq":9,"hash":"ab","key_id":"k1"}`},
+	} {
+		e, err := encode(Event{Time: t0, Fact: tc.fact}, t0)
+		if err != nil {
+			t.Errorf("%T: %v", tc.fact, err)
+			continue
+		}
+		if e.typ != tc.typ || e.body != tc.body {
+			t.Errorf("%T:\n got  %s %s\n want %s %s", tc.fact, e.typ, e.body, tc.typ, tc.body)
+		}
+	}
+}
+
+func TestEventsThatCannotBeStoredAreRefused(t *testing.T) {
+	for name, e := range map[string]Event{
+		"no fact":                    {},
+		"a session id with newlines": {Session: "a\nb", Fact: ProxyStopped{}},
+		"a session id too long":      {Session: strings.Repeat("a", 65), Fact: ProxyStopped{}},
+		"a payload too large":        {Fact: ProxyStopped{Reason: strings.Repeat("a", maxBody)}},
+	} {
+		if _, err := encode(e, t0); err == nil {
+			t.Errorf("%s was accepted", name)
+		}
+	}
+}
+
+// FuzzClientText: whatever a client calls itself, the event is one line of JSON without control
+// characters, and folds to the same row now and when it is read again.
+func FuzzClientText(f *testing.F) {
+	f.Add("psql", "shop")
+	f.Add("a\x00\x1b[31m\n", "\xff\xfe")
+	f.Add("\u2028</script>", `"\`)
+	f.Fuzz(func(t *testing.T, app, database string) {
+		e, err := encode(Event{Session: "s", Fact: SessionConnected{ApplicationName: app, Database: database}}, t0)
+		if err != nil {
+			if len(app)+len(database) < maxBody/6 {
+				t.Fatal(err)
+			}
+			return
+		}
+		if strings.ContainsFunc(e.body, func(r rune) bool { return r < ' ' }) {
+			t.Fatalf("control character in %q", e.body)
+		}
+		again, err := decode(e.typ, []byte(e.body))
+		if err != nil || again != e.fact {
+			t.Fatalf("%v, then %v (%v)", e.fact, again, err)
+		}
+	})
+}

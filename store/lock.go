@@ -1,0 +1,64 @@
+// One proxy per file: a lock file that names its owner.
+
+package store
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// fileLock is held for as long as its file is open.
+type fileLock struct {
+	path string // of the event log
+	file *os.File
+}
+
+// takeLock locks path+".lock", or gives a LockedError with the owner's process id. The file stays
+// behind when the lock is released: removing it would let two owners hold two different files.
+func takeLock(path string) (*fileLock, error) {
+	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the event log's lock file: %w", err)
+	}
+	taken, err := lockExclusive(f)
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock the event log: %w", err)
+	}
+	if !taken {
+		defer f.Close()
+		return nil, &LockedError{Path: path, PID: owner(f)}
+	}
+	// The id is for the message above only: a full disk must not stop the proxy here.
+	if err := f.Truncate(0); err == nil {
+		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	}
+	return &fileLock{path: path, file: f}, nil
+}
+
+func owner(f *os.File) int {
+	b, err := io.ReadAll(io.LimitReader(f, 32))
+	if err != nil {
+		return 0
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		return 0
+	}
+	return pid
+}
+
+// inPlace reports whether the locked file is still the one at its path.
+func (l *fileLock) inPlace() bool {
+	held, err := l.file.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(l.path + ".lock")
+	return err == nil && os.SameFile(held, there)
+}
+
+func (l *fileLock) release() error { return l.file.Close() }

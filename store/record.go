@@ -1,0 +1,69 @@
+// An event as the log gives it back.
+
+package store
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"time"
+)
+
+// Record is an event as it stands in the log. The zero value of a field means absent. User,
+// ServiceAccount and Database are those of its session, as known by now.
+type Record struct {
+	Seq            int64
+	Time           time.Time
+	Type           string
+	Session        string
+	User           string
+	ServiceAccount string
+	Database       string
+	Client         string          // of its session, or of the fact itself when it has none
+	Detail         json.RawMessage // the fact
+	Hash           [32]byte
+}
+
+// MarshalJSON gives the object of `gprxy audit --json`: absent values are null.
+func (r Record) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Seq            int64           `json:"seq"`
+		Time           *string         `json:"time"`
+		Type           string          `json:"type"`
+		Session        *string         `json:"session"`
+		User           *string         `json:"user"`
+		ServiceAccount *string         `json:"service_account"`
+		Database       *string         `json:"database"`
+		Client         *string         `json:"client"`
+		Detail         json.RawMessage `json:"detail"`
+		Hash           string          `json:"hash"`
+	}{
+		r.Seq, jsonTime(r.Time), r.Type, orNull(r.Session), orNull(r.User), orNull(r.ServiceAccount),
+		orNull(r.Database), orNull(r.Client), r.Detail, hex.EncodeToString(r.Hash[:]),
+	})
+}
+
+const recordColumns = `
+	e.seq,
+	e.time,
+	e.type,
+	e.session,
+	s.user,
+	s.service_account,
+	s.database,
+	coalesce(s.client, json_extract(e.body, '$.client')),
+	e.body,
+	e.hash`
+
+func scanRecord(scan func(...any) error) (Record, error) {
+	var (
+		rec  Record
+		us   int64
+		body []byte
+		sum  []byte
+	)
+	err := scan(&rec.Seq, &us, &rec.Type, &rec.Session, nullable{&rec.User}, nullable{&rec.ServiceAccount},
+		nullable{&rec.Database}, nullable{&rec.Client}, &body, &sum)
+	rec.Time, rec.Detail = fromMicro(us), body
+	copy(rec.Hash[:], sum)
+	return rec, err
+}

@@ -1,0 +1,171 @@
+// Tampering shows, each kind at its first bad event; and the projection is the fold.
+
+package store
+
+import (
+	"database/sql"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// tampered closes a log of ten events of two sessions and lets somebody loose on it.
+func tampered(t *testing.T, change string) error {
+	t.Helper()
+	path := logPath(t)
+	d, err := Open(t.Context(), path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, d, append(login("s1", "ann", "app_reader", t0), end("s1", t0))...)
+	mustAppend(t, d, append(login("s2", "bob", "app_writer", t0), end("s2", t0))...)
+	mustAppend(t, d, login("s3", "eve", "", t0)[0])
+	if err := d.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	db := raw(t, path)
+	for _, trigger := range []string{"events_no_update", "events_no_delete", "events_in_order"} {
+		alter(t, db, "DROP TRIGGER "+trigger)
+	}
+	alter(t, db, change)
+	_, err = reader(t, path).Verify(t.Context(), nil)
+	return err
+}
+
+func TestTamperingShows(t *testing.T) {
+	const swap = `UPDATE events SET seq = 100 WHERE seq = 4; UPDATE events SET seq = 4 WHERE seq = 7; UPDATE events SET seq = 7 WHERE seq = 100`
+	for _, tc := range []struct {
+		name, change string
+		seq          int64
+		what         string
+	}{
+		{"nothing", `SELECT 1`, 0, ""},
+		{"body", `UPDATE events SET body = replace(body, 'ann', 'amy') WHERE seq = 2`, 2, "hash differs"},
+		{"one space", `UPDATE events SET body = body || ' ' WHERE seq = 11`, 11, "hash differs"},
+		{"time", `UPDATE events SET time = time + 1 WHERE seq = 3`, 3, "hash differs"},
+		{"type", `UPDATE events SET type = 'auth.failed' WHERE seq = 2`, 2, "hash differs"},
+		{"session", `UPDATE events SET session = 's2' WHERE seq = 5`, 5, "hash differs"},
+		{"hash", `UPDATE events SET hash = zeroblob(32) WHERE seq = 6`, 6, "hash differs"},
+		{"body taken out", `UPDATE events SET body = NULL WHERE seq = 6`, 6, "hash differs"},
+		{"first removed", `DELETE FROM events WHERE seq = 1`, 1, "missing"},
+		{"one removed", `DELETE FROM events WHERE seq = 5`, 5, "missing"},
+		{"one removed, numbers closed up", `DELETE FROM events WHERE seq = 5; UPDATE events SET seq = seq - 1 WHERE seq > 5`, 5, "hash differs"},
+		{"two swapped", swap, 4, "hash differs"},
+		{"inserted at the end", `INSERT INTO events SELECT 12, time, type, session, body, hash FROM events WHERE seq = 11`, 12, "hash differs"},
+		{"inserted before the first", `INSERT INTO events SELECT 0, time, type, session, body, hash FROM events WHERE seq = 1`, 1, "missing"},
+		{"another person in the table", `UPDATE sessions SET user = 'amy' WHERE session = 's1'`, 1, "session s1"},
+		{"another account in the table", `UPDATE sessions SET service_account = NULL WHERE session = 's2'`, 6, "session s2"},
+		{"an open session changed", `UPDATE sessions SET database = 'x' WHERE session = 's3'`, 11, "session s3"},
+		{"a session taken from the table", `DELETE FROM sessions WHERE session = 's1'`, 1, "session s1"},
+		{"the last session taken from the table", `DELETE FROM sessions WHERE session = 's3'`, 11, "session s3"},
+		{"a session put into the table", `INSERT INTO sessions (seq, session, state, started) VALUES (2, 'x', 'ended', 0)`, 2, "session x"},
+		{"a session put behind the table", `INSERT INTO sessions (seq, session, state, started) VALUES (99, 'x', 'ended', 0)`, 99, "session x"},
+	} {
+		err := tampered(t, tc.change)
+		if tc.seq == 0 {
+			if err != nil {
+				t.Errorf("%s: %v", tc.name, err)
+			}
+			continue
+		}
+		broken, ok := errors.AsType[*BrokenError](err)
+		if !ok || broken.Seq != tc.seq || !strings.Contains(err.Error(), tc.what) {
+			t.Errorf("%s: got %v, want seq %d and %q", tc.name, err, tc.seq, tc.what)
+		}
+	}
+}
+
+func TestCutTailShowsAgainstAKeptHead(t *testing.T) {
+	path := logPath(t)
+	d := open(t, path, Options{})
+	mustAppend(t, d, Event{Time: t0, Fact: ProxyStopped{Reason: "1"}}, Event{Time: t0, Fact: ProxyStopped{Reason: "2"}})
+	kept := verified(t, path)
+	db := raw(t, path)
+	alter(t, db, `DROP TRIGGER events_no_delete`)
+	alter(t, db, `DELETE FROM events WHERE seq = 2`)
+	if now := verified(t, path); now.Seq == kept.Seq || now.Hash == kept.Hash {
+		t.Errorf("head %+v after the cut, %+v before", now, kept)
+	}
+}
+
+func TestTriggersRefuseChanges(t *testing.T) {
+	_, path := shop(t)
+	db := raw(t, path)
+	for _, change := range []string{
+		`UPDATE events SET body = '{}' WHERE seq = 2`,
+		`DELETE FROM events WHERE seq = 2`,
+		`DELETE FROM events`,
+		`REPLACE INTO events SELECT seq, time, type, session, '{}', hash FROM events WHERE seq = 2`,
+		`INSERT INTO events SELECT 100, time, type, session, body, hash FROM events WHERE seq = 2`,
+		`INSERT INTO events (time, type, session, body, hash) SELECT time, type, session, body, zeroblob(31) FROM events WHERE seq = 2`,
+	} {
+		if _, err := db.ExecContext(t.Context(), change); err == nil {
+			t.Errorf("accepted: %s", change)
+		}
+	}
+	verified(t, path)
+}
+
+func TestRebuiltProjectionIsTheSame(t *testing.T) {
+	d, path := shop(t)
+	mustAppend(t, d, Event{at(8), "s2", SessionConnected{Database: "again"}}) // must change nothing
+	mustAppend(t, d, Event{at(8), "lost", AuthSucceeded{User: "nobody"}})
+	var many []Event
+	for i := range 400 {
+		many = append(many, login(sessionID(i), "ann\xff", "app_reader", at(9))...)
+	}
+	mustAppend(t, d, many...)
+	db := raw(t, path)
+	before := rowsOf(t, db)
+	alter(t, db, `DELETE FROM sessions WHERE seq % 2 = 0`)
+	alter(t, db, `UPDATE sessions SET user = 'x'`)
+	if err := d.Rebuild(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if after := rowsOf(t, db); len(before) != 405 || !reflect.DeepEqual(after, before) {
+		t.Errorf("%d rows before, %d after, not equal", len(before), len(after))
+	}
+	verified(t, path)
+}
+
+func rowsOf(t *testing.T, db *sql.DB) []Session {
+	t.Helper()
+	rows, err := collect(t.Context(), db, scanSession, `SELECT `+sessionColumns+` FROM sessions ORDER BY seq`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+func TestVerifyWhileTheProxyWrites(t *testing.T) {
+	path := logPath(t)
+	d := open(t, path, Options{})
+	stop := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if err := d.Append(t.Context(), append(login(sessionID(i), "ann", "a", t0), end(sessionID(i), t0.Add(time.Second)))...); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	}()
+	r := reader(t, path)
+	for range 20 {
+		calls := 0
+		h, err := r.Verify(t.Context(), func(done, total int64) { calls++ })
+		if err != nil || h.Events != h.Seq || h.Seq%5 != 0 || calls == 0 {
+			t.Errorf("head %+v, %v, %d calls of progress", h, err, calls)
+		}
+	}
+	close(stop)
+	<-done
+}

@@ -1,0 +1,234 @@
+// The writer: one goroutine that commits everything queued in one transaction, and outlives outages.
+
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// maxBatch is about how many events one transaction holds.
+const maxBatch = 1000
+
+// unsure is a batch whose COMMIT failed: the items are still queued, yet after a reopening SQLite may
+// find them complete in its write-ahead log. If head is then in the file they are not written twice.
+type unsure struct {
+	head  head
+	items int
+}
+
+// push queues what one call handed over. During an outage a waiter gets the outage at once, and its
+// events stay queued if there is room.
+func (d *DB) push(it item) error {
+	if len(it.events) == 0 {
+		it.tell(nil)
+		return nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closing {
+		return ErrClosed
+	}
+	outage := d.outage
+	if !d.queue.push(it) {
+		if d.queue.lost == len(it.events) {
+			d.log.Error("events are being lost: too many wait to be written", "waiting", d.queue.events)
+		}
+		if outage != nil {
+			return outage
+		}
+		return &UnavailableError{Path: d.path, Err: errBacklogFull}
+	}
+	if outage != nil && it.result != nil {
+		d.queue.items[len(d.queue.items)-1].tell(outage)
+	}
+	d.signal()
+	return nil
+}
+
+// signal lets the writer look at the queue again.
+func (d *DB) signal() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run is the writer goroutine. It ends after Close, when the queue is empty or Close waits no longer.
+func (d *DB) run(ctx context.Context) {
+	defer close(d.done)
+	retry := time.NewTicker(d.opts.retryEvery)
+	defer retry.Stop()
+	for {
+		d.flush(ctx)
+		if d.finished() {
+			return
+		}
+		wake, tick := d.wake, (<-chan time.Time)(nil)
+		if d.Healthy() != nil {
+			wake, tick = nil, retry.C
+		}
+		select {
+		case <-wake:
+		case <-tick:
+		case j := <-d.jobs:
+			j.result <- d.work(ctx, j)
+		case <-d.abandon:
+			d.flush(ctx) // the last attempt
+			return
+		}
+	}
+}
+
+func (d *DB) finished() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.closing && d.queue.events == 0
+}
+
+func (d *DB) work(ctx context.Context, j job) error {
+	if err := d.ready(ctx); err != nil {
+		return err
+	}
+	return j.do(ctx, d.app)
+}
+
+// flush writes batch after batch until the queue is empty or the log fails.
+func (d *DB) flush(ctx context.Context) {
+	for {
+		d.mu.Lock()
+		batch := d.queue.peek(maxBatch)
+		d.mu.Unlock()
+		if len(batch) == 0 {
+			return
+		}
+		if err := d.commit(ctx, batch); err != nil {
+			d.fail(err)
+			return
+		}
+	}
+}
+
+// commit writes the batch and settles its items. A returned error means that the log cannot be
+// written and that unsettled items are still queued.
+func (d *DB) commit(ctx context.Context, batch []item) error {
+	if err := d.ready(ctx); err != nil {
+		return err
+	}
+	if n, err := d.alreadyDurable(ctx); err != nil || n > 0 {
+		d.settle(n, nil)
+		return err
+	}
+	err := d.write(ctx, batch)
+	switch {
+	case err == nil:
+		d.settle(len(batch), nil)
+	case blamesEvent(err) && len(batch) > 1:
+		return d.commitSingly(ctx, batch)
+	case blamesEvent(err):
+		d.settle(1, err)
+	default:
+		return err
+	}
+	return nil
+}
+
+// commitSingly keeps one bad item from failing its neighbours.
+func (d *DB) commitSingly(ctx context.Context, batch []item) error {
+	for i := range batch {
+		if err := d.commit(ctx, batch[i:i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *DB) write(ctx context.Context, batch []item) error {
+	var events []encoded
+	for _, it := range batch {
+		events = append(events, it.events...)
+	}
+	h, err := d.app.append(ctx, events)
+	if d.opts.afterWrite != nil {
+		err = d.opts.afterWrite(err)
+	}
+	if err != nil && h.seq > 0 {
+		d.unsure = unsure{head: h, items: len(batch)}
+	}
+	d.commits++
+	return err
+}
+
+// alreadyDurable gives the number of queued items that a failed commit stored after all.
+func (d *DB) alreadyDurable(ctx context.Context) (int, error) {
+	if d.unsure.items == 0 {
+		return 0, nil
+	}
+	held, err := d.app.holds(ctx, d.unsure.head)
+	if err != nil {
+		return 0, err
+	}
+	n := d.unsure.items
+	d.unsure = unsure{}
+	if !held {
+		return 0, nil
+	}
+	return n, nil
+}
+
+// ready makes sure that the connection is open and on the file that stands at the path.
+func (d *DB) ready(ctx context.Context) error {
+	if d.app != nil && !d.app.inPlace(d.path) {
+		return errMoved
+	}
+	if d.app != nil {
+		return nil
+	}
+	return d.reopen(ctx, 0)
+}
+
+// settle takes the first n items from the queue, tells their waiters, and ends an outage.
+func (d *DB) settle(n int, err error) {
+	if n == 0 {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.outage != nil { // an error about an event came from a log that works
+		d.log.Info("the event log can be written again", "kept_events", d.queue.events, "lost_events", d.queue.lost)
+		d.outage, d.queue.lost = nil, 0
+	}
+	for i := range d.queue.items[:n] {
+		it := &d.queue.items[i]
+		if err != nil && it.result == nil {
+			d.log.Error("an event was not recorded", "session_id", it.events[0].session, "type", it.events[0].typ, "error", err)
+		}
+		if err != nil {
+			it.tell(fmt.Errorf("record %s: %w", it.events[0].typ, err))
+		}
+		it.tell(nil)
+	}
+	d.queue.drop(n)
+}
+
+// fail begins or continues an outage: the connection is given up, since only a new one recovers
+// from every kind of failure; every waiter is told; the events stay queued.
+func (d *DB) fail(err error) {
+	if d.app != nil {
+		err = errors.Join(err, d.app.close())
+		d.app = nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	outage := &UnavailableError{Path: d.path, Err: err}
+	if d.outage == nil {
+		d.log.Error("the event log cannot be written: new logins are refused, running sessions go on",
+			"error", outage.Err, "do", remedy(d.path, err), "path", d.path)
+	}
+	d.outage = outage
+	for i := range d.queue.items {
+		d.queue.items[i].tell(outage)
+	}
+}

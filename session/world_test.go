@@ -46,7 +46,7 @@ func runTests(m *testing.M) (code int) {
 	ctx, done := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer done()
 	var err error
-	if postgres, err = pooltest.Start(ctx, pooltest.Options{}); err != nil {
+	if postgres, err = pooltest.Start(ctx, pooltest.Options{Settings: map[string]string{"log_connections": "on"}}); err != nil {
 		fmt.Fprintln(os.Stderr, "starting PostgreSQL:", err)
 		return 1
 	}

@@ -1,0 +1,142 @@
+// gprxy audit: the events.
+
+package cmd
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"gprxy/store"
+)
+
+const (
+	followLimit = 10                     // events before the live ones, like tail -f
+	followEvery = 200 * time.Millisecond // between looks for new events
+)
+
+func auditCommand() command {
+	return command{
+		name:    "audit",
+		summary: "the events: logins, refusals, cancels, ends",
+		about:   "Oldest first, the newest 1000 unless --limit says otherwise. Reads the event log, while the proxy runs or not. Times are UTC.",
+		examples: []example{
+			{"gprxy audit --since 1h", "what happened in the last hour"},
+			{"gprxy audit --type auth.failed --since 7d", "failed logins of this week"},
+			{"gprxy audit --session 06d3k2p8w1zvq4tn", "one session from beginning to end"},
+			{"gprxy audit --follow --json", "live, for a program"},
+			{"gprxy audit --since 2026-03-01 --until 2026-04-01 --limit 0 --csv > march.csv", "a whole month for a spreadsheet"},
+		},
+		options: func() options { return &auditOptions{filter: filterOptions{limit: 1000}} },
+	}
+}
+
+type auditOptions struct {
+	readOptions
+	filter        filterOptions
+	kind, session string
+	follow        bool
+	json, csv     bool
+}
+
+func (o *auditOptions) flags(fs *pflag.FlagSet) {
+	o.filter.flags(fs)
+	fs.StringVar(&o.kind, "type", "", "only events of this `TYPE`, such as auth.failed")
+	fs.StringVar(&o.session, "session", "", "only events of this session `ID`")
+	fs.BoolVar(&o.follow, "follow", false, "show the newest 10, then new ones as they happen, until Ctrl-C")
+	fs.BoolVar(&o.json, "json", false, "one JSON object a line")
+	fs.BoolVar(&o.csv, "csv", false, "comma-separated values with a header")
+	o.readOptions.flags(fs)
+}
+
+func (o *auditOptions) validate(c *call) error {
+	if err := o.filter.validate(c); err != nil {
+		return err
+	}
+	switch {
+	case o.json && o.csv:
+		return usagef("either --json or --csv", "--json and --csv exclude each other")
+	case o.follow && o.filter.untilText != "":
+		return usagef("either --follow or --until", "--follow goes on for ever, --until does not")
+	case o.kind != "" && !slices.Contains(eventTypes(), o.kind):
+		return unknownType(o.kind)
+	}
+	if o.follow && !c.set.Changed("limit") && o.filter.since.IsZero() {
+		o.filter.limit = followLimit
+	}
+	return o.readOptions.validate(c)
+}
+
+func unknownType(kind string) error {
+	if near := nearestCommand(kind, eventTypes()); near != "" {
+		return usagef("--type "+near, "there is no event type %s", quoted(kind))
+	}
+	return usagef("--type with one of "+strings.Join(eventTypes(), ", "), "there is no event type %s", quoted(kind))
+}
+
+func (o *auditOptions) run(ctx context.Context, c *call) error {
+	r, err := o.open(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	show, err := o.printer(c)
+	if err != nil {
+		return err
+	}
+	shown, err := o.print(o.events(ctx, r), show)
+	if closed := show.close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return err
+	}
+	switch {
+	case o.follow:
+	case shown == 0:
+		c.note("no events match; %s is the log", o.path)
+	case o.filter.limit > 0 && shown == int(o.filter.limit):
+		c.note("the newest %d events; there may be more: --limit 0 shows all", shown)
+	}
+	return nil
+}
+
+func (o *auditOptions) events(ctx context.Context, r *store.Reader) iter.Seq2[store.Record, error] {
+	f := store.EventFilter{
+		Since:          o.filter.since,
+		Until:          o.filter.until,
+		User:           o.filter.user,
+		ServiceAccount: o.filter.serviceAccount,
+		Database:       o.filter.database,
+		Type:           o.kind,
+		Session:        o.session,
+		Limit:          int(o.filter.limit),
+	}
+	if o.follow { // Ctrl-C ends it, and is no error
+		return r.Follow(ctx, f, followEvery)
+	}
+	return r.Events(ctx, f)
+}
+
+// print hands each event to show; while following, one at a time as it happens.
+func (o *auditOptions) print(events iter.Seq2[store.Record, error], show eventPrinter) (shown int, err error) {
+	for e, err := range events {
+		if err != nil {
+			return shown, err
+		}
+		if err := show.event(e); err != nil {
+			return shown, err
+		}
+		if o.follow {
+			if err := show.flush(); err != nil {
+				return shown, err
+			}
+		}
+		shown++
+	}
+	return shown, nil
+}

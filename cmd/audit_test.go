@@ -1,0 +1,147 @@
+// gprxy audit on a real log: table, JSON, CSV, filters, following.
+
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gprxy/store"
+)
+
+func TestAuditTable(t *testing.T) {
+	log := fixedLog(t)
+	var details []string
+	for i, line := range slices.Collect(strings.Lines(gprxy(t, log.env, "audit", "--until", "2026-03-06").out)) {
+		if i == 0 {
+			equal(t, "titles", strings.Join(strings.Fields(line), " "), "SEQ TIME TYPE SESSION USER ACCOUNT DATABASE CLIENT DETAIL")
+			details = append(details, strings.TrimSpace(line[strings.Index(line, "DETAIL"):]))
+			continue
+		}
+		details = append(details, line)
+	}
+	for i, want := range []string{
+		"DETAIL",
+		"gprxy 1.0 listens on 127.0.0.1:7777 for localhost:5432, pid 42",
+		"asks for alice on shop with psql, TLSv1.3",
+		"token of alice@example.com, roles reader,writer, expires 2026-03-05 12:00:00",
+		"role writer is served by app_writer (priority)",
+		"reused backend 4711 at 127.0.0.1:5432 as app_writer after 12 ms",
+		"asks for mallory on shop, no TLS",
+		"token refused: expired (since 3m)",
+		"refused: bad token (28P01 authentication failed)",
+		"asks for bob on shop, no TLS",
+		"password of bob",
+		"served by svc (password)",
+		"new backend 4712 at 127.0.0.1:5432 as svc after 1 ms",
+		"cancel from 10.9.9.9:1 for backend 4711 rejected: unknown key",
+		`asks for x\x1b[2J\u202eeve on =cmd(), no TLS`,
+		"ended: left before login, 0 statements, 3 ms",
+		"ended: client closed, 3 statements, 1m 03s",
+	} {
+		if i >= len(details) || !strings.HasSuffix(strings.TrimSuffix(details[i], "\n"), want) {
+			t.Errorf("line %d of %d: %q, want %q", i, len(details), details[min(i, len(details)-1)], want)
+		}
+	}
+}
+
+func TestAuditJSON(t *testing.T) {
+	log := fixedLog(t)
+	out := gprxy(t, log.env, "audit", "--json", "--until", "2026-03-06").out
+	first, _, _ := strings.Cut(out, "\n")
+	want := `{"seq":1,"time":"2026-03-05T11:00:00.123456Z","type":"proxy.started","session":null,"user":null,"service_account":null,` +
+		`"database":null,"client":null,"detail":{"version":"1.0","listen":"127.0.0.1:7777","upstream":"localhost:5432","pid":42},"hash":"`
+	if !strings.HasPrefix(first, want) || len(first) != len(want)+64+2 {
+		t.Errorf("got  %s\nwant %s…", first, want)
+	}
+	events := lines(t, out)
+	e := events[4]
+	if len(events) != 16 || e["user"] != "alice@example.com" || e["service_account"] != "app_writer" || e["database"] != "shop" || e["client"] != "10.0.0.1:4000" {
+		t.Errorf("%d events, the fifth is %v", len(events), e)
+	}
+	if strings.ContainsAny(out, "\x1b\u202e") {
+		t.Error("a control character is not escaped")
+	}
+}
+
+func TestAuditFilters(t *testing.T) {
+	log := fixedLog(t)
+	for _, row := range []struct {
+		line string
+		want int
+		note string
+	}{
+		{"audit --type auth.succeeded", 2, ""},
+		{"audit --session 06d3k2p8w1zvq4tb", 3, ""},
+		{"audit --user bob", 4, ""},
+		{"audit --service-account app_writer", 5, ""},
+		{"audit --database shop --type session.connected", 3, ""},
+		{"audit --limit 3", 3, "the newest 3 events; there may be more: --limit 0 shows all"},
+		{"audit --limit 0 --since 2026-03-05 --until 2026-03-06", 16, ""},
+		{"audit --user nobody", 0, "no events match"},
+	} {
+		got := gprxy(t, log.env, append(strings.Fields(row.line), "--json")...)
+		if n := len(lines(t, got.out)); n != row.want || got.code != 0 || !strings.Contains(got.err, row.note) || (row.note == "" && got.err != "") {
+			t.Errorf("gprxy %s: %d events, want %d; exit %d, %q", row.line, n, row.want, got.code, got.err)
+		}
+	}
+}
+
+func TestAuditCSV(t *testing.T) {
+	log := fixedLog(t)
+	rows, err := csv.NewReader(strings.NewReader(gprxy(t, log.env, "audit", "--csv", "--until", "2026-03-06").out)).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "header", strings.Join(rows[0], ","), "seq,time,type,session,user,service_account,database,client,detail,hash")
+	if len(rows) != 17 {
+		t.Errorf("%d rows", len(rows))
+	}
+	equal(t, "a formula", rows[15][6], "'=cmd()")
+	equal(t, "detail", rows[10][8], `{"method":"password","user":"bob"}`)
+}
+
+func TestFollow(t *testing.T) {
+	env := fixedEnvironment(t)
+	path := filepath.Join(env.Dir, "events.db")
+	env.Variables = []string{"EVENT_LOG=" + path}
+	db := openStore(t, path)
+	defer closeStore(t, db)
+	appendEvents(t, db, fixedEvents()...)
+
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	r, w := io.Pipe()
+	var errs bytes.Buffer
+	code := make(chan int, 1)
+	go func() {
+		code <- Run(ctx, []string{"audit", "--follow", "--json", "--type", "session.ended"}, IO{Out: w, Err: &errs}, env)
+		w.Close()
+	}()
+	events := json.NewDecoder(r)
+	next := func() (e struct{ Seq int64 }) {
+		if err := events.Decode(&e); err != nil {
+			t.Fatalf("%v; stderr %s", err, errs.String())
+		}
+		return e
+	}
+	if a, b := next(), next(); a.Seq != 15 || b.Seq != 16 {
+		t.Errorf("first come events %d and %d", a.Seq, b.Seq)
+	}
+	appendEvents(t, db, store.Event{Time: noon.Add(time.Minute), Session: "06d3k2p8w1zvq4tc", Fact: store.SessionEnded{Reason: "client_closed"}})
+	if live := next(); live.Seq <= 16 {
+		t.Errorf("the live event is %d", live.Seq)
+	}
+	cancel()
+	if c := <-code; c != 0 || errs.Len() > 0 {
+		t.Errorf("exit %d after Ctrl-C, stderr %q", c, errs.String())
+	}
+}

@@ -1,0 +1,157 @@
+// The detail of an event in words, for the table of `gprxy audit`.
+
+package cmd
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"gprxy/store"
+)
+
+// wording puts the payload of one event type into words.
+type wording func(payload json.RawMessage) (string, error)
+
+// words has every event type there is.
+var words = map[string]wording{
+	store.ProxyStarted{}.Type(): say(func(f store.ProxyStarted) string {
+		return fmt.Sprintf("gprxy %s listens on %s for %s, pid %d", f.Version, f.Listen, f.Upstream, f.PID)
+	}),
+	store.ProxyStopped{}.Type():     say(func(f store.ProxyStopped) string { return "proxy stopped: " + inWords(f.Reason) }),
+	store.SessionConnected{}.Type(): say(sayConnected),
+	store.AuthSucceeded{}.Type():    say(sayAuthSucceeded),
+	store.AuthFailed{}.Type():       say(sayAuthFailed),
+	store.RoleMapped{}.Type():       say(sayRoleMapped),
+	store.RoleDenied{}.Type():       say(sayRoleDenied),
+	store.SessionStarted{}.Type():   say(saySessionStarted),
+	store.SessionRefused{}.Type(): say(func(f store.SessionRefused) string {
+		return fmt.Sprintf("refused: %s (%s %s)", inWords(f.Reason), f.SQLState, f.Message)
+	}),
+	store.CancelForwarded{}.Type(): say(func(f store.CancelForwarded) string {
+		return fmt.Sprintf("cancel from %s sent to backend %d", f.Client, f.BackendPID)
+	}),
+	store.CancelRejected{}.Type(): say(func(f store.CancelRejected) string {
+		return fmt.Sprintf("cancel from %s for backend %d rejected: %s", f.Client, f.BackendPID, inWords(f.Reason))
+	}),
+	store.SessionEnded{}.Type(): say(saySessionEnded),
+	store.LogRead{}.Type():      say(sayLogRead),
+	store.LogPruned{}.Type(): say(func(f store.LogPruned) string {
+		return fmt.Sprintf("%s pruned events %d to %d, from before %s", f.By, f.FirstSeq, f.LastSeq, shortTime(f.Before))
+	}),
+	store.LogCheckpointed{}.Type(): say(func(f store.LogCheckpointed) string {
+		return fmt.Sprintf("checkpoint of event %d signed with key %s", f.Seq, f.KeyID)
+	}),
+}
+
+func eventTypes() []string {
+	types := make([]string, 0, len(words))
+	for t := range words {
+		types = append(types, t)
+	}
+	slices.Sort(types)
+	return types
+}
+
+func say[F store.Fact](in func(F) string) wording {
+	return func(payload json.RawMessage) (string, error) {
+		var f F
+		if err := json.Unmarshal(payload, &f); err != nil {
+			return "", err
+		}
+		return in(f), nil
+	}
+}
+
+// describe falls back to the payload itself for what this version does not know.
+func describe(kind string, payload json.RawMessage) string {
+	if in, ok := words[kind]; ok {
+		if text, err := in(payload); err == nil {
+			return text
+		}
+	}
+	return string(payload)
+}
+
+func sayConnected(f store.SessionConnected) string {
+	text := "asks for " + f.RequestedUser + " on " + f.Database
+	if f.ApplicationName != "" {
+		text += " with " + f.ApplicationName
+	}
+	if f.TLS == "" {
+		return text + ", no TLS"
+	}
+	return text + ", " + f.TLS
+}
+
+func sayAuthSucceeded(f store.AuthSucceeded) string {
+	text := f.Method + " of " + f.User
+	if len(f.Roles) > 0 {
+		text += ", roles " + strings.Join(f.Roles, ",")
+	}
+	if f.TokenExpires != nil {
+		text += ", expires " + shortTime(*f.TokenExpires)
+	}
+	return text
+}
+
+func sayAuthFailed(f store.AuthFailed) string {
+	text := f.Method
+	if f.User != "" {
+		text += " of " + f.User
+	}
+	text += " refused: " + inWords(f.Reason)
+	if f.Detail != "" {
+		text += " (" + f.Detail + ")"
+	}
+	return text
+}
+
+func sayRoleMapped(f store.RoleMapped) string {
+	if f.Role == "" {
+		return fmt.Sprintf("served by %s (%s)", f.ServiceAccount, inWords(f.Rule))
+	}
+	return fmt.Sprintf("role %s is served by %s (%s)", f.Role, f.ServiceAccount, inWords(f.Rule))
+}
+
+func sayRoleDenied(f store.RoleDenied) string {
+	roles := "no roles"
+	if len(f.Roles) > 0 {
+		roles = "roles " + strings.Join(f.Roles, ",")
+	}
+	return fmt.Sprintf("denied: %s (%s, asked for %s)", inWords(f.Reason), roles, f.RequestedUser)
+}
+
+func saySessionStarted(f store.SessionStarted) string {
+	kind := "new"
+	if f.Reused {
+		kind = "reused"
+	}
+	return fmt.Sprintf("%s backend %d at %s as %s after %s", kind, f.BackendPID, f.Backend, f.ServiceAccount, milliseconds(f.WaitMS))
+}
+
+func saySessionEnded(f store.SessionEnded) string {
+	if f.Reason == store.ReasonAborted {
+		return "ended: aborted, the proxy died"
+	}
+	text := fmt.Sprintf("ended: %s, %s, %s", inWords(f.Reason), counted(f.Statements, "statement"), milliseconds(f.DurationMS))
+	if f.Errors > 0 {
+		text += ", " + counted(f.Errors, "error")
+	}
+	return text
+}
+
+func sayLogRead(f store.LogRead) string {
+	return strings.TrimSpace(fmt.Sprintf("%s ran gprxy %s %s", f.OSUser, f.Command, f.Filter))
+}
+
+func counted(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func milliseconds(ms float64) string { return span(time.Duration(ms * float64(time.Millisecond))) }

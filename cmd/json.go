@@ -1,0 +1,46 @@
+// JSON lines that are safe to read on a terminal as well.
+
+package cmd
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// writeJSON writes v as one line. What JSON allows but a terminal may obey (DEL, C1 controls, changes of
+// direction) is written as \u escapes, which mean the same to a program.
+func writeJSON(w io.Writer, v any) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return fmt.Errorf("write as JSON: %w", err)
+	}
+	_, err := w.Write(escapeJSON(b.Bytes()))
+	return err
+}
+
+func escapeJSON(line []byte) []byte {
+	safe := func(r rune) bool { return r == '\n' || r == utf8.RuneError || unicode.IsPrint(r) }
+	if bytes.IndexFunc(line, func(r rune) bool { return !safe(r) }) < 0 {
+		return line
+	}
+	out := make([]byte, 0, len(line)+16)
+	for _, r := range string(line) {
+		switch {
+		case safe(r):
+			out = utf8.AppendRune(out, r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+	}
+	return out
+}

@@ -1,0 +1,345 @@
+// gprxy as a process: started, stopped, killed, as an operator would.
+
+package cmd
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"gprxy/auth/authtest"
+	"gprxy/pool/pooltest"
+	"gprxy/store"
+)
+
+// install is one gprxy with all it needs around it: a binary, PostgreSQL, an issuer, a home.
+type install struct {
+	t        *testing.T
+	binary   string
+	postgres *pooltest.Server
+	issuer   *authtest.Issuer
+	home     string
+}
+
+func newInstall(t *testing.T) *install {
+	t.Helper()
+	i := &install{
+		t:        t,
+		binary:   filepath.Join(t.TempDir(), "gprxy"),
+		postgres: pooltest.New(t, pooltest.Options{}),
+		issuer:   authtest.Start(t, authtest.Options{}),
+		home:     t.TempDir(),
+	}
+	build := exec.Command("go", "build", "-race", "-o", i.binary, "gprxy")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building gprxy: %v\n%s", err, out)
+	}
+	for _, name := range []string{"app_reader", "gprxy_service", "alice"} {
+		if err := i.postgres.CreateUser(t.Context(), name, name+"-secret"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return i
+}
+
+func (i *install) log() string { return filepath.Join(i.home, ".gprxy", "events.db") }
+
+func (i *install) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(i.binary, args...)
+	cmd.Dir = i.home
+	cmd.Env = []string{"HOME=" + i.home, "PATH=" + os.Getenv("PATH"), "NO_COLOR=1"}
+	return cmd
+}
+
+func (i *install) token(person string) string {
+	return i.issuer.Token(authtest.Claims{"email": person, "roles": []string{"reader"}})
+}
+
+// running is a started proxy.
+type running struct {
+	*exec.Cmd
+	t     *testing.T
+	addr  string
+	mu    sync.Mutex // guards lines
+	lines bytes.Buffer
+	ended chan error
+}
+
+var listening = regexp.MustCompile(`address=(\S+)`)
+
+// start runs `gprxy start` until it listens. It is killed at the end of the test.
+func (i *install) start(more ...string) *running {
+	i.t.Helper()
+	r := &running{Cmd: i.command("start"), t: i.t, ended: make(chan error, 1)}
+	r.Env = append(r.Env,
+		"PROXY_PORT=0", "DB_HOST=127.0.0.1", fmt.Sprintf("DB_PORT=%d", i.postgres.Port), "DB_SSLMODE=disable",
+		"GPRXY_USER=gprxy_service", "GPRXY_PASS=gprxy_service-secret",
+		"OIDC_ISSUER="+i.issuer.URL(), "AUDIENCE="+i.issuer.Audience(), "ROLE_MAPPING_READER=app_reader:app_reader-secret",
+		"POOL_MAX_CONNS=20", "LOG_FORMAT=logfmt")
+	r.Env = append(r.Env, more...)
+	stderr, err := r.StderrPipe()
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	if err := r.Start(); err != nil {
+		i.t.Fatal(err)
+	}
+	found := make(chan string, 1)
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		for scanner := bufio.NewScanner(stderr); scanner.Scan(); {
+			r.mu.Lock()
+			fmt.Fprintln(&r.lines, scanner.Text())
+			r.mu.Unlock()
+			if m := listening.FindStringSubmatch(scanner.Text()); m != nil && strings.Contains(scanner.Text(), "msg=listening") {
+				found <- m[1]
+			}
+		}
+	})
+	go func() { reading.Wait(); r.ended <- r.Wait() }()
+	i.t.Cleanup(r.kill)
+	select {
+	case r.addr = <-found:
+	case err := <-r.ended:
+		r.ended <- err
+		i.t.Fatalf("gprxy start ended with %v\n%s", err, r.output())
+	case <-time.After(time.Minute):
+		i.t.Fatalf("gprxy start does not listen\n%s", r.output())
+	}
+	return r
+}
+
+func (r *running) output() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lines.String()
+}
+
+func (r *running) kill() {
+	r.Process.Kill()
+	err := <-r.ended
+	r.ended <- err
+}
+
+// wait returns the exit code.
+func (r *running) wait() int {
+	r.t.Helper()
+	select {
+	case err := <-r.ended:
+		r.ended <- err
+		return r.ProcessState.ExitCode()
+	case <-time.After(time.Minute):
+		r.t.Fatalf("gprxy does not end\n%s", r.output())
+		return 0
+	}
+}
+
+func (r *running) connect(ctx context.Context, user, password string) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig("sslmode=disable")
+	if err != nil {
+		return nil, err
+	}
+	address, err := net.ResolveTCPAddr("tcp", r.addr)
+	if err != nil {
+		return nil, err
+	}
+	config.Host, config.Port, config.User, config.Password, config.Database = address.IP.String(), uint16(address.Port), user, password, "postgres"
+	return pgx.ConnectConfig(ctx, config)
+}
+
+func (r *running) mustConnect(user, password string) *pgx.Conn {
+	r.t.Helper()
+	conn, err := r.connect(r.t.Context(), user, password)
+	if err != nil {
+		r.t.Fatalf("%v\n%s", err, r.output())
+	}
+	r.t.Cleanup(func() { conn.Close(context.WithoutCancel(r.t.Context())) })
+	return conn
+}
+
+func TestTheProcess(t *testing.T) {
+	i := newInstall(t)
+	t.Run("serves, shows its sessions, ends on SIGTERM", func(t *testing.T) {
+		r := i.start()
+		conn := r.mustConnect("alice", "alice-secret")
+		out, err := i.command("sessions", "--active", "--json").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var s struct {
+			User           string `json:"user"`
+			ServiceAccount string `json:"service_account"`
+		}
+		if err := json.Unmarshal(out, &s); err != nil || s.User != "alice" || s.ServiceAccount != "gprxy_service" {
+			t.Errorf("sessions --json: %s, %v", out, err)
+		}
+		r.Process.Signal(syscall.SIGTERM)
+		if code := r.wait(); code != 0 {
+			t.Errorf("exit code %d\n%s", code, r.output())
+		}
+		if _, err := conn.Exec(t.Context(), "select 1"); err == nil || !strings.Contains(err.Error(), "57P01") {
+			t.Errorf("the session ended with %v, want 57P01", err)
+		}
+		if out, err := i.command("audit", "verify").CombinedOutput(); err != nil {
+			t.Errorf("audit verify: %v\n%s", err, out)
+		}
+		if out, _ := i.command("sessions", "--active", "--json").Output(); len(out) != 0 {
+			t.Errorf("still active: %s", out)
+		}
+	})
+	t.Run("ends at once on a second signal", func(t *testing.T) {
+		r := i.start()
+		conn := r.mustConnect("alice", "alice-secret")
+		if _, err := conn.Exec(t.Context(), "begin"); err != nil {
+			t.Fatal(err)
+		}
+		r.Process.Signal(syscall.SIGTERM)
+		waitFor(t, "it drains", func() bool { return strings.Contains(r.output(), "shutting down") })
+		r.Process.Signal(syscall.SIGTERM)
+		if code := r.wait(); code == 0 {
+			t.Errorf("exit code %d", code)
+		}
+	})
+	t.Run("cuts off what does not end in SHUTDOWN_TIMEOUT", func(t *testing.T) {
+		r := i.start("SHUTDOWN_TIMEOUT=300ms")
+		conn := r.mustConnect("alice", "alice-secret")
+		if _, err := conn.Exec(t.Context(), "begin"); err != nil {
+			t.Fatal(err)
+		}
+		r.Process.Signal(syscall.SIGINT)
+		if code := r.wait(); code != 0 {
+			t.Errorf("exit code %d\n%s", code, r.output())
+		}
+		if _, err := conn.Exec(t.Context(), "commit"); err == nil || !strings.Contains(err.Error(), "57P01") {
+			t.Errorf("the session ended with %v, want 57P01", err)
+		}
+	})
+	t.Run("refuses a port in use and a log in use", func(t *testing.T) {
+		r := i.start()
+		defer r.kill()
+		_, port, _ := net.SplitHostPort(r.addr)
+		for variable, want := range map[string]string{"PROXY_PORT=" + port: "PROXY_PORT", "PROXY_PORT=0": "EVENT_LOG"} {
+			second := i.command("start")
+			second.Env = append(r.Env, variable)
+			out, err := second.CombinedOutput()
+			if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 || !strings.Contains(string(out), want) {
+				t.Errorf("with %s: %v\n%s", variable, err, out)
+			}
+		}
+	})
+	t.Run("warns about superusers and an issuer that is away", func(t *testing.T) {
+		i.issuer.SetMode(authtest.Down)
+		defer i.issuer.SetMode(authtest.Up)
+		r := i.start("ROLE_MAPPING_DBA=postgres:" + i.postgres.SuperuserPassword)
+		waitFor(t, "the warnings", func() bool {
+			out := r.output()
+			return strings.Contains(out, "is a superuser") && strings.Contains(out, "identity provider cannot be reached")
+		})
+		if strings.Contains(r.output(), i.postgres.SuperuserPassword) {
+			t.Error("a password stands in the log")
+		}
+	})
+}
+
+// waitFor polls what tells nobody when it changes.
+func waitFor(t *testing.T, what string, check func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !check(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within 20 s", what)
+		}
+	}
+}
+
+// G2: a proxy killed at any moment loses no event of a session it let in.
+func TestKilledUnderLoad(t *testing.T) {
+	i := newInstall(t)
+	const kills, clients = 20, 6
+	admitted := map[string]bool{}
+	for n := range kills {
+		r := i.start()
+		ctx, stop := context.WithCancel(t.Context())
+		var mu sync.Mutex // guards admitted
+		var load sync.WaitGroup
+		enough := make(chan struct{}, 1)
+		for c := range clients {
+			load.Go(func() {
+				for k := 0; ctx.Err() == nil; k++ {
+					person := fmt.Sprintf("p%d-%d-%d@example.com", n, c, k)
+					conn, err := r.connect(ctx, "bob", i.token(person))
+					if err != nil {
+						return
+					}
+					mu.Lock()
+					admitted[person] = true
+					mu.Unlock()
+					conn.Exec(ctx, "select 1")
+					if k%2 == 0 {
+						conn.Close(ctx)
+					}
+					select {
+					case enough <- struct{}{}:
+					default:
+					}
+				}
+			})
+		}
+		<-enough
+		pause := time.NewTimer(time.Duration(rand.IntN(150)) * time.Millisecond)
+		<-pause.C
+		r.kill()
+		stop()
+		load.Wait()
+		if strings.Contains(r.output(), "DATA RACE") {
+			t.Fatal(r.output())
+		}
+	}
+	r := i.start()
+	r.Process.Signal(syscall.SIGTERM)
+	r.wait()
+	checkLog(t, i.log(), admitted)
+}
+
+func checkLog(t *testing.T, path string, admitted map[string]bool) {
+	t.Helper()
+	log, err := store.OpenReader(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	head, err := log.Verify(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	states := map[string]int{}
+	for s, err := range log.Sessions(t.Context(), store.SessionFilter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		states[s.State]++
+		delete(admitted, s.User)
+	}
+	if len(admitted) != 0 {
+		t.Errorf("%d admitted sessions are not in the log: %v", len(admitted), admitted)
+	}
+	if states[store.StateActive] != 0 || states[store.StateAborted] == 0 {
+		t.Errorf("states %v, want none active, some aborted", states)
+	}
+	t.Logf("%d events, sessions %v", head.Events, states)
+}

@@ -1,0 +1,260 @@
+// The proxy as a whole: every part opened in order, run, and closed in reverse.
+
+package cmd
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"gprxy/auth"
+	"gprxy/listener"
+	"gprxy/pool"
+	"gprxy/session"
+	"gprxy/store"
+)
+
+const (
+	// What the identity provider and PostgreSQL are given to answer while the proxy starts.
+	startCheckTimeout = 10 * time.Second
+	// What sessions are given to say goodbye once the shutdown's time is up.
+	killGrace = 5 * time.Second
+	// What closing pools and log may take at the end.
+	closeTimeout = 20 * time.Second
+)
+
+// proxy holds what `gprxy start` runs. The fields stand in the order in which they are opened.
+type proxy struct {
+	settings Settings
+	log      *slog.Logger
+
+	events  *store.DB
+	tokens  *auth.Verifier // nil: no token login
+	pools   *pool.Pools
+	handler *session.Handler
+	server  *listener.Server
+	socket  net.Listener
+
+	checks sync.WaitGroup // of what may be wrong outside, while the proxy already serves
+}
+
+// openProxy opens every part. On failure nothing is left open.
+func openProxy(ctx context.Context, s Settings, log *slog.Logger, home string) (*proxy, error) {
+	p := &proxy{settings: s, log: log}
+	if err := p.open(ctx, home); err != nil {
+		return nil, errors.Join(err, p.close(ctx))
+	}
+	return p, nil
+}
+
+// open goes from what is most likely to be wrong to what has effects: nothing is written to the
+// log of another proxy.
+func (p *proxy) open(ctx context.Context, home string) (err error) {
+	secured, err := p.serverTLS(home)
+	if err != nil {
+		return err
+	}
+	if p.socket, err = listen(p.settings); err != nil {
+		return err
+	}
+	p.events, err = store.Open(ctx, p.settings.EventLog, store.Options{Log: p.log, Version: thisBuild().Version})
+	if err != nil {
+		return err
+	}
+	roles, err := p.openAuth()
+	if err != nil {
+		return err
+	}
+	if p.pools, err = pool.New(poolConfig(p.settings, p.log)); err != nil {
+		return err
+	}
+	p.handler = session.NewHandler(p.handlerConfig(secured, roles))
+	p.server = &listener.Server{Handle: p.handler.ServeConn, Log: p.log}
+	p.check(ctx, roles)
+	return nil
+}
+
+// run serves until ctx ends, lets running sessions finish, and closes everything.
+func (p *proxy) run(ctx context.Context) error {
+	err := p.events.Append(ctx, p.started())
+	if err != nil {
+		return errors.Join(fmt.Errorf("record the start: %w", err), p.close(ctx))
+	}
+	p.log.Info("listening", "address", p.socket.Addr().String(), "tls", p.settings.ProxyCert != "",
+		"postgresql", p.upstream(), "event_log", p.settings.EventLog,
+		"token_login", p.tokens != nil, "password_login", p.settings.PasswordLogin)
+	var serving sync.WaitGroup
+	failed := make(chan error, 1)
+	serving.Go(func() { failed <- p.server.Serve(ctx, p.socket) })
+	reason := "signal"
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+		reason = "listener failed"
+	}
+	p.drain(ctx)
+	serving.Wait()
+	stopped := store.Event{Time: time.Now(), Fact: store.ProxyStopped{Reason: reason}}
+	p.events.Defer(stopped)
+	return errors.Join(err, p.close(ctx))
+}
+
+// drain stops accepting and gives sessions SHUTDOWN_TIMEOUT to finish what they are doing.
+func (p *proxy) drain(ctx context.Context) {
+	p.log.Info("shutting down: running queries may finish, a second signal ends at once",
+		"connections", p.server.Open(), "timeout", p.settings.ShutdownTimeout)
+	limit, done := context.WithTimeout(context.WithoutCancel(ctx), p.settings.ShutdownTimeout)
+	defer done()
+	p.handler.Drain()
+	if err := p.server.Shutdown(limit, killGrace); err != nil {
+		p.log.Warn("sessions were cut off at the end of SHUTDOWN_TIMEOUT")
+	}
+}
+
+// close gives back whatever was opened, last first.
+func (p *proxy) close(ctx context.Context) error {
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer done()
+	p.checks.Wait()
+	var problems []error
+	if p.socket != nil {
+		if err := p.socket.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			problems = append(problems, err)
+		}
+	}
+	if p.pools != nil {
+		problems = append(problems, p.pools.Close(ctx))
+	}
+	if p.tokens != nil {
+		p.tokens.Close()
+	}
+	if p.events != nil {
+		problems = append(problems, p.events.Close(ctx))
+	}
+	return errors.Join(problems...)
+}
+
+// serverTLS is nil when TLS is off.
+func (p *proxy) serverTLS(home string) (*tls.Config, error) {
+	certFile, keyFile := p.settings.ProxyCert, p.settings.ProxyKey
+	switch certFile {
+	case "":
+		return nil, nil
+	case CertAuto:
+		files, err := listener.EnsureLocalCA(filepath.Join(home, ".gprxy", "tls"), p.settings.ProxyHost)
+		if err != nil {
+			return nil, err
+		}
+		certFile, keyFile = files.CertFile, files.KeyFile
+		p.log.Info("serving with a certificate made for development, not for production",
+			"clients_use", "sslmode=verify-full sslrootcert="+files.RootFile)
+	}
+	certificate, err := listener.LoadCertificate(certFile, keyFile, p.log)
+	if err != nil {
+		return nil, err
+	}
+	return certificate.ServerConfig(), nil
+}
+
+func listen(s Settings) (net.Listener, error) {
+	socket, err := net.Listen("tcp", s.ListenAddress())
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s is in use by another program: stop it, or choose another port with PROXY_PORT: %w", s.ListenAddress(), err)
+	case errors.Is(err, os.ErrPermission):
+		return nil, fmt.Errorf("may not listen on %s: choose a port above 1023 with PROXY_PORT: %w", s.ListenAddress(), err)
+	case err != nil:
+		return nil, fmt.Errorf("listen on %s (PROXY_HOST, PROXY_PORT): %w", s.ListenAddress(), err)
+	}
+	return socket, nil
+}
+
+// openAuth makes the verifier, if there is an issuer, and the role mapping. An issuer that cannot
+// be reached now is asked again with the first token.
+func (p *proxy) openAuth() (*auth.Roles, error) {
+	roles, err := auth.NewRoles(p.settings.Roles)
+	if err != nil {
+		return nil, err
+	}
+	if !p.settings.TokenLogin() {
+		return roles, nil
+	}
+	p.tokens, err = auth.NewVerifier(auth.VerifierConfig{
+		Issuer:     p.settings.OIDCIssuer,
+		Audience:   p.settings.Audience,
+		RolesClaim: p.settings.RolesClaim,
+		UserClaim:  p.settings.UserClaim,
+		Log:        p.log,
+	})
+	return roles, err
+}
+
+func poolConfig(s Settings, log *slog.Logger) pool.Config {
+	return pool.Config{
+		Host:           s.DBHost,
+		Port:           s.DBPort,
+		SSLMode:        s.DBSSLMode,
+		SSLRootCert:    s.DBSSLRootCert,
+		MaxConns:       s.PoolMaxConns,
+		MaxTotal:       s.PoolMaxTotal,
+		AcquireTimeout: s.PoolAcquireTimeout,
+		Log:            log,
+	}
+}
+
+func (p *proxy) handlerConfig(secured *tls.Config, roles *auth.Roles) session.Config {
+	s := p.settings
+	return session.Config{
+		TLS:                  secured,
+		RequireTLS:           tlsPolicies[s.RequireTLS],
+		Tokens:               p.tokens,
+		Roles:                roles,
+		Passwords:            passwordLogin(s),
+		Service:              auth.Login{User: s.ServiceUser, Password: s.ServicePassword},
+		Pools:                p.pools,
+		Events:               p.events,
+		StampSetting:         s.IdentityStamp == StampSetting || s.IdentityStamp == StampBoth,
+		StampApplicationName: s.IdentityStamp == StampApplicationName || s.IdentityStamp == StampBoth,
+		LoginTimeout:         s.LoginTimeout,
+		Log:                  p.log,
+	}
+}
+
+var tlsPolicies = map[string]session.TLSPolicy{
+	RequireTLSAuto:   session.TLSOffLoopback,
+	RequireTLSAlways: session.TLSAlways,
+	RequireTLSNever:  session.TLSNever,
+}
+
+func passwordLogin(s Settings) session.PasswordLogin {
+	switch {
+	case !s.PasswordLogin:
+		return session.PasswordOff
+	case s.PasswordAccount == AccountSelf:
+		return session.PasswordSelf
+	default:
+		return session.PasswordService
+	}
+}
+
+func (p *proxy) started() store.Event {
+	return store.Event{Time: time.Now(), Fact: store.ProxyStarted{
+		Version:  thisBuild().Version,
+		Listen:   p.socket.Addr().String(),
+		Upstream: p.upstream(),
+		PID:      os.Getpid(),
+	}}
+}
+
+func (p *proxy) upstream() string {
+	return net.JoinHostPort(p.settings.DBHost, strconv.Itoa(int(p.settings.DBPort)))
+}

@@ -1,0 +1,181 @@
+// gprxy sessions: who is and was connected.
+
+package cmd
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"gprxy/store"
+)
+
+func sessionsCommand() command {
+	return command{
+		name:    "sessions",
+		summary: "who is and was connected",
+		about:   "Newest first. Reads the event log, while the proxy runs or not. Times are UTC. A user in brackets was asked for but not proved.",
+		examples: []example{
+			{"gprxy sessions --active", "who is connected now"},
+			{"gprxy sessions --user alice@example.com --since 7d", "what alice did this week"},
+			{"gprxy sessions --service-account app_writer --since 2026-03-01 --limit 0 --json", "everybody who used app_writer since March, one JSON object a line"},
+		},
+		options: func() options { return &sessionsOptions{filter: filterOptions{limit: 100}} },
+	}
+}
+
+type sessionsOptions struct {
+	readOptions
+	filter filterOptions
+	active bool
+	json   bool
+}
+
+func (o *sessionsOptions) flags(fs *pflag.FlagSet) {
+	fs.BoolVar(&o.active, "active", false, "only sessions that are connected now")
+	o.filter.flags(fs)
+	fs.BoolVar(&o.json, "json", false, "one JSON object a line")
+	o.readOptions.flags(fs)
+}
+
+func (o *sessionsOptions) validate(c *call) error {
+	if err := o.filter.validate(c); err != nil {
+		return err
+	}
+	return o.readOptions.validate(c)
+}
+
+func (o *sessionsOptions) run(ctx context.Context, c *call) error {
+	r, err := o.open(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	show := o.printer(c)
+	shown, cut := 0, false
+	for s, err := range r.Sessions(ctx, o.storeFilter()) {
+		if err != nil {
+			return err
+		}
+		if cut = o.filter.limit > 0 && shown == int(o.filter.limit); cut {
+			break
+		}
+		if err := show.session(s); err != nil {
+			return err
+		}
+		shown++
+	}
+	if err := show.close(); err != nil {
+		return err
+	}
+	switch {
+	case shown == 0:
+		c.note("no sessions match; gprxy audit shows every event, %s is the log", o.path)
+	case cut:
+		c.note("the newest %d sessions; there are more: --limit 0 shows all", shown)
+	}
+	return nil
+}
+
+// storeFilter asks for one session more than is shown, to know whether there are more.
+func (o *sessionsOptions) storeFilter() store.SessionFilter {
+	f := store.SessionFilter{
+		Active:         o.active,
+		User:           o.filter.user,
+		ServiceAccount: o.filter.serviceAccount,
+		Database:       o.filter.database,
+		Since:          o.filter.since,
+		Until:          o.filter.until,
+	}
+	if o.filter.limit > 0 {
+		f.Limit = int(o.filter.limit) + 1
+	}
+	return f
+}
+
+type sessionPrinter interface {
+	session(s store.Session) error
+	close() error
+}
+
+func (o *sessionsOptions) printer(c *call) sessionPrinter {
+	if o.json {
+		return sessionLines{bufio.NewWriter(c.Out)}
+	}
+	t := newTable(c.Out, c.OutWidth, c.colour(c.OutWidth), sessionColumns())
+	return &sessionTable{table: t, call: c, now: c.Now()}
+}
+
+type sessionLines struct{ out *bufio.Writer }
+
+func (p sessionLines) session(s store.Session) error { return writeJSON(p.out, s) }
+func (p sessionLines) close() error                  { return p.out.Flush() }
+
+func sessionColumns() []column {
+	return []column{
+		{title: "SESSION", drop: 5},
+		{title: "STATE", paint: paintState},
+		{title: "STARTED"},
+		{title: "LASTED", right: true, drop: 4},
+		{title: "USER", least: 12},
+		{title: "ACCOUNT", least: 8},
+		{title: "DATABASE", least: 8},
+		{title: "CLIENT", least: 12, drop: 6},
+		{title: "STATEMENTS", right: true, drop: 8},
+		{title: "ROWS", right: true, drop: 9},
+		{title: "END", least: 10, drop: 7},
+	}
+}
+
+type sessionTable struct {
+	*table
+	call *call
+	now  time.Time
+}
+
+func (p *sessionTable) session(s store.Session) error {
+	user := s.User
+	if user == "" && s.RequestedUser != "" {
+		user = "(" + s.RequestedUser + ")"
+	}
+	lasted := span(cmp.Or(s.Ended, p.now).Sub(s.Started))
+	statements, rows := "", ""
+	if s.State == store.StateEnded {
+		statements, rows = strconv.FormatInt(s.Statements, 10), strconv.FormatInt(s.Rows, 10)
+	}
+	return p.add([]string{s.Session, s.State, shortTime(s.Started), lasted, user, s.ServiceAccount,
+		s.Database, s.Client, statements, rows, inWords(s.EndReason)})
+}
+
+func (p *sessionTable) close() error {
+	err := p.table.close()
+	p.call.noteMissing(p.table)
+	return err
+}
+
+// noteMissing says which columns a narrow terminal had no room for.
+func (c *call) noteMissing(t *table) {
+	if titles := t.missing(); len(titles) > 0 {
+		c.note("not shown for want of room: %s; a wider terminal or --json shows all", strings.Join(titles, ", "))
+	}
+}
+
+func paintState(state string) string {
+	switch state {
+	case store.StateActive:
+		return green(state)
+	case store.StateRefused:
+		return red(state)
+	case store.StateAborted:
+		return yellow(state)
+	}
+	return state
+}
+
+// inWords shows a reason of the log, such as client_closed, as words.
+func inWords(reason string) string { return strings.ReplaceAll(reason, "_", " ") }

@@ -1,0 +1,110 @@
+// Settings: what `gprxy start` was told to do, complete and checked.
+
+package cmd
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"gprxy/auth"
+)
+
+// The values of REQUIRE_TLS, PASSWORD_ACCOUNT, IDENTITY_STAMP, LOG_LEVEL and LOG_FORMAT as they stand in Settings.
+const (
+	RequireTLSAuto   = "auto"
+	RequireTLSAlways = "always"
+	RequireTLSNever  = "never"
+
+	AccountService = "service"
+	AccountSelf    = "self"
+
+	StampSetting         = "setting"
+	StampApplicationName = "application_name"
+	StampBoth            = "both"
+	StampOff             = "off"
+
+	LogProduction = "production"
+	LogDebug      = "debug"
+
+	FormatText   = "text"
+	FormatJSON   = "json"
+	FormatLogfmt = "logfmt"
+
+	// CertAuto in ProxyCert asks for a local CA and certificate made for development.
+	CertAuto = "auto"
+)
+
+// Settings is everything `gprxy start` may be told. A Settings from LoadSettings is complete and
+// consistent: every field holds a checked value or its default, and the rules between fields hold.
+// It carries secrets only as auth.Secret, so it may be printed.
+type Settings struct {
+	ProxyHost  string // address to listen on, never empty
+	ProxyPort  uint16 // 0: any free port
+	ProxyCert  string // PEM file, CertAuto, or "" for no TLS
+	ProxyKey   string // PEM file; set exactly when ProxyCert names a file
+	RequireTLS string // RequireTLSAuto, RequireTLSAlways or RequireTLSNever
+
+	DBHost        string // host name, address, or the folder of a Unix socket
+	DBPort        uint16
+	DBSSLMode     string // libpq's words: disable, allow, prefer, require, verify-ca, verify-full
+	DBSSLRootCert string // PEM file or ""
+
+	ServiceUser     string      // GPRXY_USER; set when PasswordLogin and PasswordAccount is AccountService
+	ServicePassword auth.Secret // GPRXY_PASS, likewise
+	PasswordLogin   bool
+	PasswordAccount string // AccountService or AccountSelf
+
+	OIDCIssuer string // "" : token login is off. AUTH0_TENANT is already folded in
+	Audience   string // set when OIDCIssuer is
+	RolesClaim string // "": the usual names
+	UserClaim  string // "": email, else sub
+	Roles      auth.RolesConfig
+
+	PoolMaxConns       int
+	PoolMaxTotal       int
+	PoolAcquireTimeout time.Duration
+
+	IdentityStamp string // StampSetting, StampApplicationName, StampBoth or StampOff
+	EventLog      string // path with ~ expanded
+
+	LogLevel  string // LogProduction or LogDebug
+	LogFormat string // FormatText, FormatJSON or FormatLogfmt
+
+	ShutdownTimeout time.Duration // running sessions get this long after SIGTERM
+	LoginTimeout    time.Duration // from accept to AuthenticationOk
+}
+
+// TokenLogin reports whether people can log in with a token.
+func (s Settings) TokenLogin() bool { return s.OIDCIssuer != "" }
+
+// ListenAddress is host:port for net.Listen.
+func (s Settings) ListenAddress() string {
+	return net.JoinHostPort(s.ProxyHost, strconv.Itoa(int(s.ProxyPort)))
+}
+
+// Problem is one wrong or missing setting, told so that a person can put it right. It never holds the
+// value of a secret.
+type Problem struct {
+	Variable string // the variable, or file:line
+	Wrong    string // what is wrong with it
+	Instead  string // what to type instead
+}
+
+// SettingsError holds all wrong and missing settings at once; Run turns it into exit code 2.
+type SettingsError struct{ Problems []Problem }
+
+func (e *SettingsError) Error() string {
+	var b strings.Builder
+	if len(e.Problems) == 1 {
+		b.WriteString("a setting is wrong or missing")
+	} else {
+		fmt.Fprintf(&b, "%d settings are wrong or missing", len(e.Problems))
+	}
+	for _, p := range e.Problems {
+		fmt.Fprintf(&b, "\n\n  %s %s\n      %s", p.Variable, p.Wrong, p.Instead)
+	}
+	return b.String()
+}

@@ -1,0 +1,53 @@
+// gprxy start: run the proxy.
+
+package cmd
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/spf13/pflag"
+)
+
+func startCommand() command {
+	return command{
+		name:     "start",
+		summary:  "run the proxy",
+		about:    "Runs until SIGTERM or SIGINT, then lets running sessions finish for SHUTDOWN_TIMEOUT; a second signal ends it at once. All wrong settings are reported together.",
+		settings: true,
+		examples: []example{
+			{"GPRXY_USER=app GPRXY_PASS_FILE=/run/secrets/app gprxy start", "people log in with their database password and are served by the role app"},
+			{"gprxy start --proxy-host 0.0.0.0 --proxy-cert server.crt --proxy-key server.key", "listen on every interface, with TLS; the rest from .env"},
+		},
+		options: func() options { return &startOptions{} },
+	}
+}
+
+type startOptions struct {
+	settings Settings
+	log      *slog.Logger
+}
+
+func (o *startOptions) flags(fs *pflag.FlagSet) { addSettingFlags(fs) }
+
+func (o *startOptions) validate(c *call) error {
+	s, warnings, err := LoadSettings(Sources{Flags: c.set, Environment: c.Environment})
+	if err != nil {
+		c.warn(warnings...)
+		return err
+	}
+	o.settings = s
+	o.log = newLogger(c.IO, c.Environment, s.LogLevel, s.LogFormat)
+	for _, w := range warnings {
+		o.log.Warn(w)
+	}
+	return nil
+}
+
+func (o *startOptions) run(ctx context.Context, c *call) error {
+	p, err := openProxy(ctx, o.settings, o.log, c.home())
+	if err != nil {
+		return err
+	}
+	return p.run(ctx)
+}

@@ -1,0 +1,53 @@
+// What `gprxy start` looks at outside, and only warns about: the world may mend itself.
+
+package cmd
+
+import (
+	"context"
+
+	"gprxy/auth"
+	"gprxy/pool"
+)
+
+// check asks the issuer for its keys, and PostgreSQL whether an account that people are mapped to
+// is a superuser. It does not hold up the start.
+func (p *proxy) check(ctx context.Context, roles *auth.Roles) {
+	ctx, done := context.WithTimeout(ctx, startCheckTimeout)
+	p.checks.Go(func() {
+		defer done()
+		if p.tokens != nil {
+			if err := p.tokens.Refresh(ctx); err != nil {
+				p.log.Warn("the identity provider cannot be reached, logins with a token fail until it can (OIDC_ISSUER)",
+					"issuer", p.settings.OIDCIssuer, "error", err)
+			}
+		}
+		for _, login := range p.sharedAccounts(roles) {
+			p.checkAccount(ctx, login)
+		}
+	})
+}
+
+// sharedAccounts are the accounts that serve other people than their owner.
+func (p *proxy) sharedAccounts(roles *auth.Roles) (logins []auth.Login) {
+	for _, account := range roles.Logins() {
+		logins = append(logins, auth.Login{User: account.User, Password: account.Password})
+	}
+	if p.settings.PasswordLogin && p.settings.PasswordAccount == AccountService {
+		logins = append(logins, auth.Login{User: p.settings.ServiceUser, Password: p.settings.ServicePassword})
+	}
+	return logins
+}
+
+func (p *proxy) checkAccount(ctx context.Context, login auth.Login) {
+	super, err := p.pools.Superuser(ctx, pool.Request{
+		Key:      pool.Key{User: login.User, Database: "postgres"},
+		Password: login.Password.Reveal(),
+	})
+	switch {
+	case err != nil:
+		p.log.Warn("could not look at a service account", "service_account", login.User, "error", err)
+	case super:
+		p.log.Warn("a service account that people are mapped to is a superuser: whoever gets it can do anything, also read files and run programs on the database's machine",
+			"service_account", login.User)
+	}
+}

@@ -1,0 +1,64 @@
+package session_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// G2: no record, no access. While the log cannot be written nobody is let in and
+// nothing reaches the database; who is in stays in; it heals by itself, and what
+// happened meanwhile is recorded then.
+func TestNoRecordNoAccess(t *testing.T) {
+	p := startProxy(t)
+	inside := rawSession(t, p, "reader")
+	folder := filepath.Dir(p.log)
+	away := folder + ".away"
+	if err := os.Rename(folder, away); err != nil {
+		t.Fatal(err)
+	}
+	back := func() {
+		if err := os.Rename(away, folder); err != nil {
+			t.Fatal(err)
+		}
+	}
+	logins := func() int { return strings.Count(postgres.Log(), "connection received: host=127.0.0.1") }
+	before := logins()
+	if before == 0 {
+		t.Fatal("PostgreSQL's log does not show connections")
+	}
+	for _, password := range []string{alicePassword, token("bob@example.com", "reader"), "wrong"} {
+		answer := refused(t, p.dsn("alice", password))
+		if answer.Code != "58030" || answer.Hint == "" {
+			t.Errorf("answer %+v", answer)
+		}
+	}
+	if after := logins(); after != before {
+		t.Errorf("PostgreSQL saw %d connections, %d before the refused logins", after, before)
+	}
+	send(t, inside, query("select 1"))
+	if got := rows(receiveUntil(t, inside, 'Z')); len(got) != 1 {
+		t.Errorf("a running session got %q", got)
+	}
+	send(t, inside, message('X', ""))
+	readAll(t, inside)
+	waitIdle(t, p)
+
+	back()
+	eventually(t, "the log can be written again", 10*time.Second, func() bool { return p.events.Healthy() == nil })
+	connect(t, p.dsn("eve", token("eve@example.com", "reader")))
+	if got := len(p.records("session.ended")); got != 1 {
+		t.Errorf("%d ends recorded, want the one during the outage", got)
+	}
+	refusals := 0
+	for _, s := range p.sessions() {
+		if s.EndReason == "event_log_unavailable" {
+			refusals++
+		}
+	}
+	if refusals != 3 {
+		t.Errorf("%d refusals recorded, want the 3 during the outage", refusals)
+	}
+}

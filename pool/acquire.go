@@ -1,0 +1,144 @@
+// Acquire: wait in line, find or open a backend, prepare it for the session.
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// The limits a TimeoutError names.
+const (
+	limitConns  = "POOL_MAX_CONNS"
+	limitTotal  = "POOL_MAX_TOTAL"
+	limitLogins = "the limit of login checks"
+)
+
+// Acquire lends a backend of r.Key whose session defaults are r.Parameters. Requests are served in arrival order. The
+// lease must end with Release or Discard.
+//
+// Errors: *pgconn.PgError if PostgreSQL refused the connection, its parameters or the settings; *UnreachableError if it
+// could not be asked; *TimeoutError if no backend became free in time; ErrClosed, ErrBadRequest, or ctx's error.
+func (p *Pools) Acquire(ctx context.Context, r Request) (*Lease, error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	ctx, leave, err := p.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	waitCtx, cancel := context.WithTimeout(ctx, p.config.AcquireTimeout)
+	defer cancel()
+
+	a := p.join(r.Key)
+	if err := p.queue(waitCtx, a); err != nil {
+		p.part(a)
+		return nil, waitError(ctx, err, began)
+	}
+	l := &Lease{pools: p, account: a, person: r.Person, cancelling: make(chan struct{}, 1)}
+	if err := p.fill(ctx, waitCtx, l, r); err != nil {
+		p.leaveQueue(a)
+		return nil, waitError(ctx, err, began)
+	}
+	l.waited = time.Since(began)
+	if !p.register(l) {
+		l.Discard()
+		return nil, ErrClosed
+	}
+	p.config.Log.Debug("backend leased", "user", r.User, "database", r.Database, "pid", l.PID(), "reused", l.reused,
+		"waited", l.waited)
+	return l, nil
+}
+
+// limitError is an internal wait that reached its end; waitError makes the public error of it.
+type limitError struct{ limit string }
+
+func (e *limitError) Error() string { return e.limit + " is reached" }
+
+// waitError tells the end of the caller's patience from the end of the wait.
+func waitError(ctx context.Context, err error, began time.Time) error {
+	var limit *limitError
+	switch {
+	case !errors.As(err, &limit):
+		return err
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	default:
+		return &TimeoutError{Limit: limit.limit, Waited: time.Since(began)}
+	}
+}
+
+// queue waits for a lease of the account, then for one of all.
+func (p *Pools) queue(ctx context.Context, a *account) error {
+	p.count(a, 0, 1)
+	if err := a.slots.Acquire(ctx, 1); err != nil {
+		p.count(a, 0, -1)
+		return &limitError{limitConns}
+	}
+	if err := p.slots.Acquire(ctx, 1); err != nil {
+		a.slots.Release(1)
+		p.count(a, 0, -1)
+		return &limitError{limitTotal}
+	}
+	p.count(a, 1, -1)
+	return nil
+}
+
+// leaveQueue gives back what queue and join took.
+func (p *Pools) leaveQueue(a *account) {
+	p.count(a, -1, 0)
+	p.slots.Release(1)
+	a.slots.Release(1)
+	p.part(a)
+}
+
+func (p *Pools) count(a *account, leased, waiting int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a.leased += leased
+	a.waiting += waiting
+}
+
+// fill gives the lease a backend that is ready for the session.
+func (p *Pools) fill(ctx, waitCtx context.Context, l *Lease, r Request) error {
+	defaults := r.defaults()
+	b, err := p.joinBucket(ctx, l.account, fingerprint(defaults))
+	if err != nil {
+		return fmt.Errorf("making a pool: %w", err)
+	}
+	l.bucket = b
+	s := &search{pools: p, bucket: b, request: r, defaults: defaults, want: firstTry(p.dialer.mode)}
+	// Every idle backend may turn out to be dead, e.g. after a restart of PostgreSQL; the last try opens one.
+	for range p.config.MaxConns + 1 {
+		l.conn, err = s.find(ctx, waitCtx)
+		if err != nil {
+			break
+		}
+		l.pg = l.conn.Conn().PgConn()
+		l.backend = backendOf(l.conn.Conn())
+		l.reused = l.backend.served
+		if err = l.prepare(ctx, r.Settings); err == nil {
+			return nil
+		}
+		l.drop()
+		if !l.reused || !lost(err) || waitCtx.Err() != nil {
+			break
+		}
+	}
+	p.partBucket(b)
+	if _, ok := errors.AsType[*limitError](err); ok {
+		return err
+	}
+	return connectError(ctx, err)
+}
+
+// lost says whether an error ended the connection, so that another backend may do better.
+func lost(err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return !ok || pgErr.Severity == "FATAL" || pgErr.SeverityUnlocalized == "FATAL" || pgErr.SeverityUnlocalized == "PANIC"
+}

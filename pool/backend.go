@@ -1,0 +1,159 @@
+// One backend, and the hooks through which pgxpool opens, offers and closes it.
+package pool
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// errNoIdle says that pgxpool had no fitting idle backend and was not to open one.
+var errNoIdle = errors.New("no idle backend fits")
+
+// backend is what the pools know about a connection beyond pgx. Whoever holds the connection owns it.
+type backend struct {
+	socket *socket
+	wire   net.Conn // what a session talks on: *tls.Conn, *net.TCPConn or *net.UnixConn
+	tap    *tap
+	tag    tag
+	person string // whom it served last
+	served bool   // it was released at least once
+}
+
+const backendKey = "gprxy.backend" // in pgconn's CustomData
+
+func backendOf(c *pgx.Conn) *backend {
+	b, _ := c.PgConn().CustomData()[backendKey].(*backend)
+	return b
+}
+
+// attempt travels in the context through pgxpool to its hooks and says what this acquire is for.
+type attempt struct {
+	evict   bool     // any idle backend will do: it is to be closed
+	person  string   // who asks
+	opening *opening // nil: idle backends only
+}
+
+type attemptKey struct{}
+
+// acquire asks a bucket's pgxpool. The context is not cancellable on purpose: pgxpool would go on opening a backend
+// that nobody waits for. An opening watches the caller's context itself.
+func (b *bucket) acquire(ctx context.Context, a *attempt) (*pgxpool.Conn, error) {
+	return b.pool.Acquire(context.WithValue(context.WithoutCancel(ctx), attemptKey{}, a))
+}
+
+// withHooks makes a pool's configuration follow the attempt in the context.
+func (p *Pools) withHooks(c *pgxpool.Config) *pgxpool.Config {
+	c.BeforeConnect = func(ctx context.Context, config *pgx.ConnConfig) error {
+		a, _ := ctx.Value(attemptKey{}).(*attempt)
+		if a == nil || a.opening == nil || a.opening.begun {
+			return errNoIdle
+		}
+		a.opening.begun = true
+		a.opening.configure(&config.Config)
+		return nil
+	}
+	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		ctx, cancel := context.WithTimeout(ctx, p.config.ConnectTimeout)
+		defer cancel()
+		return ctx.Value(attemptKey{}).(*attempt).opening.introduce(ctx, conn)
+	}
+	c.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
+		a, _ := ctx.Value(attemptKey{}).(*attempt)
+		return a != nil && backendOf(conn).fits(a), nil
+	}
+	c.BeforeClose = func(conn *pgx.Conn) {
+		if b := backendOf(conn); b != nil {
+			goodbye(b.wire, b.socket)
+		}
+	}
+	return c
+}
+
+// fits says whether an idle backend may be handed to this attempt; pgxpool closes one that may not.
+func (b *backend) fits(a *attempt) bool {
+	switch {
+	case b == nil:
+		return false
+	case a.evict || !b.served:
+		return true // about to be closed, or just opened
+	case b.tag.personal && b.person != a.person:
+		return false
+	default:
+		return b.socket.quiet() == nil
+	}
+}
+
+// opening is one attempt to open a backend. onClose gives its room back: when the dial fails or the socket closes.
+type opening struct {
+	ctx      context.Context // the caller's; its end closes the socket
+	dialer   *dialer
+	want     security
+	request  Request
+	defaults map[string]string
+	onClose  func()
+
+	begun   bool        // onClose will be called
+	dialed  atomic.Bool // pgconn also dials to cancel what it gives up on; that is not wanted and not counted
+	backend *backend
+	unwatch func() bool // stops watching ctx; false if it has ended
+}
+
+// configure fills in whose connection it is and how it is made.
+func (o *opening) configure(c *pgconn.Config) {
+	o.backend = &backend{tap: &tap{}}
+	c.User, c.Password, c.Database = o.request.User, o.request.Password, o.request.Database
+	c.RuntimeParams = o.defaults
+	c.DialFunc = o.dial
+	c.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		o.backend.tap.r = r
+		return pgproto3.NewFrontend(o.backend.tap, w)
+	}
+}
+
+// dial opens the socket, TLS included. Network and address come from the dialer.
+func (o *opening) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	if o.dialed.Swap(true) {
+		return nil, errors.New("one connection is enough")
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(o.ctx, cancel)()
+	wire, s, err := o.dialer.connect(ctx, o.want)
+	if err != nil {
+		o.onClose()
+		return nil, err
+	}
+	s.onClose = o.onClose
+	o.backend.socket = s
+	o.backend.wire = s.Conn
+	if encrypted, ok := wire.(*tls.Conn); ok {
+		o.backend.wire = encrypted
+	}
+	o.unwatch = context.AfterFunc(o.ctx, func() { s.Close() })
+	return wire, nil
+}
+
+// introduce asks the new backend for its tag.
+func (o *opening) introduce(ctx context.Context, conn *pgx.Conn) error {
+	pg := conn.PgConn()
+	pg.CustomData()[backendKey] = o.backend
+	results, err := pg.Exec(ctx, tagSQL).ReadAll()
+	if err != nil {
+		return fmt.Errorf("asking the new backend who it is: %w", err)
+	}
+	if len(results) != 1 || len(results[0].Rows) != 1 {
+		return errors.New("the new backend did not say who it is")
+	}
+	o.backend.tag, err = parseTag(results[0].Rows[0])
+	return err
+}

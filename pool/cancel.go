@@ -1,0 +1,102 @@
+// Cancel: the upstream CancelRequest and the fence around it.
+package pool
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+const cancelRequestCode = 80877102
+
+// Cancel asks PostgreSQL to cancel what this backend runs, over a connection as encrypted as the backend's own. It
+// returns when the server has closed that connection: the signal has been sent then, and can no longer hit a later
+// session. Until then Release waits. Cancels of one lease go one after the other. ErrReleased: the lease has ended and
+// nothing was sent.
+func (l *Lease) Cancel(ctx context.Context) error {
+	ctx, leave, err := l.pools.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	ctx, cancel := context.WithTimeout(ctx, l.pools.config.ConnectTimeout)
+	defer cancel()
+	select {
+	case l.cancelling <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-l.cancelling }()
+	if l.hasEnded() {
+		return ErrReleased
+	}
+	return l.sendCancel(ctx)
+}
+
+func (l *Lease) hasEnded() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ended
+}
+
+// awaitCancels waits until no cancel is in flight and lets no other begin: the lease has ended, and its place is kept.
+func (l *Lease) awaitCancels(ctx context.Context) error {
+	select {
+	case l.cancelling <- struct{}{}:
+		defer func() { <-l.cancelling }()
+	case <-ctx.Done():
+		return errors.New("a cancel is still in flight")
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.unsettled {
+		return errors.New("a cancel was sent that PostgreSQL has not confirmed")
+	}
+	return nil
+}
+
+// sendCancel sends the request and waits for the end of the connection.
+func (l *Lease) sendCancel(ctx context.Context) error {
+	want := plainOnly
+	if _, encrypted := l.backend.wire.(*tls.Conn); encrypted {
+		want = requireTLS
+	}
+	// The address of this very server: the name may lead to another one by now.
+	wire, s, err := l.pools.dialer.connectTo(ctx, l.Backend(), want)
+	if err != nil {
+		return connectError(ctx, fmt.Errorf("connecting to cancel: %w", err))
+	}
+	defer s.Close()
+	defer context.AfterFunc(ctx, func() { s.SetDeadline(time.Unix(1, 0)) })()
+
+	l.setUnsettled(true)
+	if _, err := wire.Write(l.cancelRequest()); err != nil {
+		return connectError(ctx, fmt.Errorf("sending the cancel: %w", err))
+	}
+	// PostgreSQL answers with nothing but the end; over TLS it may leave close_notify out.
+	_, err = io.Copy(io.Discard, io.LimitReader(wire, maxMessage))
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return connectError(ctx, fmt.Errorf("waiting for the cancel to be done: %w", err))
+	}
+	l.setUnsettled(false)
+	return nil
+}
+
+func (l *Lease) setUnsettled(unsettled bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unsettled = unsettled
+}
+
+func (l *Lease) cancelRequest() []byte {
+	key := l.pg.SecretKey()
+	packet := make([]byte, 0, 12+len(key))
+	packet = binary.BigEndian.AppendUint32(packet, uint32(12+len(key)))
+	packet = binary.BigEndian.AppendUint32(packet, cancelRequestCode)
+	packet = binary.BigEndian.AppendUint32(packet, l.pg.PID())
+	return append(packet, key...)
+}

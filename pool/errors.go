@@ -1,0 +1,90 @@
+// The errors a caller branches on. None of them carries a host name, a password or a parameter value in its text.
+package pool
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+var (
+	// ErrClosed is returned by every call that needs a backend once Pools.Close has begun.
+	ErrClosed = errors.New("the pools are closed")
+
+	// ErrReleased is returned by Lease.Cancel once Release or Discard has begun; nothing was sent.
+	ErrReleased = errors.New("the lease has ended")
+
+	// ErrNoPasswordAsked is returned by CheckLogin when PostgreSQL let the user in without asking for the password
+	// (pg_hba.conf says trust or peer for the proxy): the password was not checked, so it proves nothing.
+	ErrNoPasswordAsked = errors.New("PostgreSQL did not ask for the password")
+
+	// ErrBadRequest is wrapped by errors about requests that can never be served, e.g. a NUL in a name.
+	ErrBadRequest = errors.New("impossible request")
+)
+
+// UnreachableError says that PostgreSQL gave no usable answer. Error is fit for clients; Unwrap tells everything,
+// the address included, and is for the log.
+type UnreachableError struct {
+	Err error
+}
+
+func (e *UnreachableError) Error() string {
+	return "PostgreSQL is unreachable: " + plainCause(e.Err)
+}
+
+func (e *UnreachableError) Unwrap() error { return e.Err }
+
+// TimeoutError says that no backend became free within Config.AcquireTimeout.
+type TimeoutError struct {
+	Limit  string        // the setting whose limit was reached: POOL_MAX_CONNS or POOL_MAX_TOTAL
+	Waited time.Duration // how long the request waited
+}
+
+func (e *TimeoutError) Error() string {
+	return fmt.Sprintf("no backend became free in %s: %s is reached", e.Waited.Round(time.Millisecond), e.Limit)
+}
+
+// Timeout makes a TimeoutError a timeout for net.Error-style callers.
+func (e *TimeoutError) Timeout() bool { return true }
+
+// plainCause names the kind of failure without the address that net's and pgconn's texts carry.
+func plainCause(err error) string {
+	var dns *net.DNSError
+	var unknown x509.UnknownAuthorityError
+	var verify *tls.CertificateVerificationError
+	var netErr net.Error
+	switch {
+	case errors.As(err, &verify), errors.As(err, &unknown):
+		return "its certificate is not trusted"
+	case errors.Is(err, errNoTLS):
+		return "it does not offer TLS"
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, os.ErrNotExist):
+		return "connection refused"
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return "its host name is not known"
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
+		return "no answer in time"
+	default:
+		return "the connection failed"
+	}
+}
+
+// connectError turns what pgconn says about a failed connect or a broken connection into this package's errors:
+// PostgreSQL's own refusal as it is, the caller's end of patience as ctx.Err(), the rest as unreachable.
+func connectError(ctx context.Context, err error) error {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pgErr
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return &UnreachableError{Err: err}
+}

@@ -1,0 +1,157 @@
+// The lease: one session's hold on one backend.
+package pool
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Lease is a backend lent to one session, until Release or Discard. Its methods are safe for concurrent use; the
+// connection itself belongs to the holder.
+type Lease struct {
+	pools   *Pools
+	account *account
+	bucket  *bucket
+	person  string
+	conn    *pgxpool.Conn // not to be touched once the lease has ended
+	pg      *pgconn.PgConn
+	backend *backend
+	reused  bool
+	waited  time.Duration
+
+	cancelling chan struct{} // one place: held by a running Cancel, and for good by Release
+
+	mu         sync.Mutex
+	parameters []Parameter // guarded by mu
+	ended      bool        // guarded by mu; Release or Discard has begun
+	unsettled  bool        // guarded by mu; a cancel was sent and PostgreSQL did not say that it is done with it
+}
+
+// Conn is the connection to PostgreSQL for the relay, with nothing buffered: *net.TCPConn, *net.UnixConn or *tls.Conn.
+// Until the lease ends the holder is its only reader and writer; it must not close it.
+func (l *Lease) Conn() net.Conn { return l.backend.wire }
+
+// PID is the backend's process id, as in BackendKeyData and pg_backend_pid().
+func (l *Lease) PID() uint32 { return l.pg.PID() }
+
+// Backend is the server's address as connected to, e.g. 127.0.0.1:5432 or a socket's path.
+func (l *Lease) Backend() string {
+	if l.pools.dialer.network == "unix" {
+		return l.pools.dialer.address
+	}
+	return l.backend.socket.RemoteAddr().String()
+}
+
+// CurrentUser is what the backend itself answered to current_user.
+func (l *Lease) CurrentUser() string { return l.backend.tag.user }
+
+// Waited is how long Acquire took, connecting included.
+func (l *Lease) Waited() time.Duration { return l.waited }
+
+// Reused says whether the backend has served a session before.
+func (l *Lease) Reused() bool { return l.reused }
+
+// Parameters are the values PostgreSQL reported, in its order, true for this session: after Settings, and with what
+// SetParameter was told. The caller owns the slice.
+func (l *Lease) Parameters() []Parameter {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.parameters)
+}
+
+// SetParameter records a ParameterStatus that the relay saw.
+func (l *Lease) SetParameter(name, value string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.parameters = setParameter(l.parameters, name, value)
+}
+
+// prepare applies the settings and makes sure that pgconn has no bytes of the session and no reader on the socket.
+func (l *Lease) prepare(ctx context.Context, settings []Setting) error {
+	ctx, cancel := context.WithTimeout(ctx, l.pools.config.ConnectTimeout)
+	defer cancel()
+	pg := l.pg
+	if len(settings) > 0 {
+		sql, values := settingsSQL(settings)
+		if result := pg.ExecParams(ctx, sql, values, nil, nil, nil).Read(); result.Err != nil {
+			return result.Err
+		}
+	}
+	// A write that took long leaves a reader behind in pgconn, which SyncConn ends.
+	if err := pg.SyncConn(ctx); err != nil {
+		return fmt.Errorf("handing the backend over: %w", err)
+	}
+	l.parameters = slices.Clone(l.backend.tap.parameters)
+	return nil
+}
+
+// settingsSQL is one statement for all settings. Values are bound, and travel as hex of UTF-8: the session's
+// client_encoding is the client's choice and may not have their characters (nor are they sent back, hence IS NULL), and
+// its search_path must not choose the functions.
+func settingsSQL(settings []Setting) (string, [][]byte) {
+	calls := make([]string, len(settings))
+	var values [][]byte
+	for i, s := range settings {
+		calls[i] = fmt.Sprintf("pg_catalog.set_config($%d::pg_catalog.text,"+
+			" pg_catalog.convert_from(pg_catalog.decode($%d::pg_catalog.text, 'hex'), 'UTF8'), false) IS NULL", 2*i+1, 2*i+2)
+		values = append(values, []byte(s.Name), []byte(hex.EncodeToString([]byte(s.Value))))
+	}
+	return "SELECT " + strings.Join(calls, ", "), values
+}
+
+// register makes a lease known to Close; false if Close has begun without it.
+func (p *Pools) register(l *Lease) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.leases[l] = struct{}{}
+	p.busy.Add(1) // while enter's place is still held: never from zero
+	return !p.closed
+}
+
+// free gives up what the lease held, after its backend went back or was closed.
+func (l *Lease) free() {
+	p := l.pools
+	p.mu.Lock()
+	delete(p.leases, l)
+	l.bucket.lastUsed = time.Now()
+	p.mu.Unlock()
+	p.partBucket(l.bucket)
+	p.leaveQueue(l.account)
+	p.busy.Done()
+}
+
+// begin starts the end of the lease, once.
+func (l *Lease) begin() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return false
+	}
+	l.ended = true
+	return true
+}
+
+// drop closes the socket at once and takes the backend out of its pool.
+func (l *Lease) drop() {
+	l.backend.socket.Close() // below TLS: a close_notify could wait for a peer that does not read
+	l.conn.Hijack()
+}
+
+// Discard closes the backend at once and frees its place. A cancel in flight may finish on its own. Discard after
+// Release, or twice, does nothing.
+func (l *Lease) Discard() {
+	if !l.begin() {
+		return
+	}
+	l.drop()
+	l.free()
+}

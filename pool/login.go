@@ -1,0 +1,75 @@
+// Temporary connections: does PostgreSQL accept this password, and is this account a superuser?
+package pool
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// CheckLogin asks PostgreSQL whether r.User may connect to r.Database with r.Password, over a connection that is closed
+// again; parameters and settings are not used. At most 16 run at once, in arrival order, on top of the pools' limits.
+//
+// Errors: *pgconn.PgError with PostgreSQL's refusal; ErrNoPasswordAsked; *UnreachableError; *TimeoutError, ErrClosed,
+// ErrBadRequest, or ctx's error.
+func (p *Pools) CheckLogin(ctx context.Context, r Request) error {
+	return p.temporary(ctx, r, func(_ *pgconn.PgConn, t *tap) error {
+		if !t.asked {
+			return ErrNoPasswordAsked
+		}
+		return nil
+	})
+}
+
+// Superuser says whether r.User is a superuser; it connects as CheckLogin does.
+func (p *Pools) Superuser(ctx context.Context, r Request) (bool, error) {
+	var super bool
+	err := p.temporary(ctx, r, func(pg *pgconn.PgConn, _ *tap) error {
+		super = pg.ParameterStatus("is_superuser") == "on"
+		return nil
+	})
+	return super, err
+}
+
+// temporary runs use with a connection of its own.
+func (p *Pools) temporary(ctx context.Context, r Request, use func(*pgconn.PgConn, *tap) error) error {
+	r.Parameters, r.Settings = nil, nil
+	if err := r.check(); err != nil {
+		return err
+	}
+	began := time.Now()
+	ctx, leave, err := p.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	waitCtx, cancel := context.WithTimeout(ctx, p.config.AcquireTimeout)
+	defer cancel()
+	if p.logins.Acquire(waitCtx, 1) != nil {
+		return waitError(ctx, &limitError{limitLogins}, began)
+	}
+	defer p.logins.Release(1)
+	return p.connectOnce(ctx, r, use)
+}
+
+// connectOnce connects, once more with TLS where sslmode allow wants it. The connect is bound by ConnectTimeout, and its
+// socket is watched until the call's context ends.
+func (p *Pools) connectOnce(ctx context.Context, r Request, use func(*pgconn.PgConn, *tap) error) error {
+	want := firstTry(p.dialer.mode)
+	for {
+		o := &opening{ctx: ctx, dialer: p.dialer, want: want, request: r, onClose: func() {}}
+		config := p.base.ConnConfig.Config.Copy()
+		o.configure(config)
+		pg, err := pgconn.ConnectConfig(ctx, config)
+		if p.dialer.mayUpgrade(o, err) {
+			want = requireTLS
+			continue
+		}
+		if err != nil {
+			return connectError(ctx, err)
+		}
+		defer goodbye(o.backend.wire, o.backend.socket)
+		return use(pg, o.backend.tap)
+	}
+}

@@ -1,0 +1,117 @@
+// The search for a backend: an idle one, else a new one, making room if need be.
+package pool
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// recheck is how long a request waits for room before it looks again unasked: pgxpool's health check takes idle
+// backends away for a moment and tells nobody when they are back.
+const recheck = 20 * time.Millisecond
+
+// search looks for a backend of one bucket.
+type search struct {
+	pools    *Pools
+	bucket   *bucket
+	request  Request
+	defaults map[string]string
+	want     security
+}
+
+// find returns an idle backend, else a new one as soon as there is room. Idle backends of others, which count against
+// the limits but cannot serve this request, are closed to make room.
+func (s *search) find(ctx, waitCtx context.Context) (*pgxpool.Conn, error) {
+	for {
+		conn, err := s.bucket.acquire(ctx, &attempt{person: s.request.Person})
+		if !errors.Is(err, errNoIdle) {
+			return conn, err
+		}
+		r := s.pools.reserve(s.bucket)
+		switch {
+		case r.granted:
+			conn, err := s.open(ctx)
+			if !errors.Is(err, errNoIdle) {
+				return conn, err
+			}
+		case r.victim != nil:
+			s.pools.evict(ctx, r.victim)
+		default:
+			if err := r.wait(waitCtx); err != nil {
+				return nil, err
+			}
+		}
+		if waitCtx.Err() != nil {
+			return nil, &limitError{r.limit}
+		}
+	}
+}
+
+// wait waits for a change of the books.
+func (r room) wait(ctx context.Context) error {
+	again := time.NewTimer(recheck)
+	defer again.Stop()
+	select {
+	case <-r.changed:
+		return nil
+	case <-again.C:
+		return nil
+	case <-ctx.Done():
+		return &limitError{r.limit}
+	}
+}
+
+// evict closes an idle backend of a bucket, if it still has one, and gives up the caller's hold on the bucket.
+func (p *Pools) evict(ctx context.Context, b *bucket) {
+	defer p.partBucket(b)
+	conn, err := b.acquire(ctx, &attempt{evict: true})
+	if err != nil {
+		return // someone was faster
+	}
+	gone := backendOf(conn.Hijack())
+	goodbye(gone.wire, gone.socket)
+	p.config.Log.Debug("idle backend closed to make room", "user", b.account.key.User, "database", b.account.key.Database)
+}
+
+// open opens a backend in the room reserve granted. It may return an idle one instead that was given back meanwhile.
+func (s *search) open(ctx context.Context) (*pgxpool.Conn, error) {
+	o := s.opening(ctx)
+	conn, err := s.bucket.acquire(ctx, &attempt{person: s.request.Person, opening: o})
+	if !o.begun {
+		s.pools.giveBack(s.bucket)
+		return conn, err
+	}
+	watched := o.unwatch == nil || o.unwatch()
+	if err == nil && !watched && backendOf(conn.Conn()) == o.backend {
+		o.backend.socket.Close()
+		conn.Hijack()
+		return nil, context.Cause(ctx)
+	}
+	if s.pools.dialer.mayUpgrade(o, err) {
+		s.want = requireTLS
+		return nil, errNoIdle // once more, with room of its own
+	}
+	return conn, err
+}
+
+func (s *search) opening(ctx context.Context) *opening {
+	return &opening{
+		ctx:      ctx,
+		dialer:   s.pools.dialer,
+		want:     s.want,
+		request:  s.request,
+		defaults: s.defaults,
+		onClose:  func() { s.pools.giveBack(s.bucket) },
+	}
+}
+
+// mayUpgrade says whether sslmode allow's second attempt, with TLS, is due: the plain one was refused by pg_hba.conf
+// before a password was asked for.
+func (d *dialer) mayUpgrade(o *opening, err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pgErr.Code == "28000" && d.mode == "allow" && o.want == plainOnly && !o.backend.tap.asked
+}

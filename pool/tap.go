@@ -1,0 +1,113 @@
+// The tap: reads along while pgconn talks to PostgreSQL, because pgconn keeps ParameterStatus in a private map
+// without the server's order, and does not tell whether a password was asked for.
+package pool
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"slices"
+)
+
+const (
+	// maxMessage bounds a message the pools themselves have to understand. Sessions are not bound by it.
+	maxMessage = 1 << 20
+
+	// maxParameters bounds how many reported parameters are kept; PostgreSQL 18 reports 16.
+	maxParameters = 256
+
+	frameHeader = 5 // type and length
+)
+
+// tap is the reader pgconn reads from. Only frames pass it: TLS is negotiated below it. It belongs to whoever may
+// use the connection, as pgconn does.
+type tap struct {
+	r       io.Reader
+	header  [frameHeader]byte
+	have    int    // bytes of header seen
+	left    int    // bytes of the body to come
+	collect bool   // the body is wanted
+	body    []byte // of the message being collected
+
+	parameters []Parameter // in the order PostgreSQL first reported them
+	asked      bool        // PostgreSQL asked for a password, in any form
+}
+
+func (t *tap) Read(p []byte) (int, error) {
+	n, err := t.r.Read(p)
+	t.see(p[:n])
+	return n, err
+}
+
+// see follows the frames in p, which may begin and end anywhere.
+func (t *tap) see(p []byte) {
+	for len(p) > 0 {
+		if t.have < frameHeader {
+			n := copy(t.header[t.have:], p)
+			t.have += n
+			p = p[n:]
+			if t.have == frameHeader {
+				t.begin()
+			}
+			continue
+		}
+		n := min(t.left, len(p))
+		if t.collect {
+			t.body = append(t.body, p[:n]...)
+		}
+		t.left -= n
+		p = p[n:]
+		if t.left == 0 {
+			t.finish()
+		}
+	}
+}
+
+// begin takes the length. pgconn refuses bad and oversized ones itself; here they must only do no harm.
+func (t *tap) begin() {
+	length := int64(binary.BigEndian.Uint32(t.header[1:]))
+	t.left = int(max(length-4, 0))
+	t.body = t.body[:0]
+	t.collect = (t.header[0] == 'S' || t.header[0] == 'R') && t.left <= maxMessage
+	if t.left == 0 {
+		t.finish()
+	}
+}
+
+func (t *tap) finish() {
+	t.have = 0
+	switch t.header[0] {
+	case 'S':
+		name, rest, ok := bytes.Cut(t.body, []byte{0})
+		value, _, terminated := bytes.Cut(rest, []byte{0})
+		if ok && terminated {
+			t.parameters = setParameter(t.parameters, string(name), string(value))
+		}
+	case 'R':
+		if len(t.body) >= 4 {
+			t.asked = t.asked || asksPassword(binary.BigEndian.Uint32(t.body))
+		}
+	}
+}
+
+// asksPassword knows the Authentication requests that are answered with a proof of the password.
+func asksPassword(request uint32) bool {
+	switch request {
+	case 3, 5, 10: // CleartextPassword, MD5Password, SASL
+		return true
+	default:
+		return false
+	}
+}
+
+// setParameter replaces a parameter in place or appends it.
+func setParameter(list []Parameter, name, value string) []Parameter {
+	i := slices.IndexFunc(list, func(p Parameter) bool { return p.Name == name })
+	switch {
+	case i >= 0:
+		list[i].Value = value
+	case len(list) < maxParameters:
+		list = append(list, Parameter{name, value})
+	}
+	return list
+}

@@ -1,0 +1,72 @@
+// The tap that reads ParameterStatus.
+package pool
+
+import (
+	"bytes"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+// frame is one message as PostgreSQL sends it.
+func frame(kind byte, body string) string {
+	n := len(body) + 4
+	return string([]byte{kind, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}) + body
+}
+
+func TestTheTapFollowsFramesHoweverTheyArrive(t *testing.T) {
+	stream := frame('R', "\x00\x00\x00\x0aSCRAM-SHA-256\x00\x00") + frame('R', "\x00\x00\x00\x00") +
+		frame('S', "TimeZone\x00UTC\x00") + frame('K', "12345678") + frame('N', "S\x00S\x00") + frame('I', "") +
+		frame('S', "server_version\x0015\x00") + frame('S', "TimeZone\x00Asia/Tokyo\x00") + frame('Z', "I")
+	want := []Parameter{{"TimeZone", "Asia/Tokyo"}, {"server_version", "15"}}
+	for name, reader := range map[string]io.Reader{
+		"at once":      strings.NewReader(stream),
+		"byte by byte": iotest.OneByteReader(strings.NewReader(stream)),
+		"in halves":    iotest.HalfReader(strings.NewReader(stream)),
+	} {
+		through := &tap{r: reader}
+		got, err := io.ReadAll(through)
+		if err != nil || string(got) != stream {
+			t.Errorf("%s: the tap changed the stream: %v", name, err)
+		}
+		if !slices.Equal(through.parameters, want) || !through.asked {
+			t.Errorf("%s: %v, password asked: %t", name, through.parameters, through.asked)
+		}
+	}
+}
+
+func TestTheTapIsBounded(t *testing.T) {
+	through := &tap{}
+	for i := range 2 * maxParameters {
+		through.see([]byte(frame('S', strings.Repeat("n", i+1)+"\x00v\x00")))
+	}
+	through.see([]byte(frame('S', "huge\x00"+strings.Repeat("v", maxMessage)+"\x00")))
+	if len(through.parameters) != maxParameters || cap(through.body) > 4*maxMessage {
+		t.Errorf("%d parameters, %d bytes", len(through.parameters), cap(through.body))
+	}
+	for _, body := range []string{"", "\x00", "name only", "name\x00not terminated", "R"} {
+		through.see([]byte(frame('S', body) + frame('R', body)))
+	}
+}
+
+func FuzzTap(f *testing.F) {
+	f.Add([]byte(frame('S', "a\x00b\x00")+frame('Z', "I")), 3)
+	f.Add([]byte("0\x00\x00\x00\x00S\x00\x10\x00\x05000"), 12)
+	f.Add([]byte("S\xff\xff\xff\xff"), 1)
+	f.Add([]byte("S\x00\x00\x00\x00S\x00\x00\x00\x05\x00"), 2)
+	f.Fuzz(func(t *testing.T, data []byte, cut int) {
+		whole, parts := &tap{}, &tap{}
+		whole.see(data)
+		cut = min(max(cut, 0), len(data))
+		parts.see(data[:cut])
+		parts.see(data[cut:])
+		if !slices.Equal(whole.parameters, parts.parameters) || whole.asked != parts.asked || !bytes.Equal(whole.body, parts.body) {
+			t.Error("the cut matters")
+		}
+		if len(whole.parameters) > maxParameters || cap(whole.body) > 2*len(data)+64 {
+			t.Error("the tap is not bounded")
+		}
+	})
+}

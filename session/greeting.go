@@ -10,7 +10,6 @@ import (
 
 // greet tells the client that it is in: what PostgreSQL says after a login, with
 // the backend's own values and the session's own cancel secret, in one write.
-// Afterwards no deadline holds for the client any more.
 func (s *session) greet() error {
 	messages := []pgproto3.BackendMessage{&pgproto3.AuthenticationOk{}}
 	for _, p := range s.backend.Parameters() {
@@ -27,7 +26,6 @@ func (s *session) greet() error {
 	if _, err := s.conn.Write(greeting); err != nil {
 		return clientLeft(err)
 	}
-	s.conn.SetDeadline(time.Time{})
 	s.log.Info("logged in",
 		"user", s.identity.User, "method", s.identity.Method, "role", s.account.Role,
 		"service_account", s.backend.CurrentUser(), "database", s.database,

@@ -80,22 +80,28 @@ func (h *Handler) Drain() { h.drain() }
 func (h *Handler) ServeConn(ctx context.Context, conn net.Conn) {
 	s := h.newSession(conn)
 	defer s.recoverFault()
-	login, done := s.limitLogin(ctx)
-	defer done()
+	if s.enter(ctx) {
+		s.relay(ctx)
+	}
+}
 
-	if err := s.startup(login); err != nil {
-		s.turnAway(login, err)
-		return
-	}
-	if s.cancelKey != nil {
+// enter takes the client from its first byte to the end of its login, and tells
+// whether there is a session to relay.
+func (s *session) enter(ctx context.Context) bool {
+	ctx, done := s.limitLogin(ctx)
+	defer done()
+	err := s.startup(ctx)
+	if err == nil && s.cancelKey != nil {
 		s.cancel(ctx)
-		return
+		return false
 	}
-	if err := s.admit(login); err != nil {
-		s.turnAway(login, err)
-		return
+	if err == nil {
+		err = s.admit(ctx)
 	}
-	s.relay(ctx)
+	if err != nil {
+		s.turnAway(ctx, err)
+	}
+	return err == nil
 }
 
 // admit lets the client in or says why not. On success the session holds a
@@ -159,13 +165,27 @@ func (h *Handler) newSession(conn net.Conn) *session {
 	}
 }
 
-// limitLogin bounds everything up to AuthenticationOk by one deadline.
-func (s *session) limitLogin(ctx context.Context) (context.Context, context.CancelFunc) {
+// limitLogin bounds everything up to AuthenticationOk by one deadline, and by the
+// beginning of a drain while the client is still to be heard.
+func (s *session) limitLogin(ctx context.Context) (context.Context, func()) {
 	deadline := s.began.Add(s.LoginTimeout)
 	s.conn.SetDeadline(deadline)
-	ctx, done := context.WithDeadlineCause(ctx, deadline, errLoginTimeout)
-	stop := context.AfterFunc(s.draining, func() { s.conn.SetReadDeadline(longAgo) })
-	return ctx, func() { stop(); done() }
+	ctx, cancel := context.WithDeadlineCause(ctx, deadline, errLoginTimeout)
+	plain := s.conn
+	stop := whenDone(s.draining, func() { plain.SetReadDeadline(longAgo) })
+	return ctx, func() { stop(); cancel() }
+}
+
+// whenDone runs f once ctx has ended. After stop has returned f neither runs nor
+// will.
+func whenDone(ctx context.Context, f func()) (stop func()) {
+	finished := make(chan struct{})
+	prevent := context.AfterFunc(ctx, func() { defer close(finished); f() })
+	return func() {
+		if !prevent() {
+			<-finished
+		}
+	}
 }
 
 // turnAway records why a client is not let in and tells it.

@@ -89,7 +89,6 @@ func (r *relay) run(early []byte) error {
 	if inputOver && errors.Is(fromBackend, errInterrupted) {
 		r.finish(r.linger(fromClient))
 	}
-	r.restoreDeadlines()
 	return r.reason()
 }
 
@@ -290,7 +289,8 @@ func (r *relay) canTell() bool {
 	return !r.deaf.Load() && r.downFrames.atBoundary()
 }
 
-// restoreDeadlines hands the sockets over as they were taken.
+// restoreDeadlines hands the sockets over as they were taken. Nobody may end or
+// drain the relay any more.
 func (r *relay) restoreDeadlines() {
 	r.up.resume()
 	r.down.resume()

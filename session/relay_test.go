@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -286,4 +287,25 @@ func TestDrain(t *testing.T) {
 			t.Errorf("session %+v", s)
 		}
 	}
+}
+
+// Draining leaves a session inside TLS the time its query needs, too.
+func TestDrainInsideTLS(t *testing.T) {
+	config, secure := withTLS(t)
+	p := startProxy(t, secure)
+	conn := dial(t, p.addr)
+	send(t, conn, sslRequest)
+	receiveByte(t, conn)
+	secured := tls.Client(conn, config)
+	login(t, secured, "bob", token("bob@example.com", "reader"))
+	send(t, secured, query("select 'done' from pg_sleep(0.5)"))
+	eventually(t, "the query runs", 5*time.Second, func() bool {
+		return admin(t, "select count(*) from pg_stat_activity where query like '%pg_sleep(0.5)%' and query not like '%activity%' and state = 'active'") == "1"
+	})
+	p.handler.Drain()
+	if got := rows(receiveUntil(t, secured, 'Z')); len(got) != 1 || got[0] != "done" {
+		t.Errorf("the running query gave %q", got)
+	}
+	wantFatal(t, secured, "57P01")
+	eventually(t, "the end is recorded", 5*time.Second, func() bool { return p.sessions()[0].EndReason == "shutdown" })
 }

@@ -17,11 +17,13 @@ func (s *session) relay(ctx context.Context) {
 	r.onFault = func(fault any) {
 		s.log.Error("the relay ended by a fault in gprxy", "fault", fault, "stack", string(debug.Stack()))
 	}
-	stopDrain := context.AfterFunc(s.draining, func() { r.drain(errShutdown) })
-	stopEnd := context.AfterFunc(ctx, func() { r.end(errShutdown) })
+	s.conn.SetDeadline(time.Time{})
+	stopDrain := whenDone(s.draining, func() { r.drain(errShutdown) })
+	stopEnd := whenDone(ctx, func() { r.end(errShutdown) })
 	why := r.run(s.early)
 	stopDrain()
 	stopEnd()
+	r.restoreDeadlines()
 
 	s.sayGoodbye(r, why)
 	s.keys.remove(s.key)

@@ -86,8 +86,9 @@ func sayConnected(f store.SessionConnected) string {
 	return text + ", " + f.TLS
 }
 
+// sayAuthSucceeded leaves the person out: the table has a column for it.
 func sayAuthSucceeded(f store.AuthSucceeded) string {
-	text := f.Method + " of " + f.User
+	text := "by " + f.Method
 	if len(f.Roles) > 0 {
 		text += ", roles " + strings.Join(f.Roles, ",")
 	}
@@ -98,11 +99,7 @@ func sayAuthSucceeded(f store.AuthSucceeded) string {
 }
 
 func sayAuthFailed(f store.AuthFailed) string {
-	text := f.Method
-	if f.User != "" {
-		text += " of " + f.User
-	}
-	text += " refused: " + inWords(f.Reason)
+	text := f.Method + " refused: " + inWords(f.Reason)
 	if f.Detail != "" {
 		text += " (" + f.Detail + ")"
 	}
@@ -111,7 +108,7 @@ func sayAuthFailed(f store.AuthFailed) string {
 
 func sayRoleMapped(f store.RoleMapped) string {
 	if f.Role == "" {
-		return fmt.Sprintf("served by %s (%s)", f.ServiceAccount, inWords(f.Rule))
+		return fmt.Sprintf("a password login is served by %s", f.ServiceAccount)
 	}
 	return fmt.Sprintf("role %s is served by %s (%s)", f.Role, f.ServiceAccount, inWords(f.Rule))
 }
@@ -129,7 +126,7 @@ func saySessionStarted(f store.SessionStarted) string {
 	if f.Reused {
 		kind = "reused"
 	}
-	return fmt.Sprintf("%s backend %d at %s as %s after %s", kind, f.BackendPID, f.Backend, f.ServiceAccount, milliseconds(f.WaitMS))
+	return fmt.Sprintf("%s backend %d as %s after %s, %s", kind, f.BackendPID, f.ServiceAccount, milliseconds(f.WaitMS), f.Backend)
 }
 
 func saySessionEnded(f store.SessionEnded) string {

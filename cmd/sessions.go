@@ -118,17 +118,17 @@ func (p sessionLines) close() error                  { return p.out.Flush() }
 
 func sessionColumns() []column {
 	return []column{
-		{title: "SESSION", drop: 5},
+		{title: "SESSION", drop: 7},
 		{title: "STATE", paint: paintState},
 		{title: "STARTED"},
-		{title: "LASTED", right: true, drop: 4},
+		{title: "LASTED", right: true, drop: 5},
 		{title: "USER", least: 12},
 		{title: "ACCOUNT", least: 8},
 		{title: "DATABASE", least: 8},
 		{title: "CLIENT", least: 12, drop: 6},
 		{title: "STATEMENTS", right: true, drop: 8},
 		{title: "ROWS", right: true, drop: 9},
-		{title: "END", least: 10, drop: 7},
+		{title: "END", least: 10, drop: 4},
 	}
 }
 

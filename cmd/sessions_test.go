@@ -21,13 +21,13 @@ SESSION           STATE    STARTED               LASTED  USER                 AC
 	plain.Variables = append(slices.Clone(plain.Variables), "NO_COLOR=1")
 	got := gprxyOn(t, 80, plain, "sessions")
 	equal(t, "80 columns", got.out, `
-STATE    STARTED               LASTED  USER                 ACCOUNT     DATABASE
-ended    2026-03-05 11:00:06     0 ms  (x\x1b[2J\u202eeve)              =cmd()
-active   2026-03-05 11:00:04  59m 55s  bob                  svc         shop
-refused  2026-03-05 11:00:03     0 ms  (mallory)                        shop
-ended    2026-03-05 11:00:01   1m 03s  alice@example.com    app_writer  shop
+STATE    STARTED              USER           ACCOUNT     DATABASE  END
+ended    2026-03-05 11:00:06  (x\x1b[2J\u2…              =cmd()    left before …
+active   2026-03-05 11:00:04  bob            svc         shop
+refused  2026-03-05 11:00:03  (mallory)                  shop      bad token
+ended    2026-03-05 11:00:01  alice@exampl…  app_writer  shop      client closed
 `[1:])
-	equal(t, "80 columns, stderr", got.err, "not shown for want of room: session, client, statements, rows, end; a wider terminal or --json shows all\n")
+	equal(t, "80 columns, stderr", got.err, "not shown for want of room: session, lasted, client, statements, rows; a wider terminal or --json shows all\n")
 }
 
 func TestSessionsFilters(t *testing.T) {

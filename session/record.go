@@ -47,7 +47,7 @@ func (s *session) events(facts ...store.Fact) []store.Event {
 func (s *session) recordRefusal(ctx context.Context, err error) {
 	response := errorResponse(err, s.user)
 	reason := refusalReason(err)
-	s.log.Warn("refused", "user", s.user, "database", s.database,
+	s.log.Warn("refused", "requested_user", s.user, "user", s.identity.User, "database", s.database,
 		"sqlstate", response.Code, "reason", reason, "error", err)
 	if s.parameters == nil {
 		return
@@ -73,7 +73,7 @@ func (s *session) recordRefusal(ctx context.Context, err error) {
 // recordLeft notes a client that left before it was let in. psql does so each
 // time it has to ask its user for the password: no failed login.
 func (s *session) recordLeft() {
-	s.log.Debug("left before login", "user", s.user, "database", s.database)
+	s.log.Debug("left before login", "requested_user", s.user, "database", s.database)
 	if s.parameters == nil {
 		return
 	}

@@ -117,7 +117,7 @@ func (s *session) readStartupMessage(version uint32, body []byte) error {
 	s.negotiate(version, parameters)
 	s.parameters = parameters
 	s.log.Debug("the startup packet was accepted",
-		"user", s.user, "database", s.database, "tls", s.secured, "protocol", s.protocolName())
+		"requested_user", s.user, "database", s.database, "tls", s.secured, "protocol", s.protocolName())
 	return nil
 }
 

@@ -16,8 +16,17 @@ help: ## list the targets
 demo: ## run the whole story on this machine: PostgreSQL, an identity provider, gprxy, people
 	@$(GO) run ./cmd/demo
 
-test: ## run all tests with the race detector; installs PostgreSQL if there is none
-	$(GO) test -race -timeout 10m ./...
+test: compiler ## run all tests with the race detector; installs PostgreSQL and a C compiler if there is none
+	CGO_ENABLED=1 $(GO) test -race -timeout 10m ./...
+
+# The race detector links with C. gprxy itself is built without.
+.PHONY: compiler
+compiler:
+	@command -v cc >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null || { \
+	  command -v apt-get >/dev/null || { echo "the race detector needs a C compiler: install one (macOS: xcode-select --install)"; exit 1; }; \
+	  echo "installing a C compiler for the race detector: apt-get install gcc libc6-dev"; \
+	  as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
+	  $$as_root apt-get update -qq && $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev; }
 
 build: ## build ./gprxy
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o gprxy .

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"time"
 )
 
@@ -84,6 +85,29 @@ func (l *Lease) sendCancel(ctx context.Context) error {
 	}
 	l.setUnsettled(false)
 	return nil
+}
+
+// Abandon is Discard for a backend that runs something: it closes the connection first and cancels then. A backend
+// that cannot answer ends at its next statement, also when the client has sent many ahead, each of which a cancel would
+// end alone. The backend is closed in any case; an error says that PostgreSQL did not take the cancel.
+func (l *Lease) Abandon(ctx context.Context) error {
+	ctx, leave, err := l.pools.enter(ctx)
+	if err != nil {
+		l.Discard()
+		return err
+	}
+	defer leave()
+	if !l.begin() {
+		return nil
+	}
+	defer l.free()
+	if tcp, ok := l.backend.socket.Conn.(*net.TCPConn); ok {
+		tcp.SetLinger(0) // a reset: the backend's very first write fails
+	}
+	l.drop()
+	ctx, cancel := context.WithTimeout(ctx, l.pools.config.ConnectTimeout)
+	defer cancel()
+	return l.sendCancel(ctx)
 }
 
 func (l *Lease) setUnsettled(unsettled bool) {

@@ -3,8 +3,10 @@ package pool
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 	"time"
 
@@ -70,7 +72,11 @@ type step struct{ sql, answer string }
 // clean runs the reset in one round trip: separate messages, because DISCARD ALL is refused inside a transaction and in
 // a string of several statements. The tag is asked for again, since the session may have installed an extension.
 func (b *backend) clean(ctx context.Context, pg *pgconn.PgConn, inTransaction bool) (tag, error) {
-	steps := []step{{"DISCARD ALL", "DISCARD ALL"}, {tagSQL, "SELECT 1"}}
+	seed, err := randomSeed()
+	if err != nil {
+		return tag{}, err
+	}
+	steps := []step{{"DISCARD ALL", "DISCARD ALL"}, {tagSQL + seed, "SELECT 1"}}
 	if inTransaction {
 		steps = append([]step{{"ROLLBACK", "ROLLBACK"}}, steps...)
 	}
@@ -90,7 +96,21 @@ func (b *backend) clean(ctx context.Context, pg *pgconn.PgConn, inTransaction bo
 	if pg.Frontend().ReadBufferLen() != 0 {
 		return tag{}, errors.New("PostgreSQL sent more than the answers to the reset")
 	}
+	if len(row) == 3 {
+		row = row[:2] // the third is setseed's, which has no value
+	}
 	return parseTag(row)
+}
+
+// randomSeed is one more column for tagSQL: setseed survives DISCARD ALL, and whoever called it could foretell what
+// random() gives the next person.
+func randomSeed() (column string, err error) {
+	const steps = 1 << 52
+	n, err := rand.Int(rand.Reader, big.NewInt(steps))
+	if err != nil {
+		return "", fmt.Errorf("drawing a seed: %w", err)
+	}
+	return fmt.Sprintf(", pg_catalog.setseed('%.17g'::pg_catalog.float8)", float64(n.Int64())/steps), nil
 }
 
 // answer reads the answer to one step and insists on exactly that: an answer that belongs to something else would

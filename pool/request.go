@@ -66,6 +66,9 @@ func (r Request) check() error {
 		if strings.EqualFold(name, "replication") {
 			return fmt.Errorf("%w: replication connections are not pooled", ErrBadRequest)
 		}
+		if name != "options" && strings.EqualFold(name, "options") {
+			return fmt.Errorf("%w: PostgreSQL knows options in small letters only", ErrBadRequest)
+		}
 	}
 	for _, s := range r.Settings {
 		texts = append(texts, s.Name, s.Value)

@@ -61,7 +61,8 @@ type conversation struct {
 	unsynced bool     // extended messages were sent and no Sync after them
 	status   byte     // of the last ReadyForQuery
 	doubt    string   // why the rest can no longer be trusted; "" while it can
-	last     byte     // type of the backend's last message
+	last     byte     // type of the backend's last message that answers something
+	copyIns  int      // how many COPY FROM STDIN there were
 	fatal    bool     // the backend announced its end
 
 	parameters func(name, value string) // called for each ParameterStatus
@@ -112,6 +113,9 @@ func (c *conversation) request(kind byte) {
 			c.owed.push(kind)
 		}
 	case msgSync:
+		if c.copyIn && c.owed.tail() == msgSync {
+			return // ignored like the one before it, or in doubt like it
+		}
 		c.skipping = false
 		c.unsynced = false
 		c.owed.push(kind)
@@ -132,7 +136,11 @@ func (c *conversation) request(kind byte) {
 type backendFrames struct{ *conversation }
 
 func (b backendFrames) frameStart(kind byte, size uint32) bool {
-	b.last = kind
+	switch kind {
+	case replyNotification, replyNotice, replyParameterStatus: // may come at any time
+	default:
+		b.last = kind
+	}
 	switch kind {
 	case replyReady, replyParameterStatus:
 		if size > maxWantedBody {
@@ -192,6 +200,7 @@ func (c *conversation) reply(kind byte) {
 		}
 	case replyCopyIn:
 		c.copyIn = true
+		c.copyIns++
 	case replyCopyOut, msgCopyData, msgCopyDone, replyNotice, replyNotification,
 		replyParameterDesc, replyFunctionCall:
 	default:
@@ -281,14 +290,14 @@ func (c *conversation) dropStrayCopyEnds() {
 	}
 }
 
-// isFatal looks for severity FATAL or PANIC in field V (never translated), or S
-// from servers before 9.6.
+// isFatal looks for severity FATAL or PANIC in field V, which is never translated,
+// or in S of servers before 9.6, which have no V.
 func isFatal(body []byte) bool {
+	severity := ""
 	for field := range bytes.SplitSeq(body, []byte{0}) {
-		if len(field) > 1 && (field[0] == 'V' || field[0] == 'S') {
-			severity := string(field[1:])
-			return severity == "FATAL" || severity == "PANIC"
+		if len(field) > 1 && (field[0] == 'V' || field[0] == 'S' && severity == "") {
+			severity = string(field[1:])
 		}
 	}
-	return false
+	return severity == "FATAL" || severity == "PANIC"
 }

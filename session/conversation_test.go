@@ -66,6 +66,7 @@ func TestConversationKnowsWhatIsOwed(t *testing.T) {
 		{"extended copy in, Sync not sent yet", ">B >E >S <2 <G >d >c <C", busy},
 		{"extended copy in failed after a Sync", ">B >E >S <2 <G >d <E <Z:I", doubtful},
 		{"extended copy in failed without a Sync", ">B >E >H <2 <G >d <E >c >S <Z:I", idle},
+		{"Syncs during copy in are ignored", ">Q <G >S >S >S >d >c <C <Z:I", idle},
 		{"copy out", ">Q <H <d <d <c <C <Z:I", idle},
 		{"two copies in one query", ">Q <G >c <C <G >c <C <Z:I", idle},
 
@@ -119,6 +120,17 @@ func TestConversationCounts(t *testing.T) {
 	}
 	if c.fatal {
 		t.Error("an ERROR was taken for a FATAL")
+	}
+	if c := play(">Q <G " + strings.Repeat(">S ", 10_000)); len(c.owed.kinds) > 100 {
+		t.Errorf("%d requests are remembered", len(c.owed.kinds))
+	}
+	for body, want := range map[string]bool{
+		"SFATAL\x00VFATAL\x00\x00": true, "SВАЖНО\x00VFATAL\x00\x00": true, "SPANIC\x00\x00": true,
+		"SFATAL\x00VERROR\x00\x00": false, "SERROR\x00\x00": false, "": false,
+	} {
+		if isFatal([]byte(body)) != want {
+			t.Errorf("isFatal(%q) is %v", body, !want)
+		}
 	}
 	if !play("<E!").fatal {
 		t.Error("a FATAL was not noticed")

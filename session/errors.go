@@ -25,6 +25,7 @@ const (
 	codeInvalidAuthorization  = "28000"
 	codeInvalidPassword       = "28P01"
 	codeInsufficientPrivilege = "42501"
+	codeUndefinedObject       = "42704"
 	codeTooManyConnections    = "53300"
 	codeQueryCanceled         = "57014"
 	codeAdminShutdown         = "57P01"
@@ -228,11 +229,16 @@ func roleRefusal(denied *auth.RoleError) *refusal {
 	return r
 }
 
-// fromPostgreSQL is PostgreSQL's own error with all its fields.
+// fromPostgreSQL is PostgreSQL's own error with all its fields. It ends the
+// connection, whatever it was when PostgreSQL reported it.
 func fromPostgreSQL(e *pgconn.PgError) *pgproto3.ErrorResponse {
+	severity := e.Severity
+	if e.SeverityUnlocalized != "FATAL" && e.SeverityUnlocalized != "PANIC" {
+		severity = "FATAL"
+	}
 	return &pgproto3.ErrorResponse{
-		Severity:            e.Severity,
-		SeverityUnlocalized: e.SeverityUnlocalized,
+		Severity:            severity,
+		SeverityUnlocalized: "FATAL",
 		Code:                e.Code,
 		Message:             e.Message,
 		Detail:              e.Detail,

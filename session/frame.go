@@ -45,6 +45,9 @@ func readFrame(r io.Reader, kind byte, limit int) ([]byte, error) {
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil, clientLeft(err)
 	}
+	if head[0] == msgTerminate {
+		return nil, errClientGone // a polite one
+	}
 	if head[0] != kind {
 		return nil, malformed(fmt.Sprintf("expected message type %q, got %q", kind, head[0]))
 	}

@@ -79,6 +79,7 @@ func (h *Handler) Drain() { h.drain() }
 // conn. When ctx ends the session ends at once.
 func (h *Handler) ServeConn(ctx context.Context, conn net.Conn) {
 	s := h.newSession(conn)
+	defer s.closeTLS()
 	defer s.recoverFault()
 	if s.enter(ctx) {
 		s.relay(ctx)
@@ -218,6 +219,16 @@ func (s *session) recoverFault() {
 	}
 	if s.recorded {
 		s.Events.Defer(s.event(store.SessionEnded{Reason: endFault, DurationMS: s.milliseconds()}))
+	}
+}
+
+// closeTLS says goodbye inside TLS, so that the client can tell the end from a cut.
+func (s *session) closeTLS() {
+	if secured, ok := s.conn.(*tls.Conn); ok {
+		secured.SetWriteDeadline(time.Now().Add(farewellTimeout))
+		if err := secured.CloseWrite(); err != nil {
+			s.log.Debug("the client did not wait for the end of TLS", "error", err)
+		}
 	}
 }
 

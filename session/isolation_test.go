@@ -28,6 +28,7 @@ var traces = []struct{ name, leave, look string }{
 	{"failed transaction", "begin; select 1/0", "select null::text"},
 	{"sequence", "create temp sequence trace_seq; select nextval('trace_seq')", "select to_regclass('pg_temp.trace_seq')::text"},
 	{"client encoding", "set client_encoding = 'LATIN1'", "select nullif(current_setting('client_encoding'), 'UTF8')"},
+	{"random seed", "select setseed(0.42)", "select case when random() = 0.742944875302392 then 'foretold' end"},
 	{"the person", "set gprxy.user = 'mallory'", "select nullif(current_setting('gprxy.user'), 'eve@example.com')"},
 }
 

@@ -100,7 +100,11 @@ func TestBadLoginsGetOneAnswer(t *testing.T) {
 	other := authtest.Start(t, authtest.Options{})
 	good := token("bob@example.com", "reader")
 	changed := []byte(good)
-	changed[len(changed)-10] ^= 1
+	if at := &changed[len(changed)-10]; *at == 'A' {
+		*at = 'B'
+	} else {
+		*at = 'A'
+	}
 	tests := []struct{ name, password, reason string }{
 		{"wrong password", "not it", "rejected_by_postgresql"},
 		{"expired", issuer.Token(authtest.Claims{"exp": time.Now().Add(-time.Hour).Unix()}), auth.ReasonExpired},
@@ -184,6 +188,7 @@ func TestPostgreSQLsOwnRefusalsPassThrough(t *testing.T) {
 		{"unknown database, password", strings.Replace(p.dsn("alice", alicePassword), "/demo", "/nowhere", 1), "3D000"},
 		{"no right to connect", strings.Replace(p.dsn("alice", alicePassword), "/demo", "/closed", 1), "42501"},
 		{"a bad value", p.dsn("bob", token("bob@example.com", "reader"), "statement_timeout=soon"), "22023"},
+		{"options in capitals", p.dsn("bob", token("bob@example.com", "reader"), "OPTIONS=-c role=postgres"), "42704"},
 		{"an unknown parameter", p.dsn("bob", token("bob@example.com", "reader"), "no_such_thing=1"), "42704"},
 		{"a role that may not log in", p.dsn("locked", "locked"), "28P01"},
 	}

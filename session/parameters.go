@@ -3,6 +3,7 @@ package session
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 )
 
@@ -16,6 +17,10 @@ var deniedParameters = []string{
 	"shared_preload_libraries",
 }
 
+// Names in a startup packet that are no run-time parameters. PostgreSQL knows them
+// in small letters only, unlike the names of run-time parameters.
+var specialParameters = []string{"user", "database", "options", "replication"}
+
 // deniedPrefix belongs to gprxy: what stands there must not come from a client.
 const deniedPrefix = "gprxy."
 
@@ -25,6 +30,9 @@ func checkParameters(parameters map[string]string) error {
 		return err
 	}
 	for name, value := range parameters {
+		if special := strings.ToLower(name); special != name && slices.Contains(specialParameters, special) {
+			return unknownParameter(name)
+		}
 		if name == "options" {
 			if denied := deniedOption(value); denied != "" {
 				return deniedParameter(denied)
@@ -51,11 +59,19 @@ func checkReplication(value string) error {
 	}
 }
 
+func unknownParameter(name string) error {
+	return &refusal{
+		code:    codeUndefinedObject,
+		reason:  "parameter_unknown",
+		message: fmt.Sprintf("unrecognized configuration parameter %q", truncateName(name)),
+	}
+}
+
 func deniedParameter(name string) error {
 	return &refusal{
 		code:    codeInsufficientPrivilege,
 		reason:  "parameter_denied",
-		message: fmt.Sprintf("parameter %q cannot be set at login through gprxy", name),
+		message: fmt.Sprintf("parameter %q cannot be set at login through gprxy", truncateName(name)),
 		hint:    "Leave it out of the connection parameters (PGOPTIONS, options=...).",
 	}
 }

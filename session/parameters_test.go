@@ -28,6 +28,11 @@ func TestDeniedParameters(t *testing.T) {
 		{"replication": "true"},
 		{"replication": "database"},
 		{"replication": "1"},
+		{"OPTIONS": "-c role=postgres"},
+		{"Options": "-c gprxy.user=mallory"},
+		{"Replication": "true"},
+		{"USER": "postgres"},
+		{"Session_Authorization": "postgres"},
 	}
 	for _, parameters := range denied {
 		if checkParameters(parameters) == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"gprxy/auth"
 	"gprxy/store"
@@ -65,9 +66,18 @@ func (s *session) recordRefusal(ctx context.Context, err error) {
 		})
 	}
 	facts = append(facts, store.SessionRefused{
-		SQLState: response.Code, Reason: reason, Message: response.Message,
+		SQLState: response.Code, Reason: reason, Message: shorten(response.Message),
 	})
 	s.keep(ctx, facts)
+}
+
+// shorten bounds a text that a client or PostgreSQL had a hand in.
+func shorten(text string) string {
+	const limit = 500
+	if len(text) > limit {
+		text = strings.ToValidUTF8(text[:limit], "") + "…"
+	}
+	return text
 }
 
 // recordLeft notes a client that left before it was let in. psql does so each

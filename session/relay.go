@@ -21,7 +21,8 @@ import (
 // may be done with the backend.
 type relay struct {
 	client, backend net.Conn
-	up, down        *pump // up reads the client, down the backend
+	up, down        *pump   // up reads the client, down the backend
+	out             *outlet // to the backend
 
 	onFault func(fault any)
 
@@ -30,6 +31,10 @@ type relay struct {
 	downFrames   frameWalker
 	draining     error // why to end at the next resting moment
 	ended        error // why the relay is ending: nothing more goes to the backend
+	copiesFailed int   // COPY FROM STDIN that settle has ended
+
+	writing sync.Mutex             // held from seeing a chunk until the client has it
+	notice  atomic.Pointer[[]byte] // a message of gprxy's own for the client, see notify
 
 	partial  atomic.Bool // a write to the backend stopped halfway
 	deaf     atomic.Bool // a write to the client did
@@ -52,10 +57,13 @@ const (
 	halfCloseGrace = 300 * time.Millisecond
 	halfCloseCheck = 100 * time.Millisecond
 	halfCloseAgain = 5 * time.Second
+
+	// What a backend that takes no more may still have to say.
+	lastWordsWait = time.Second
 )
 
 func newRelay(client, backend net.Conn, status byte) *relay {
-	r := &relay{client: client, backend: backend, up: newPump(client), down: newPump(backend)}
+	r := &relay{client: client, backend: backend, up: newPump(client), down: newPump(backend), out: newOutlet(backend)}
 	r.conversation.status = status
 	return r
 }
@@ -81,10 +89,18 @@ func (r *relay) run(early []byte) error {
 		fromClient = r.up.run(r.toBackend)
 	}
 	inputOver := errors.Is(fromClient, io.EOF) || errors.Is(fromClient, errTerminate)
-	if !inputOver {
-		r.finish(r.clientEnd(fromClient))
+	switch {
+	case inputOver:
+		r.down.interrupt()
+	case errors.Is(fromClient, errBackendGone):
+		// It may have said why before it went.
+		lastWords := time.AfterFunc(lastWordsWait, func() { r.finish(errBackendGone) })
+		down.Wait()
+		lastWords.Stop()
+		r.finish(errBackendGone)
+	default:
+		r.finish(errClientGone)
 	}
-	r.down.interrupt()
 	down.Wait()
 	if inputOver && errors.Is(fromBackend, errInterrupted) {
 		r.finish(r.linger(fromClient))
@@ -101,14 +117,15 @@ func (r *relay) finish(why error) {
 	r.conversation.mu.Unlock()
 	r.up.interrupt()
 	r.down.interrupt()
+	// Nobody reads the backend any more, so a write that waits for it would wait
+	// for ever.
+	r.backend.SetWriteDeadline(longAgo)
 }
 
 // end ends the relay now, whatever is under way.
 func (r *relay) end(why error) {
 	r.finish(why)
-	// A write may be waiting for a peer that does not read.
-	r.client.SetWriteDeadline(longAgo)
-	r.backend.SetWriteDeadline(longAgo)
+	r.client.SetWriteDeadline(longAgo) // a client that does not read holds nothing up
 }
 
 // drain ends the relay as soon as no query is running and no transaction open.
@@ -130,17 +147,13 @@ func (r *relay) reason() error {
 
 // toBackend passes on what the client sent, up to its Terminate.
 func (r *relay) toBackend(chunk []byte) error {
-	c := &r.conversation
-	c.mu.Lock()
-	if r.ended != nil {
-		c.mu.Unlock()
-		return errInterrupted
+	n, err := r.seeRequests(chunk)
+	if err != nil {
+		return err
 	}
-	n := r.upFrames.walk(chunk, msgTerminate, clientFrames{c})
-	c.mu.Unlock()
 	r.bytesIn.Add(int64(n))
 	if n > 0 {
-		if _, err := r.backend.Write(chunk[:n]); err != nil {
+		if err := r.writeToBackend(chunk[:n]); err != nil {
 			r.partial.Store(true)
 			return errBackendGone
 		}
@@ -153,20 +166,52 @@ func (r *relay) toBackend(chunk []byte) error {
 
 // toClient passes on what the backend sent.
 func (r *relay) toClient(chunk []byte) error {
-	c := &r.conversation
-	c.mu.Lock()
-	r.downFrames.walk(chunk, 0, backendFrames{c})
-	drained := r.draining != nil && c.resting() && r.upFrames.atBoundary()
-	why := r.draining
-	c.mu.Unlock()
+	drained, err := r.passOn(chunk)
+	if r.notice.Load() != nil {
+		r.sendNotice()
+	}
+	if err == nil && drained != nil {
+		r.finish(drained)
+	}
+	return err
+}
+
+// passOn holds writing until the client has the chunk: what was seen of the
+// stream and what was sent of it are the same for whoever holds it next.
+func (r *relay) passOn(chunk []byte) (drained, err error) {
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	drained = r.seeReplies(chunk)
 	n, err := r.client.Write(chunk)
 	r.bytesOut.Add(int64(n))
 	if err != nil {
 		r.deaf.Store(true)
-		return errClientGone
+		return nil, errClientGone
 	}
-	if drained {
-		r.finish(why)
+	return drained, nil
+}
+
+// seeRequests notes what the client asks for in chunk, before the backend can
+// answer it, and returns how much of it is to go on.
+func (r *relay) seeRequests(chunk []byte) (n int, err error) {
+	c := &r.conversation
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r.ended != nil {
+		return 0, errInterrupted
+	}
+	return r.upFrames.walk(chunk, msgTerminate, clientFrames{c}), nil
+}
+
+// seeReplies notes what the backend answers in chunk. It returns the reason to
+// end once the client has the chunk, if it is time.
+func (r *relay) seeReplies(chunk []byte) (drained error) {
+	c := &r.conversation
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r.downFrames.walk(chunk, 0, backendFrames{c})
+	if c.resting() && r.upFrames.atBoundary() {
+		return r.draining
 	}
 	return nil
 }
@@ -177,13 +222,6 @@ func (r *relay) recoverFault() {
 		r.onFault(fault)
 		r.finish(errRelayFault)
 	}
-}
-
-func (r *relay) clientEnd(err error) error {
-	if errors.Is(err, errBackendGone) {
-		return err
-	}
-	return errClientGone
 }
 
 func (r *relay) backendEnd(err error) error {
@@ -250,8 +288,8 @@ func (r *relay) answered() bool {
 	if c.doubt != "" {
 		return c.looksIdle()
 	}
-	// What was sent without a Sync, or into a COPY, will never be answered.
-	return c.owed.empty() || c.copyIn || !r.upFrames.atBoundary()
+	// What was sent without a Sync, or into a COPY, need never be answered.
+	return !c.owed.has(msgQuery, msgSync, msgFunctionCall) || c.copyIn || !r.upFrames.atBoundary()
 }
 
 // askIfAlive sends the client something that changes nothing, a ParameterStatus

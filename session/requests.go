@@ -23,6 +23,14 @@ func (q *requests) head() byte {
 	return q.kinds[q.first]
 }
 
+// tail is the newest request, 0 when there is none.
+func (q *requests) tail() byte {
+	if q.empty() {
+		return 0
+	}
+	return q.kinds[len(q.kinds)-1]
+}
+
 func (q *requests) push(kind byte) {
 	if q.first > requestsKept && q.first > len(q.kinds)/2 {
 		q.kinds = q.kinds[:copy(q.kinds, q.kinds[q.first:])]
@@ -58,6 +66,7 @@ func (q *requests) pop() byte {
 	return kind
 }
 
-func (q *requests) has(kind byte) bool {
-	return bytes.IndexByte(q.kinds[q.first:], kind) >= 0
+// has tells whether a request of one of these kinds is under way.
+func (q *requests) has(kinds ...byte) bool {
+	return bytes.ContainsAny(q.kinds[q.first:], string(kinds))
 }

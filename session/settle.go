@@ -16,9 +16,14 @@ const (
 	// How long one cancel request may take to show effect before the next:
 	// of several queries sent ahead each needs its own.
 	cancelAgain = 250 * time.Millisecond
+	// What closing a backend and cancelling its statement may take.
+	abandonTimeout = 2 * time.Second
 )
 
-var errAtRest = errors.New("the backend is at rest")
+var (
+	errAtRest    = errors.New("the backend is at rest")
+	errCopyBegan = errors.New("the backend waits for the data of a COPY")
+)
 
 // settle ends what the client left running on the backend and gives the lease
 // back: released when the backend is provably clean, discarded otherwise. The
@@ -26,30 +31,38 @@ var errAtRest = errors.New("the backend is at rest")
 func (r *relay) settle(ctx context.Context, lease *pool.Lease) error {
 	ctx, done := context.WithTimeout(ctx, settleTimeout)
 	defer done()
-	if err := r.bringToRest(ctx, lease); err != nil {
+	err := r.bringToRest(ctx, lease)
+	switch {
+	case err == nil:
+		return lease.Release(ctx, r.conversation.status != txIdle)
+	case errors.Is(err, errBackendGone):
 		lease.Discard()
 		return err
 	}
-	return lease.Release(ctx, r.conversation.status != txIdle)
+	ctx, done = context.WithTimeout(context.WithoutCancel(ctx), abandonTimeout)
+	defer done()
+	if cancelErr := lease.Abandon(ctx); cancelErr != nil {
+		err = fmt.Errorf("%w; cancel what it runs: %w", err, cancelErr)
+	}
+	return err
 }
 
 // bringToRest returns nil when the backend waits for a command, nothing is owed
 // and not one byte lies between here and there.
 func (r *relay) bringToRest(ctx context.Context, lease *pool.Lease) error {
 	c := &r.conversation
-	running := !c.owed.empty() && !c.copyIn || c.doubt != "" && !c.looksIdle()
-	if running && !errors.Is(r.ended, errBackendGone) {
-		if err := lease.Cancel(ctx); err != nil {
-			return fmt.Errorf("cancel what the client left running: %w", err)
-		}
-	}
 	switch {
-	case errors.Is(r.ended, errBackendGone):
-		return errBackendGone
+	case errors.Is(r.ended, errBackendGone), errors.Is(r.ended, errRelayFault):
+		return r.ended
 	case c.doubt != "":
 		return errors.New(c.doubt)
 	case r.partial.Load() || !r.upFrames.atBoundary():
 		return errors.New("the client left in the middle of a message")
+	}
+	if !c.owed.empty() && !c.copyIn {
+		if err := lease.Cancel(ctx); err != nil {
+			return fmt.Errorf("cancel what the client left running: %w", err)
+		}
 	}
 	if err := r.closeOpenRequests(ctx); err != nil {
 		return err
@@ -62,8 +75,9 @@ func (r *relay) bringToRest(ctx context.Context, lease *pool.Lease) error {
 func (r *relay) closeOpenRequests(ctx context.Context) error {
 	c := &r.conversation
 	var ending []byte
-	if c.copyIn {
+	if r.copyToEnd() {
 		ending = append(ending, copyFailMessage...)
+		r.copiesFailed = c.copyIns
 	}
 	if c.unsynced {
 		ending = append(ending, syncMessage...)
@@ -79,6 +93,12 @@ func (r *relay) closeOpenRequests(ctx context.Context) error {
 		return fmt.Errorf("end what the client left open: %w", err)
 	}
 	return nil
+}
+
+// copyToEnd tells whether the backend waits for data that will not come.
+func (r *relay) copyToEnd() bool {
+	c := &r.conversation
+	return c.copyIn && r.copiesFailed < c.copyIns
 }
 
 var (
@@ -98,6 +118,10 @@ func (r *relay) awaitRest(ctx context.Context, lease *pool.Lease) error {
 		err := r.down.runUntil(next, r.drop)
 		switch {
 		case errors.Is(err, errAtRest):
+		case errors.Is(err, errCopyBegan):
+			if err := r.closeOpenRequests(ctx); err != nil {
+				return err
+			}
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return fmt.Errorf("wait for the backend to come to rest: %w", err)
 		case !time.Now().Before(deadline):
@@ -122,6 +146,8 @@ func (r *relay) drop(chunk []byte) error {
 		return errors.New(c.doubt)
 	case c.idle():
 		return errAtRest
+	case r.copyToEnd():
+		return errCopyBegan
 	}
 	return nil
 }

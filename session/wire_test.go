@@ -191,6 +191,7 @@ func TestMalformedPasswordMessages(t *testing.T) {
 		{"no terminator", message('p', "secret"), "08P01"},
 		{"a NUL within", message('p', "sec\x00ret\x00"), "08P01"},
 		{"no body", message('p', ""), "08P01"},
+		{"a goodbye", message('X', ""), ""},
 		{"an empty password", message('p', "\x00"), "28P01"},
 	}
 	for _, test := range tests {
@@ -199,6 +200,11 @@ func TestMalformedPasswordMessages(t *testing.T) {
 			send(t, conn, startupPacket(3<<16, "user", "alice", "database", database))
 			receive(t, conn)
 			send(t, conn, test.sent)
+			if test.code == "" {
+				readAll(t, conn)
+				eventually(t, "it is no failed login", 5*time.Second, func() bool { return p.sessions()[0].EndReason == "left_before_login" })
+				return
+			}
 			wantFatal(t, conn, test.code)
 			if s := p.sessions()[0]; s.State != "refused" {
 				t.Errorf("session %+v", s)

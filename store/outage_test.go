@@ -252,6 +252,16 @@ func TestBacklogIsBoundedAndDeferredEventsGoFirst(t *testing.T) {
 	}
 	full.Store(false)
 	healed(t, d)
+	waiting := func() int {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return d.queue.events
+	}
+	for deadline := time.Now().Add(10 * time.Second); waiting() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) { // the log heals with the first batch; the backlog is full until then
+			t.Fatal("the backlog is not written")
+		}
+	}
 	mustAppend(t, d, Event{Fact: ProxyStopped{Reason: "after"}})
 	n := map[string]int{}
 	for _, rec := range all(t, reader(t, path).Events(t.Context(), EventFilter{})) {

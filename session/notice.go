@@ -1,0 +1,36 @@
+package session
+
+// notify sends the client a message of gprxy's own. It must not cut a frame of
+// the backend's in two, so it goes now if the stream stands between two frames,
+// else behind the chunk that ends at one. It is dropped when the relay ends.
+func (r *relay) notify(message []byte) {
+	r.notice.Store(&message)
+	r.sendNotice()
+}
+
+// sendNotice sends what is waiting if it may. Whoever holds writing calls it
+// again after giving it back, so that no notice is forgotten.
+func (r *relay) sendNotice() {
+	for r.notice.Load() != nil && r.writing.TryLock() {
+		sent := r.sendNoticeLocked()
+		r.writing.Unlock()
+		if !sent {
+			return // in the middle of a frame: the next chunk tries again
+		}
+	}
+}
+
+func (r *relay) sendNoticeLocked() (sent bool) {
+	r.conversation.mu.Lock()
+	may := r.downFrames.atBoundary() && r.ended == nil
+	r.conversation.mu.Unlock()
+	if !may {
+		return false
+	}
+	if message := r.notice.Swap(nil); message != nil {
+		if _, err := r.client.Write(*message); err != nil {
+			r.deaf.Store(true)
+		}
+	}
+	return true
+}

@@ -3,7 +3,6 @@
 package authtest
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -15,26 +14,21 @@ import (
 
 // Where the endpoints are, below the issuer's URL; Requests counts by these.
 const (
-	DiscoveryPath = "/.well-known/openid-configuration"
-	KeysPath      = "/keys"
+	DiscoveryPath  = "/.well-known/openid-configuration"
+	KeysPath       = "/keys"
+	AuthorizePath  = "/authorize"   // the login page
+	TokenPath      = "/token"       // codes and refresh tokens become tokens
+	DeviceCodePath = "/device/code" // a device asks for a code
+	DevicePath     = "/device"      // the page where a person approves it
+	RevokePath     = "/revoke"
+	UserinfoPath   = "/userinfo"
 )
-
-// Options are what an Issuer may be told; the zero value is a good one.
-type Options struct {
-	Addr       string           // listen address on loopback; empty: 127.0.0.1 and any port
-	Path       string           // end of the issuer's URL; "/" makes it end as Auth0's does; empty: none
-	Audience   string           // aud of its tokens; empty: DefaultAudience
-	Algorithms []string         // one key each, the first signs by default; empty: ES256, EdDSA. RSA keys (RS256, PS256 …) take longer to make
-	Now        func() time.Time // nil: time.Now
-}
-
-// DefaultAudience is the aud of tokens when Options name none.
-const DefaultAudience = "gprxy"
 
 // Issuer is a running OpenID Connect issuer. Safe for concurrent use.
 type Issuer struct {
-	options Options
+	options Options // filled; not changed once it runs
 	url     string
+	base    string // url without a slash at its end: endpoints are below it
 	server  *http.Server
 	serving sync.WaitGroup
 
@@ -44,24 +38,24 @@ type Issuer struct {
 	rotation int
 	minted   int
 	mode     Mode
+	modes    map[string]Mode // of single endpoints, by path
 	requests map[string]int
+	asked    map[string]int // token requests by grant type
+
+	codes   shelf[*code]   // authorization codes
+	devices shelf[*device] // by device code
+	waiting shelf[*device] // the same by user code
+	grants  shelf[*grant]  // by family
+	access  shelf[bearer]  // by access token
 }
 
 // New starts an issuer. The caller closes it.
 func New(o Options) (*Issuer, error) {
-	if o.Addr == "" {
-		o.Addr = "127.0.0.1:0"
+	o = o.filled()
+	if err := o.check(); err != nil {
+		return nil, err
 	}
-	if o.Audience == "" {
-		o.Audience = DefaultAudience
-	}
-	if len(o.Algorithms) == 0 {
-		o.Algorithms = []string{"ES256", "EdDSA"}
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	i := &Issuer{options: o, requests: map[string]int{}}
+	i := &Issuer{options: o, modes: map[string]Mode{}, requests: map[string]int{}, asked: map[string]int{}}
 	if err := i.Rotate(); err != nil {
 		return nil, err
 	}
@@ -72,46 +66,51 @@ func New(o Options) (*Issuer, error) {
 }
 
 func (i *Issuer) listen() error {
-	host, _, err := net.SplitHostPort(i.options.Addr)
-	if err != nil {
-		return fmt.Errorf("listen as test issuer: %w", err)
-	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return errors.New("a test issuer listens on loopback only")
-	}
 	l, err := net.Listen("tcp", i.options.Addr)
 	if err != nil {
 		return fmt.Errorf("listen as test issuer: %w", err)
 	}
 	i.url = "http://" + l.Addr().String() + i.options.Path
-	i.server = &http.Server{Handler: i.misbehave(i.routes()), ReadHeaderTimeout: 5 * time.Second}
+	i.base = strings.TrimSuffix(i.url, "/")
+	i.server = &http.Server{
+		Handler:           guard(i.misbehave(i.routes())),
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    maxHeader,
+	}
 	i.serving.Go(func() { _ = i.server.Serve(l) })
 	return nil
 }
 
 func (i *Issuer) routes() http.Handler {
-	base := strings.TrimSuffix(i.options.Path, "/")
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+base+DiscoveryPath, i.serveDiscovery)
-	mux.HandleFunc("GET "+base+KeysPath, i.serveKeys)
+	add := func(method, path string, handler http.HandlerFunc) {
+		if !slices.Contains(i.options.Without, path) {
+			mux.HandleFunc(method+" "+strings.TrimSuffix(i.options.Path, "/")+path, handler)
+		}
+	}
+	add("GET", DiscoveryPath, i.serveDiscovery)
+	add("GET", KeysPath, i.serveKeys)
+	add("GET", AuthorizePath, i.serveLoginPage)
+	add("POST", AuthorizePath, sameOrigin(i.serveLogin))
+	add("POST", TokenPath, i.serveToken)
+	add("POST", DeviceCodePath, i.serveDeviceCode)
+	add("GET", DevicePath, i.serveDevicePage)
+	add("POST", DevicePath, sameOrigin(i.serveDeviceDecision))
+	add("POST", RevokePath, i.serveRevoke)
+	add("GET", UserinfoPath, i.serveUserinfo)
+	add("POST", UserinfoPath, i.serveUserinfo)
 	return mux
 }
 
 // URL is the issuer's name, as iss of its tokens has it.
 func (i *Issuer) URL() string { return i.url }
 
-// Audience is aud of its tokens.
+// Audience is aud of its tokens, unless a login asked for another.
 func (i *Issuer) Audience() string { return i.options.Audience }
 
 // Algorithms are those it has a key for, the first one is Token's.
 func (i *Issuer) Algorithms() []string { return slices.Clone(i.options.Algorithms) }
-
-// Requests counts what came for a path such as KeysPath, whatever the mode.
-func (i *Issuer) Requests(path string) int {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return i.requests[path]
-}
 
 // Close ends the issuer at once, slow answers too.
 func (i *Issuer) Close() error {

@@ -3,6 +3,7 @@
 package authtest
 
 import (
+	"io"
 	"net/http"
 	"strings"
 )
@@ -19,33 +20,50 @@ const (
 	Endless              // the right answer, then blanks without end
 	Redirect             // status 302 to an address that has the right answer
 	Renamed              // discovery names another issuer; the rest works
+
+	// These touch the ID token of an otherwise right answer.
+	WrongNonce  // its nonce is another login's
+	OtherClient // its aud is another client
+	ExpiredID   // it has expired an hour ago
 )
 
-// SetMode changes how requests from now on are answered.
+// SetMode changes how requests from now on are answered, at every endpoint.
 func (i *Issuer) SetMode(m Mode) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.mode = m
+	clear(i.modes)
 }
 
-func (i *Issuer) currentMode() Mode {
+// SetModeAt changes how requests for one path, such as TokenPath, are answered,
+// until the next SetMode.
+func (i *Issuer) SetModeAt(path string, m Mode) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	i.modes[path] = m
+}
+
+func (i *Issuer) currentMode(path string) Mode {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.modeOf(path)
+}
+
+// modeOf is for callers that hold the mutex.
+func (i *Issuer) modeOf(path string) Mode {
+	if mode, ok := i.modes[path]; ok {
+		return mode
+	}
 	return i.mode
 }
 
 func (i *Issuer) misbehave(next http.Handler) http.Handler {
-	base := strings.TrimSuffix(i.options.Path, "/")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		i.mu.Lock()
-		i.requests[strings.TrimPrefix(r.URL.Path, base)]++
-		mode := i.mode
-		i.mu.Unlock()
-		switch mode {
+		switch i.countRequest(r.URL.Path) {
 		case Down:
 			panic(http.ErrAbortHandler) // net/http's way to drop the connection
 		case Slow:
-			<-r.Context().Done()
+			waitForever(w, r)
 		case Failing:
 			http.Error(w, "out of order", http.StatusInternalServerError)
 		case Garbage:
@@ -63,6 +81,15 @@ func (i *Issuer) misbehave(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 		}
 	})
+}
+
+// waitForever reads the request first: net/http notices that a client has left
+// only once its body was read.
+func waitForever(w http.ResponseWriter, r *http.Request) {
+	if _, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxForm)); err == nil {
+		<-r.Context().Done()
+	}
+	panic(http.ErrAbortHandler)
 }
 
 func writeForever(w http.ResponseWriter) {

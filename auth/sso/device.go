@@ -1,0 +1,137 @@
+// Login without a browser on this machine: the device grant (RFC 8628).
+
+package sso
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"gprxy/auth"
+)
+
+const (
+	maxDeviceLife   = time.Hour        // however long the issuer says that the code lives
+	usualDeviceLife = 15 * time.Minute // when it does not say
+	maxPollInterval = time.Minute
+	maxPollFailures = 6 // times the issuer may not answer: about three minutes of outage are survived
+)
+
+// Prompt is what the person must see to log in on another device.
+type Prompt struct {
+	URL         string    // to open there
+	UserCode    string    // to enter there
+	CompleteURL string    // URL with the code in it; may be empty
+	Expires     time.Time // of the code
+}
+
+// LoginDevice logs a person in on another device. It calls show with what to open and
+// enter there, and waits until that is done, refused, or the code expired.
+func LoginDevice(ctx context.Context, c Config, show func(Prompt) error) (Tokens, error) {
+	f, err := openFlow(ctx, c)
+	if err != nil {
+		return Tokens{}, err
+	}
+	defer f.close()
+	if f.issuer.Device == "" {
+		return Tokens{}, &UnsupportedError{Issuer: f.config.Issuer, What: "login on another device", Instead: "use gprxy login without --device"}
+	}
+	device, err := f.startDevice(ctx)
+	if err != nil {
+		return Tokens{}, err
+	}
+	err = show(Prompt{URL: device.VerificationURI, UserCode: device.UserCode, CompleteURL: device.VerificationURIComplete, Expires: device.Expiry})
+	if err != nil {
+		return Tokens{}, fmt.Errorf("show the code of the login: %w", err)
+	}
+	token, err := f.pollDevice(ctx, device)
+	if err != nil {
+		return Tokens{}, err
+	}
+	return f.accept(ctx, token, "")
+}
+
+// startDevice gets a code and makes sure that it can be shown and waited for.
+func (f *flow) startDevice(ctx context.Context) (*oauth2.DeviceAuthResponse, error) {
+	limit, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	bound := *f.config.HTTP
+	if bound.Transport == nil {
+		bound.Transport = http.DefaultTransport
+	}
+	bound.Transport = boundTo{ctx: limit, next: bound.Transport}
+	device, err := f.oauth.DeviceAuth(context.WithValue(limit, oauth2.HTTPClient, &bound), f.audience()...)
+	if err != nil {
+		return nil, f.refusal(ctx, err, f.config.ClientSecret)
+	}
+	if err := checkDevice(device); err != nil {
+		return nil, &UnreachableError{Issuer: f.config.Issuer, Err: fmt.Errorf("its answer to the device login cannot be used: %w", err)}
+	}
+	// x/oauth2 panics over a negative interval and waits out any long one.
+	device.Interval = min(device.Interval, int64(maxPollInterval/time.Second))
+	if device.Interval < 1 {
+		device.Interval = 5 // RFC 8628 section 3.2
+	}
+	now := time.Now() // as x/oauth2 does: this is about waiting, not about a token's times
+	if device.Expiry.IsZero() {
+		device.Expiry = now.Add(usualDeviceLife)
+	}
+	if most := now.Add(maxDeviceLife); device.Expiry.After(most) {
+		device.Expiry = most
+	}
+	return device, nil
+}
+
+// checkDevice refuses what must not come near a terminal or a browser.
+func checkDevice(d *oauth2.DeviceAuthResponse) error {
+	if d.DeviceCode == "" {
+		return errors.New("it has no device code")
+	}
+	if d.UserCode == "" || len(d.UserCode) > maxShown || !isPrintable(d.UserCode) {
+		return errors.New("its user code cannot be shown")
+	}
+	if _, err := checkAddress(d.VerificationURI); err != nil {
+		return fmt.Errorf("verification_uri: %w", err)
+	}
+	if d.VerificationURIComplete == "" {
+		return nil
+	}
+	if _, err := checkAddress(d.VerificationURIComplete); err != nil {
+		return fmt.Errorf("verification_uri_complete: %w", err)
+	}
+	return nil
+}
+
+// pollDevice waits for the person. An issuer that does not answer for a while is asked
+// again, less and less often (RFC 8628 section 3.5).
+func (f *flow) pollDevice(ctx context.Context, device *oauth2.DeviceAuthResponse) (*oauth2.Token, error) {
+	for failures := 0; ; {
+		token, err := f.oauth.DeviceAccessToken(f.context(ctx), device, f.resource()...)
+		if err == nil {
+			return token, nil
+		}
+		if ctx.Err() == nil && !time.Now().Before(device.Expiry) {
+			return nil, &DeniedError{Issuer: f.config.Issuer, Code: "expired_token"}
+		}
+		if err = f.refusal(ctx, err, auth.Secret(device.DeviceCode), f.config.ClientSecret); !isPassing(err) {
+			return nil, deviceWords(err)
+		}
+		if failures++; failures == maxPollFailures {
+			return nil, err
+		}
+		device.Interval = min(2*device.Interval, int64(maxPollInterval/time.Second))
+	}
+}
+
+// deviceWords: what is a dead code in the other flow is here one that nobody entered in time.
+func deviceWords(err error) error {
+	if denied, ok := errors.AsType[*DeniedError](err); ok && denied.Code == "invalid_grant" && strings.Contains(denied.Reason, "expired") {
+		denied.Code = "expired_token"
+	}
+	return err
+}

@@ -27,6 +27,9 @@ func (s *session) mayLogIn() error {
 	if s.draining.Err() != nil {
 		return errDraining
 	}
+	if err := s.chooseAuth(); err != nil {
+		return err
+	}
 	if s.secured == "" && s.needsTLS() {
 		return errTLSRequired
 	}
@@ -34,24 +37,34 @@ func (s *session) mayLogIn() error {
 }
 
 func (s *session) needsTLS() bool {
-	switch s.RequireTLS {
-	case TLSAlways:
+	away := !onLoopback(s.conn.RemoteAddr())
+	switch {
+	case s.RequireTLS == TLSAlways:
 		return true
-	case TLSNever:
+	case s.RequireTLS == TLSNever && s.asks == AuthPassword:
 		return false
 	default:
-		return !onLoopback(s.conn.RemoteAddr())
+		return away
+	}
+}
+
+// ask asks for what proves who the client is, in the way it wants or the
+// settings say, and reads the answer.
+func (s *session) ask() (string, error) {
+	switch s.asks {
+	case AuthOAuth:
+		return s.askToken()
+	case AuthDevice:
+		return "", nil // the person will be asked, see authenticateDevice
+	default:
+		return s.askPassword()
 	}
 }
 
 // askPassword asks for the password, which may be a token, and reads it.
 func (s *session) askPassword() (string, error) {
-	question, err := encode(s.negotiated, &pgproto3.AuthenticationCleartextPassword{})
-	if err != nil {
+	if err := s.sendAuthentication(&pgproto3.AuthenticationCleartextPassword{}); err != nil {
 		return "", err
-	}
-	if _, err := s.conn.Write(question); err != nil {
-		return "", clientLeft(err)
 	}
 	body, err := readFrame(s.conn, 'p', maxPasswordBody)
 	if err != nil {
@@ -67,10 +80,14 @@ func (s *session) askPassword() (string, error) {
 // returns when both stand in the log.
 func (s *session) authenticate(ctx context.Context, secret string) error {
 	switch {
+	case s.asks == AuthOAuth:
+		return s.authenticateOAuth(ctx, secret)
+	case s.asks == AuthDevice:
+		return s.authenticateDevice(ctx)
 	case secret == "":
 		return &authFailure{method: auth.MethodPassword, reason: "empty_password"}
 	case s.Tokens != nil && auth.LooksLikeToken(secret):
-		return s.authenticateToken(ctx, secret)
+		return s.authenticateToken(ctx, secret, auth.MethodToken)
 	case s.Passwords == PasswordOff:
 		return &authFailure{method: auth.MethodPassword, reason: "password_login_off"}
 	default:
@@ -78,11 +95,13 @@ func (s *session) authenticate(ctx context.Context, secret string) error {
 	}
 }
 
-func (s *session) authenticateToken(ctx context.Context, token string) error {
+// authenticateToken verifies a token that came by method.
+func (s *session) authenticateToken(ctx context.Context, token, method string) error {
 	identity, err := s.Tokens.Verify(ctx, token)
 	if err != nil {
-		return tokenFailure(err)
+		return tokenFailure(err, method)
 	}
+	identity.Method = method
 	s.identity = identity
 	if s.account, err = s.Roles.For(identity, s.user); err != nil {
 		return err
@@ -119,13 +138,19 @@ func (f *authFailure) Error() string {
 	return fmt.Sprintf("authentication by %s failed: %s", f.method, f.reason)
 }
 
-func tokenFailure(err error) error {
+// wantsToken tells whether another token might have been let in.
+func wantsToken(err error) bool {
+	failure, failed := errors.AsType[*authFailure](err)
+	return errors.Is(err, errTokenDiscovery) || failed && failure.reason != auth.ReasonIssuerUnavailable
+}
+
+func tokenFailure(err error, method string) error {
 	refused, ok := errors.AsType[*auth.TokenError](err)
 	if !ok {
 		return fmt.Errorf("verify the token: %w", err)
 	}
 	return &authFailure{
-		method: auth.MethodToken, reason: refused.Reason, detail: refused.Detail,
+		method: method, reason: refused.Reason, detail: refused.Detail,
 		person: refused.User, issuer: refused.Issuer, tokenIdent: refused.TokenID,
 	}
 }

@@ -7,27 +7,24 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
-	"time"
 )
 
 // A departureWatch notices a client that leaves while gprxy checks its login or
 // waits for a backend, so that nobody queues for a client that is gone. It reads
 // ahead to do so, and keeps what it reads.
 type departureWatch struct {
-	conn     net.Conn
-	cancel   context.CancelCauseFunc
-	deadline time.Time
-	reader   sync.WaitGroup
-	early    []byte
-	stopped  bool
+	conn    net.Conn
+	cancel  context.CancelCauseFunc
+	reader  sync.WaitGroup
+	early   []byte
+	stopped bool
 }
 
 // watchDeparture returns a context that ends with errClientGone when the client
 // leaves. The caller must call stop before it reads from conn itself.
 func watchDeparture(ctx context.Context, conn net.Conn) (context.Context, *departureWatch) {
-	deadline, _ := ctx.Deadline()
 	ctx, cancel := context.WithCancelCause(ctx)
-	w := &departureWatch{conn: conn, cancel: cancel, deadline: deadline}
+	w := &departureWatch{conn: conn, cancel: cancel}
 	w.reader.Go(w.read)
 	return ctx, w
 }
@@ -47,13 +44,13 @@ func (w *departureWatch) read() {
 	}
 }
 
-// stop ends the watch and returns what the client sent meanwhile.
+// stop ends the watch and returns what the client sent meanwhile. The caller has
+// to set conn's read deadline anew.
 func (w *departureWatch) stop() []byte {
 	if !w.stopped {
 		w.stopped = true
 		w.conn.SetReadDeadline(longAgo)
 		w.reader.Wait()
-		w.conn.SetReadDeadline(w.deadline)
 		w.cancel(nil)
 	}
 	return w.early

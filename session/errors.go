@@ -31,6 +31,7 @@ const (
 	codeAdminShutdown         = "57P01"
 	codeCannotConnectNow      = "57P03"
 	codeIOError               = "58030"
+	codeInvalidParameter      = "22023"
 	codeInternal              = "XX000"
 )
 
@@ -73,6 +74,20 @@ var (
 		reason:  "malformed",
 		message: "received unencrypted data after SSL request",
 		detail:  "This is a fault of the client software or an attempt of somebody in between to slip something in.",
+	}
+	// errTokenDiscovery is no failure: a client without a token has been told
+	// where to get one.
+	errTokenDiscovery = &refusal{
+		code:    codeInvalidAuthorization,
+		reason:  endTokenDiscovery,
+		message: "no token was sent",
+		hint:    "Log in at the identity provider, and connect again with the token.",
+	}
+	errTokenExpired = &refusal{
+		code:    codeAdminShutdown,
+		reason:  "token_expired",
+		message: "terminating connection because the token you logged in with has expired",
+		hint:    "Log in again for a fresh token, and connect again.",
 	}
 	errBackendLost = &refusal{
 		code:    codeConnectionFailure,
@@ -207,6 +222,14 @@ func authRefusal(err error, user string) *refusal {
 			reason:  failure.reason,
 			message: "gprxy cannot verify tokens now: the identity provider does not answer",
 			hint:    "Try again in a moment; if it stays so, tell the operator of gprxy.",
+		}
+	}
+	if failure.method == auth.MethodOAuth {
+		return &refusal{
+			code:    codeInvalidAuthorization,
+			reason:  failure.reason,
+			message: fmt.Sprintf("OAuth bearer authentication failed for user %q", user),
+			hint:    "Log in again for a fresh token. The reason stands in gprxy's event log.",
 		}
 	}
 	return &refusal{

@@ -11,7 +11,10 @@ import (
 // greet tells the client that it is in: what PostgreSQL says after a login, with
 // the backend's own values and the session's own cancel secret, in one write.
 func (s *session) greet() error {
-	messages := []pgproto3.BackendMessage{&pgproto3.AuthenticationOk{}}
+	var messages []pgproto3.BackendMessage
+	if !s.welcomed {
+		messages = append(messages, &pgproto3.AuthenticationOk{})
+	}
 	for _, p := range s.backend.Parameters() {
 		messages = append(messages, &pgproto3.ParameterStatus{Name: p.Name, Value: p.Value})
 	}

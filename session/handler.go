@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"gprxy/auth"
@@ -21,6 +22,13 @@ type Config struct {
 
 	Tokens *auth.Verifier // nil: no login with a token
 	Roles  *auth.Roles    // needed with Tokens
+
+	ClientAuth AuthMethod // what clients are asked for that do not choose
+	OAuth      OAuth      // needed with Tokens
+	Device     Device     // the zero value: no login with a browser
+
+	OnExpiry    ExpiryPolicy
+	ExpiryGrace time.Duration // what a transaction has to finish after its token's expiry
 
 	Passwords PasswordLogin
 	Service   auth.Login // GPRXY_USER; needed with PasswordService
@@ -60,6 +68,7 @@ const (
 type Handler struct {
 	Config
 	keys     cancelKeys
+	devices  atomic.Int64 // logins with a browser under way
 	draining context.Context
 	drain    context.CancelFunc
 }
@@ -111,33 +120,43 @@ func (s *session) admit(ctx context.Context) error {
 	if err := s.mayLogIn(); err != nil {
 		return err
 	}
-	secret, err := s.askPassword()
+	secret, err := s.ask()
 	if err != nil {
 		return err
 	}
 	ctx, watch := watchDeparture(ctx, s.conn)
-	defer watch.stop()
+	defer s.endWatch(watch)
 	if err := s.authenticate(ctx, secret); err != nil {
 		return explain(ctx, err)
 	}
 	if err := s.lease(ctx); err != nil {
 		return explain(ctx, err)
 	}
-	s.early = watch.stop()
+	s.endWatch(watch)
 	return s.greet()
+}
+
+// endWatch takes over what the client sent while it was watched.
+func (s *session) endWatch(w *departureWatch) {
+	s.early = w.stop()
+	s.conn.SetReadDeadline(s.deadline)
 }
 
 // A session is one client connection on its way through the steps.
 type session struct {
 	*Handler
-	id      string
-	conn    net.Conn // replaced by the TLS connection after the upgrade
-	began   time.Time
-	client  string // address
-	log     *slog.Logger
-	secured string // TLS version, "" in plain text
+	id       string
+	conn     net.Conn // replaced by the TLS connection after the upgrade
+	began    time.Time
+	limit    *time.Timer // ends the login at deadline
+	deadline time.Time
+	client   string // address
+	log      *slog.Logger
+	secured  string // TLS version, "" in plain text
 
 	negotiated []byte // NegotiateProtocolVersion to send, if any
+	asks       AuthMethod
+	welcomed   bool // AuthenticationOk has been sent
 	protocol   uint32
 	parameters map[string]string // as the startup packet has them
 	user       string            // whom it names: a wish, until authenticated
@@ -169,12 +188,20 @@ func (h *Handler) newSession(conn net.Conn) *session {
 // limitLogin bounds everything up to AuthenticationOk by one deadline, and by the
 // beginning of a drain while the client is still to be heard.
 func (s *session) limitLogin(ctx context.Context) (context.Context, func()) {
-	deadline := s.began.Add(s.LoginTimeout)
-	s.conn.SetDeadline(deadline)
-	ctx, cancel := context.WithDeadlineCause(ctx, deadline, errLoginTimeout)
+	ctx, cancel := context.WithCancelCause(ctx)
+	s.deadline = s.began.Add(s.LoginTimeout)
+	s.limit = time.AfterFunc(time.Until(s.deadline), func() { cancel(errLoginTimeout) })
+	s.conn.SetDeadline(s.deadline)
 	plain := s.conn
 	stop := whenDone(s.draining, func() { plain.SetReadDeadline(longAgo) })
-	return ctx, func() { stop(); cancel() }
+	return ctx, func() { stop(); s.limit.Stop(); cancel(nil) }
+}
+
+// extendLogin moves the deadline, for a login that waits for a person.
+func (s *session) extendLogin(until time.Time) {
+	s.deadline = until
+	s.limit.Reset(time.Until(until))
+	s.conn.SetDeadline(until)
 }
 
 // whenDone runs f once ctx has ended. After stop has returned f neither runs nor
@@ -198,11 +225,20 @@ func (s *session) turnAway(ctx context.Context, err error) {
 	if s.draining.Err() != nil && errors.Is(err, errLoginTimeout) {
 		err = errDraining
 	}
-	if errors.Is(err, errClientGone) {
-		s.recordLeft()
+	switch {
+	case errors.Is(err, errClientGone):
+		s.recordLeft(endLeftBeforeLogin)
 		return
+	case errors.Is(err, errTokenDiscovery):
+		s.recordLeft(endTokenDiscovery)
+	default:
+		s.recordRefusal(ctx, err)
 	}
-	s.recordRefusal(ctx, err)
+	if s.asks == AuthOAuth && wantsToken(err) {
+		if err := s.tellWhereToLogIn(); err != nil {
+			s.log.Debug("the client did not wait for the issuer's address", "error", err)
+		}
+	}
 	s.tell(err)
 }
 

@@ -96,8 +96,8 @@ func isDenied(name string) bool {
 // rather than understood. That may refuse an option nobody writes; it lets no
 // denied one through.
 func deniedOption(options string) string {
-	for _, word := range splitOptions(options) {
-		word, _, assigns := strings.Cut(strings.ToLower(word), "=")
+	for _, option := range splitOptions(options) {
+		word, _, assigns := strings.Cut(strings.ToLower(option.text), "=")
 		if !assigns {
 			continue
 		}
@@ -120,33 +120,38 @@ func flagsOnly(before string) bool {
 	return before == "" || before[0] == '_' && !strings.Contains(before, ".")
 }
 
+// optionWord is a word of an options string and where it stands in it.
+type optionWord struct {
+	text       string
+	start, end int
+}
+
 // splitOptions separates the words of an options string as PostgreSQL's
 // pg_split_opts does: white space separates, a backslash takes the next
 // character as it is.
-func splitOptions(options string) []string {
-	var words []string
-	var word strings.Builder
-	open, escaped := false, false
-	for _, c := range []byte(options) {
-		switch {
-		case escaped:
-			word.WriteByte(c)
-			open, escaped = true, false
-		case c == '\\':
-			open, escaped = true, true
-		case isSpace(c):
-			if open {
-				words = append(words, word.String())
+func splitOptions(options string) []optionWord {
+	var words []optionWord
+	var text strings.Builder
+	start, escaped := -1, false
+	for i := range len(options) {
+		c := options[i]
+		if !escaped && isSpace(c) {
+			if start >= 0 {
+				words = append(words, optionWord{text.String(), start, i})
 			}
-			word.Reset()
-			open = false
-		default:
-			word.WriteByte(c)
-			open = true
+			text.Reset()
+			start = -1
+			continue
+		}
+		if start < 0 {
+			start = i
+		}
+		if escaped = !escaped && c == '\\'; !escaped {
+			text.WriteByte(c)
 		}
 	}
-	if open {
-		words = append(words, word.String())
+	if start >= 0 {
+		words = append(words, optionWord{text.String(), start, len(options)})
 	}
 	return words
 }

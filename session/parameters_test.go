@@ -70,7 +70,11 @@ func TestSplitOptionsAsPostgreSQLDoes(t *testing.T) {
 		"-c a='quotes stay'": {"-c", "a='quotes", "stay'"},
 	}
 	for options, want := range tests {
-		if got := splitOptions(options); !reflect.DeepEqual(got, want) {
+		var got []string
+		for _, word := range splitOptions(options) {
+			got = append(got, word.text)
+		}
+		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: got %q, want %q", options, got, want)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 // End reasons of session.ended. The names are public.
 const (
 	endLeftBeforeLogin = "left_before_login"
+	endTokenDiscovery  = "token_discovery"
 	endTerminated      = "client_terminated"
 	endClientGone      = "client_gone"
 	endBackendGone     = "backend_gone"
@@ -80,14 +81,15 @@ func shorten(text string) string {
 	return text
 }
 
-// recordLeft notes a client that left before it was let in. psql does so each
-// time it has to ask its user for the password: no failed login.
-func (s *session) recordLeft() {
+// recordLeft notes a client that left before it was let in: no failed login.
+// psql leaves each time it has to ask its user for the password, and a client
+// with OAUTHBEARER to fetch a token.
+func (s *session) recordLeft(reason string) {
 	s.log.Debug("left before login", "requested_user", s.user, "database", s.database)
 	if s.parameters == nil {
 		return
 	}
-	s.Events.Defer(s.events(store.SessionEnded{Reason: endLeftBeforeLogin, DurationMS: s.milliseconds()})...)
+	s.Events.Defer(s.events(store.SessionEnded{Reason: reason, DurationMS: s.milliseconds()})...)
 }
 
 // keep makes the facts durable before the client hears of them, or, when that

@@ -384,3 +384,24 @@ func readAll(t *testing.T, conn net.Conn) string {
 }
 
 func ctxWithoutCancel(t *testing.T) ctx { return context.WithoutCancel(t.Context()) }
+
+// elsewhere makes clients look as if they came from another machine.
+func elsewhere(o *options) {
+	o.wrap = func(l net.Listener) net.Listener { return farListener{l} }
+}
+
+type farListener struct{ net.Listener }
+
+func (l farListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return farConn{conn.(*net.TCPConn)}, nil
+}
+
+type farConn struct{ *net.TCPConn }
+
+func (farConn) RemoteAddr() net.Addr {
+	return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 4711}
+}

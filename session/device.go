@@ -1,0 +1,91 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgproto3/v2"
+
+	"gprxy/auth"
+	"gprxy/auth/sso"
+)
+
+// Device is login with a browser for clients that know nothing of it.
+type Device struct {
+	// Login runs the device grant (RFC 8628): show tells the person what to do,
+	// then Login waits until it is done. nil: such logins are off.
+	Login func(ctx context.Context, show func(sso.Prompt) error) (sso.Tokens, error)
+	Max   int // how many people may be waited for at once
+}
+
+// Reasons of auth.failed that only this method has.
+const (
+	reasonDenied      = "denied"
+	reasonCodeExpired = "code_expired"
+)
+
+// authenticateDevice asks the issuer for a code, shows it to the client, and goes
+// on with the token that the person's login brings.
+//
+// libpq shows notices only after AuthenticationOk, so that is sent first. It
+// admits to nothing: no backend is taken, and no statement heard, before the
+// login stands in the log as always.
+func (s *session) authenticateDevice(ctx context.Context) error {
+	if s.devices.Add(1) > int64(s.Device.Max) {
+		s.devices.Add(-1)
+		return &refusal{
+			code:    codeTooManyConnections,
+			reason:  "device_logins",
+			message: "too many people are logging in with a browser just now",
+			hint:    "Try again in a minute, or log in with a token.",
+		}
+	}
+	defer s.devices.Add(-1)
+	if err := s.record(ctx); err != nil {
+		return err
+	}
+	tokens, err := s.Device.Login(ctx, s.showPrompt)
+	if err != nil {
+		return deviceFailure(explain(ctx, err))
+	}
+	return s.authenticateToken(ctx, tokens.Password().Reveal(), auth.MethodDevice)
+}
+
+// showPrompt sends the address and the code, and lets the login take as long as
+// the code lives.
+func (s *session) showPrompt(p sso.Prompt) error {
+	s.extendLogin(p.Expires)
+	hint := fmt.Sprintf("gprxy waits until %s.", p.Expires.UTC().Format("15:04 UTC"))
+	if p.CompleteURL != "" {
+		hint = "Or open " + p.CompleteURL + " which has the code already. " + hint
+	}
+	message, err := encode(s.negotiated, &pgproto3.AuthenticationOk{}, &pgproto3.NoticeResponse{
+		Severity: "NOTICE", SeverityUnlocalized: "NOTICE", Code: "00000",
+		Message: fmt.Sprintf("open %s and enter the code %s to log in", p.URL, p.UserCode),
+		Hint:    hint,
+	})
+	if err != nil {
+		return err
+	}
+	s.negotiated, s.welcomed = nil, true
+	_, err = s.conn.Write(message)
+	return clientLeft(err)
+}
+
+func deviceFailure(err error) error {
+	if denied, ok := errors.AsType[*sso.DeniedError](err); ok {
+		reason := reasonDenied
+		if denied.Code == "timeout" || denied.Code == "expired_token" {
+			reason = reasonCodeExpired
+		}
+		return &authFailure{method: auth.MethodDevice, reason: reason, detail: denied.Error()}
+	}
+	if _, ok := errors.AsType[*sso.UnreachableError](err); ok {
+		return &authFailure{method: auth.MethodDevice, reason: auth.ReasonIssuerUnavailable}
+	}
+	if errors.Is(err, errLoginTimeout) {
+		return &authFailure{method: auth.MethodDevice, reason: reasonCodeExpired}
+	}
+	return fmt.Errorf("log in with a browser: %w", err)
+}

@@ -1,0 +1,62 @@
+package session
+
+import (
+	"sync"
+	"time"
+
+	"github.com/jackc/pgproto3/v2"
+)
+
+// ExpiryPolicy says what happens to a session whose token expires.
+type ExpiryPolicy int
+
+// The zero value lets sessions go on: a token opens the door, and is looked at no
+// more.
+const (
+	ExpiryAllow ExpiryPolicy = iota
+	ExpiryDisconnect
+)
+
+// How long before the expiry the client is told.
+const expiryNotice = time.Minute
+
+// watchExpiry ends the session when its token has expired: at once if it rests,
+// at the end of its transaction if that comes within the grace, at the end of
+// the grace otherwise. The client is told a minute before. After stop has
+// returned nothing of this runs any more.
+func (s *session) watchExpiry(r *relay) (stop func()) {
+	expires := s.identity.Expires
+	if s.OnExpiry != ExpiryDisconnect || expires.IsZero() {
+		return func() {}
+	}
+	var running sync.WaitGroup
+	var timers []*time.Timer
+	at := func(t time.Time, f func()) {
+		running.Add(1)
+		timers = append(timers, time.AfterFunc(max(0, time.Until(t)), func() { defer running.Done(); f() }))
+	}
+	at(expires.Add(-expiryNotice), func() { s.announceExpiry(r, expires) })
+	at(expires, func() { r.drain(errTokenExpired) })
+	at(expires.Add(s.ExpiryGrace), func() { r.end(errTokenExpired) })
+	return func() {
+		for _, timer := range timers {
+			if timer.Stop() {
+				running.Done()
+			}
+		}
+		running.Wait()
+	}
+}
+
+func (s *session) announceExpiry(r *relay, expires time.Time) {
+	notice, err := encode(nil, &pgproto3.NoticeResponse{
+		Severity: "NOTICE", SeverityUnlocalized: "NOTICE", Code: "00000",
+		Message: "this session will end at " + expires.UTC().Format("15:04:05 UTC") + ", when the token you logged in with expires",
+		Hint:    "Finish your work, log in again for a fresh token, and connect again.",
+	})
+	if err != nil {
+		s.log.Error("could not announce the end of the session", "error", err)
+		return
+	}
+	r.notify(notice)
+}

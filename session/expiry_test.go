@@ -1,0 +1,101 @@
+package session_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"gprxy/auth/authtest"
+	"gprxy/session"
+)
+
+// The verifier allows 30 s of leeway, so a token that expired 29 s ago is let in
+// and its expiry is past; one that expires in a second lives to see it.
+func expiring(in time.Duration) string {
+	return issuer.Token(authtest.Claims{"email": "bob@example.com", "roles": []string{"writer"}, "exp": time.Now().Add(in).Unix() + 1})
+}
+
+func disconnect(grace time.Duration) func(*options) {
+	return func(o *options) {
+		o.session.OnExpiry, o.session.ExpiryGrace = session.ExpiryDisconnect, grace
+	}
+}
+
+func TestSessionsEndWithTheirToken(t *testing.T) {
+	p := startProxy(t, disconnect(time.Minute))
+	conn := dial(t, p.addr)
+	login(t, conn, "bob", expiring(time.Second))
+	notice := receive(t, conn)
+	if notice.kind != 'N' || notice.field('S') != "NOTICE" || !strings.Contains(notice.field('M'), "expires") {
+		t.Fatalf("got %v, want the notice", notice)
+	}
+	if m := wantFatal(t, conn, "57P01"); !strings.Contains(m.field('M'), "expired") || m.field('H') == "" {
+		t.Errorf("message %v", m)
+	}
+	eventually(t, "the end is recorded", 5*time.Second, func() bool { return p.sessions()[0].EndReason == "token_expired" })
+}
+
+// A transaction may finish within the grace, and not beyond.
+func TestATransactionOutlivesTheTokenForTheGrace(t *testing.T) {
+	t.Run("finished in time", func(t *testing.T) {
+		p := startProxy(t, disconnect(time.Minute))
+		conn := dial(t, p.addr)
+		login(t, conn, "bob", expiring(0))
+		send(t, conn, query("begin; insert into items values (6001, 'late')"))
+		receiveUntil(t, conn, 'Z')
+		send(t, conn, query("select pg_sleep(1.5)"))
+		receiveUntil(t, conn, 'Z')
+		send(t, conn, query("commit"))
+		receiveUntil(t, conn, 'Z')
+		wantFatal(t, conn, "57P01")
+		if got := admin(t, "delete from items where id = 6001 returning 'kept'"); got != "kept" {
+			t.Error("the transaction was lost")
+		}
+	})
+	t.Run("cut off", func(t *testing.T) {
+		p := startProxy(t, disconnect(time.Second))
+		conn := dial(t, p.addr)
+		login(t, conn, "bob", expiring(0))
+		send(t, conn, query("begin; select pg_sleep(60)"))
+		all := receiveUntil(t, conn, 'E')
+		if m := all[len(all)-1]; m.field('C') != "57P01" || !strings.Contains(m.field('M'), "expired") {
+			t.Errorf("got %v", all)
+		}
+		waitIdle(t, p)
+	})
+}
+
+func TestSessionsOutliveTheirTokenByDefault(t *testing.T) {
+	p := startProxy(t)
+	conn := dial(t, p.addr)
+	login(t, conn, "bob", expiring(0))
+	send(t, conn, query("select pg_sleep(1.5)"))
+	receiveUntil(t, conn, 'Z')
+	send(t, conn, query("select 1"))
+	if got := rows(receiveUntil(t, conn, 'Z')); len(got) != 1 {
+		t.Errorf("got %q", got)
+	}
+}
+
+// A notice never stands within a message of the backend's.
+func TestTheNoticeKeepsToFrameBoundaries(t *testing.T) {
+	p := startProxy(t, disconnect(10*time.Second))
+	conn := dial(t, p.addr)
+	login(t, conn, "bob", expiring(2*time.Second))
+	send(t, conn, query("select repeat('x', 1000000) from generate_series(1, 200)"))
+	notices, values := 0, 0
+	for m := (received{}); m.kind != 'Z'; {
+		switch m = receive(t, conn); m.kind {
+		case 'N':
+			notices++
+		case 'D':
+			values++
+			if len(m.body) != 1000006 || strings.Trim(m.body[6:], "x") != "" {
+				t.Fatal("a row was cut")
+			}
+		}
+	}
+	if notices != 1 || values != 200 {
+		t.Errorf("%d notices, %d rows", notices, values)
+	}
+}

@@ -12,11 +12,13 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"gprxy/auth"
+	"gprxy/auth/sso"
 	"gprxy/listener"
 	"gprxy/pool"
 	"gprxy/session"
@@ -218,6 +220,11 @@ func (p *proxy) handlerConfig(secured *tls.Config, roles *auth.Roles) session.Co
 		RequireTLS:           tlsPolicies[s.RequireTLS],
 		Tokens:               p.tokens,
 		Roles:                roles,
+		ClientAuth:           clientAuths[s.SignOn.ClientAuth],
+		OAuth:                session.OAuth{Issuer: s.OIDCIssuer, Scope: s.SignOn.Scope},
+		Device:               deviceLogin(s),
+		OnExpiry:             expiryPolicies[s.SignOn.OnExpiry],
+		ExpiryGrace:          s.SignOn.ExpiryGrace,
 		Passwords:            passwordLogin(s),
 		Service:              auth.Login{User: s.ServiceUser, Password: s.ServicePassword},
 		Pools:                p.pools,
@@ -227,6 +234,36 @@ func (p *proxy) handlerConfig(secured *tls.Config, roles *auth.Roles) session.Co
 		LoginTimeout:         s.LoginTimeout,
 		Log:                  p.log,
 	}
+}
+
+// deviceLogin lets gprxy run the device grant itself, as a client of the issuer.
+func deviceLogin(s Settings) session.Device {
+	if !s.SignOn.DeviceLogin {
+		return session.Device{}
+	}
+	client := sso.Config{
+		Issuer:       s.OIDCIssuer,
+		ClientID:     s.SignOn.ClientID,
+		ClientSecret: s.SignOn.ClientSecret,
+		Audience:     s.Audience,
+		Scopes:       strings.Fields(s.SignOn.Scope),
+	}
+	return session.Device{
+		Max: s.SignOn.DeviceLoginMax,
+		Login: func(ctx context.Context, show func(sso.Prompt) error) (sso.Tokens, error) {
+			return sso.LoginDevice(ctx, client, show)
+		},
+	}
+}
+
+var clientAuths = map[string]session.AuthMethod{
+	ClientAuthPassword: session.AuthPassword,
+	ClientAuthOAuth:    session.AuthOAuth,
+}
+
+var expiryPolicies = map[string]session.ExpiryPolicy{
+	ExpiryAllow:      session.ExpiryAllow,
+	ExpiryDisconnect: session.ExpiryDisconnect,
 }
 
 var tlsPolicies = map[string]session.TLSPolicy{

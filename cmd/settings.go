@@ -62,6 +62,7 @@ type Settings struct {
 	RolesClaim string // "": the usual names
 	UserClaim  string // "": email, else sub
 	Roles      auth.RolesConfig
+	SignOn     SignOn
 
 	PoolMaxConns       int
 	PoolMaxTotal       int

@@ -17,6 +17,7 @@ func checkSettings(s *Settings, l *loader) {
 	checkDatabase(s, l)
 	checkPasswordLogin(s, l)
 	checkIssuer(s, l)
+	checkSignOn(s, l)
 	checkRoles(s, l)
 	if s.PoolMaxConns > s.PoolMaxTotal && s.PoolMaxTotal > 0 {
 		l.warn("POOL_MAX_CONNS (%d) is more than POOL_MAX_TOTAL (%d) allows", s.PoolMaxConns, s.PoolMaxTotal)
@@ -52,7 +53,17 @@ func checkCertificate(s *Settings, l *loader) {
 }
 
 func checkDatabase(s *Settings, l *loader) {
-	if s.DBSSLRootCert == "" || l.bad("DB_SSLROOTCERT") {
+	verifies := strings.HasPrefix(s.DBSSLMode, "verify-")
+	switch {
+	case l.bad("DB_SSLROOTCERT") || l.bad("DB_SSLMODE"):
+		return
+	case s.DBSSLRootCert == "" && verifies:
+		l.problem("DB_SSLROOTCERT", "is not set, but DB_SSLMODE is "+s.DBSSLMode, "set it to the PEM file of the CA that signed PostgreSQL's certificate, or to system with verify-full")
+		return
+	case s.DBSSLRootCert == "system" && s.DBSSLMode != "verify-full":
+		l.problem("DB_SSLROOTCERT", "is system, but DB_SSLMODE is "+s.DBSSLMode, "set DB_SSLMODE=verify-full: with weaker checks anybody's certificate would do")
+		return
+	case s.DBSSLRootCert == "" || s.DBSSLRootCert == "system":
 		return
 	}
 	pem, err := os.ReadFile(s.DBSSLRootCert)

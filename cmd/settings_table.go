@@ -52,7 +52,7 @@ func (r setting) shownDefault() string {
 // settingsTable returns the rows in the order of docs/cli.md.
 func settingsTable() []setting {
 	var table []setting
-	for _, part := range [][]setting{listenSettings(), databaseSettings(), loginSettings(), poolSettings(), logSettings()} {
+	for _, part := range [][]setting{listenSettings(), databaseSettings(), loginSettings(), signOnSettings(), poolSettings(), logSettings()} {
 		table = append(table, part...)
 	}
 	return table
@@ -87,7 +87,7 @@ func databaseSettings() []setting {
 		{name: "DB_SSLMODE", def: "prefer", meaning: "TLS to PostgreSQL, with libpq's meanings",
 			allowed: []string{"disable", "allow", "prefer", "require", "verify-ca", "verify-full"},
 			parse:   text(func(s *Settings) *string { return &s.DBSSLMode })},
-		{name: "DB_SSLROOTCERT", none: "the system's", meaning: "PEM file of the CAs that may sign PostgreSQL's certificate",
+		{name: "DB_SSLROOTCERT", none: "required with verify-ca and verify-full", meaning: "PEM file of the CAs that may sign PostgreSQL's certificate; system for the system's",
 			parse: filePath(func(s *Settings) *string { return &s.DBSSLRootCert })},
 		{name: "GPRXY_USER", none: "required", meaning: "service user for logins with a database password",
 			parse: account(func(s *Settings) *string { return &s.ServiceUser })},

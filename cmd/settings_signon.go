@@ -1,0 +1,83 @@
+// Settings of how clients present a token, and of what its expiry means.
+
+package cmd
+
+import (
+	"time"
+
+	"gprxy/auth"
+)
+
+// The values of CLIENT_AUTH and ON_TOKEN_EXPIRY.
+const (
+	ClientAuthPassword = "password"
+	ClientAuthOAuth    = "oauth"
+
+	ExpiryAllow      = "allow"
+	ExpiryDisconnect = "disconnect"
+)
+
+// SignOn is the part of Settings about tokens beyond the password prompt.
+type SignOn struct {
+	ClientAuth   string // ClientAuthPassword or ClientAuthOAuth
+	Scope        string // what a client without a token is told to ask the issuer for
+	ClientID     string // the client that gprxy is at the issuer; set when DeviceLogin is
+	ClientSecret auth.Secret
+
+	DeviceLogin    bool
+	DeviceLoginMax int
+
+	OnExpiry    string // ExpiryAllow or ExpiryDisconnect
+	ExpiryGrace time.Duration
+}
+
+func signOnSettings() []setting {
+	return []setting{
+		{name: "CLIENT_AUTH", def: ClientAuthPassword, meaning: "what clients are asked for that do not choose with gprxy.auth: a password (which may be a token), or a token with OAUTHBEARER",
+			allowed: []string{ClientAuthPassword, ClientAuthOAuth},
+			parse:   text(func(s *Settings) *string { return &s.SignOn.ClientAuth })},
+		{name: "OAUTH_SCOPE", def: "openid profile email", meaning: "the scopes that an OAUTHBEARER client is told to ask the issuer for",
+			parse: text(func(s *Settings) *string { return &s.SignOn.Scope })},
+		{name: "DEVICE_LOGIN", def: "off", meaning: "whether a client may ask with gprxy.auth=device for a login with the browser",
+			allowed: []string{"on", "off"}, parse: onOff(func(s *Settings) *bool { return &s.SignOn.DeviceLogin })},
+		{name: "DEVICE_LOGIN_MAX", def: "100", meaning: "how many such logins may be under way at once",
+			parse: count(func(s *Settings) *int { return &s.SignOn.DeviceLoginMax })},
+		{name: "OIDC_CLIENT_ID", none: "required with DEVICE_LOGIN", meaning: "the client that gprxy is at the issuer: a public one that may use the device grant; AUTH0_NATIVE_CLIENT_ID is the same",
+			parse: text(func(s *Settings) *string { return &s.SignOn.ClientID })},
+		{name: "OIDC_CLIENT_SECRET", none: "none", meaning: "only for issuers that give such clients a secret (Google)", secret: true,
+			parse: secret(func(s *Settings) *auth.Secret { return &s.SignOn.ClientSecret })},
+		{name: "ON_TOKEN_EXPIRY", def: ExpiryAllow, meaning: "what happens to a session whose token expires",
+			allowed: []string{ExpiryAllow, ExpiryDisconnect},
+			parse:   text(func(s *Settings) *string { return &s.SignOn.OnExpiry })},
+		{name: "TOKEN_EXPIRY_GRACE", def: "1m", meaning: "with disconnect: how long a transaction may outlive the token",
+			parse: duration(0, 24*time.Hour, func(s *Settings) *time.Duration { return &s.SignOn.ExpiryGrace })},
+	}
+}
+
+func checkSignOn(s *Settings, l *loader) {
+	takeClientID(s, l)
+	issuerTold := l.bad("OIDC_ISSUER") || l.bad("AUTH0_TENANT")
+	if s.TokenLogin() || issuerTold {
+		if s.SignOn.DeviceLogin && s.SignOn.ClientID == "" {
+			l.problem("OIDC_CLIENT_ID", "is not set, but DEVICE_LOGIN is on", "set it to a public client of the issuer that may use the device grant, or DEVICE_LOGIN=off")
+		}
+		return
+	}
+	const without = "OIDC_ISSUER is not set"
+	if s.SignOn.ClientAuth == ClientAuthOAuth && !l.bad("CLIENT_AUTH") {
+		l.problem("CLIENT_AUTH", "is oauth, but "+without, "set OIDC_ISSUER and AUDIENCE, or CLIENT_AUTH=password")
+	}
+	if s.SignOn.DeviceLogin && !l.bad("DEVICE_LOGIN") {
+		l.problem("DEVICE_LOGIN", "is on, but "+without, "set OIDC_ISSUER and AUDIENCE, or DEVICE_LOGIN=off")
+	}
+}
+
+// takeClientID lets AUTH0_NATIVE_CLIENT_ID stand in for OIDC_CLIENT_ID.
+func takeClientID(s *Settings, l *loader) {
+	if s.SignOn.ClientID != "" {
+		return
+	}
+	if id, ok := l.lookup(setting{name: "AUTH0_NATIVE_CLIENT_ID"}, "AUTH0_NATIVE_CLIENT_ID"); ok {
+		s.SignOn.ClientID = id.text
+	}
+}

@@ -76,7 +76,8 @@ func (s *session) showPrompt(p sso.Prompt) error {
 func deviceFailure(err error) error {
 	if denied, ok := errors.AsType[*sso.DeniedError](err); ok {
 		reason := reasonDenied
-		if denied.Code == "timeout" || denied.Code == "expired_token" {
+		switch denied.Code {
+		case "timeout", "expired_token", "invalid_grant":
 			reason = reasonCodeExpired
 		}
 		return &authFailure{method: auth.MethodDevice, reason: reason, detail: denied.Error()}

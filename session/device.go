@@ -45,6 +45,10 @@ func (s *session) authenticateDevice(ctx context.Context) error {
 	if err := s.record(ctx); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := whenDone(s.draining, func() { cancel(errDraining) }) // a person may take minutes
+	defer stop()
 	tokens, err := s.Device.Login(ctx, s.showPrompt)
 	if err != nil {
 		return deviceFailure(explain(ctx, err))

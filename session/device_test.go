@@ -185,3 +185,12 @@ func TestACrowdWaitsForTheBrowser(t *testing.T) {
 		t.Errorf("got %d", got)
 	}
 }
+
+// A drain does not wait for people at their browsers.
+func TestDrainWhileAPersonLogsIn(t *testing.T) {
+	i := deviceIssuer(t, authtest.Options{})
+	p := startProxy(t, offerDevice(t, i, 2))
+	conn := startDevice(t, p)
+	p.handler.Drain()
+	wantFatal(t, conn, "57P03")
+}

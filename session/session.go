@@ -1,0 +1,155 @@
+package session
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"time"
+
+	"gprxy/auth"
+	"gprxy/pool"
+	"gprxy/store"
+)
+
+// A session is one client connection on its way through the steps.
+type session struct {
+	*Handler
+	id       string
+	conn     net.Conn // replaced by the TLS connection after the upgrade
+	began    time.Time
+	limit    *time.Timer // ends the login at deadline
+	deadline time.Time
+	client   string // address
+	log      *slog.Logger
+	secured  string // TLS version, "" in plain text
+
+	negotiated []byte // NegotiateProtocolVersion to send, if any
+	asks       AuthMethod
+	welcomed   bool // AuthenticationOk has been sent
+	protocol   uint32
+	parameters map[string]string // as the startup packet has them
+	user       string            // whom it names: a wish, until authenticated
+	database   string
+	cancelKey  *cancelRequest
+
+	recorded bool // session.connected is in the log
+	identity auth.Identity
+	account  auth.Account
+	backend  *pool.Lease
+	key      backendKey
+	early    []byte // what the client sent before it was let in
+}
+
+func (h *Handler) newSession(conn net.Conn) *session {
+	now := time.Now()
+	id := store.NewSessionID(now)
+	client := conn.RemoteAddr().String()
+	return &session{
+		Handler: h,
+		id:      id,
+		conn:    conn,
+		began:   now,
+		client:  client,
+		log:     h.Log.With("session", id, "client", client),
+	}
+}
+
+// limitLogin bounds everything up to AuthenticationOk by one deadline, and by the
+// beginning of a drain while the client is still to be heard.
+func (s *session) limitLogin(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	s.deadline = s.began.Add(s.LoginTimeout)
+	s.limit = time.AfterFunc(time.Until(s.deadline), func() { cancel(errLoginTimeout) })
+	s.conn.SetDeadline(s.deadline)
+	plain := s.conn
+	stop := whenDone(s.draining, func() { plain.SetReadDeadline(longAgo) })
+	return ctx, func() { stop(); s.limit.Stop(); cancel(nil) }
+}
+
+// extendLogin moves the deadline, for a login that waits for a person.
+func (s *session) extendLogin(until time.Time) {
+	s.deadline = until
+	s.limit.Reset(time.Until(until))
+	s.conn.SetDeadline(until)
+}
+
+// whenDone runs f once ctx has ended. After stop has returned f neither runs nor
+// will.
+func whenDone(ctx context.Context, f func()) (stop func()) {
+	finished := make(chan struct{})
+	prevent := context.AfterFunc(ctx, func() { defer close(finished); f() })
+	return func() {
+		if !prevent() {
+			<-finished
+		}
+	}
+}
+
+// turnAway records why a client is not let in and tells it.
+func (s *session) turnAway(ctx context.Context, err error) {
+	if s.backend != nil {
+		s.keys.remove(s.key)
+		s.backend.Discard()
+	}
+	if s.draining.Err() != nil && errors.Is(err, errLoginTimeout) {
+		err = errDraining
+	}
+	switch {
+	case errors.Is(err, errClientGone):
+		s.recordLeft(endLeftBeforeLogin)
+		return
+	case errors.Is(err, errTokenDiscovery):
+		s.recordLeft(endTokenDiscovery)
+	default:
+		s.recordRefusal(ctx, err)
+	}
+	if s.asks == AuthOAuth && wantsToken(err) {
+		if err := s.tellWhereToLogIn(); err != nil {
+			s.log.Debug("the client did not wait for the issuer's address", "error", err)
+		}
+	}
+	s.tell(err)
+}
+
+// recoverFault ends only this session when gprxy itself is at fault.
+func (s *session) recoverFault() {
+	fault := recover()
+	if fault == nil {
+		return
+	}
+	s.log.Error("the session ended by a fault in gprxy", "fault", fault, "stack", string(debug.Stack()))
+	if s.backend != nil {
+		s.keys.remove(s.key)
+		s.backend.Discard()
+	}
+	if s.recorded {
+		s.Events.Defer(s.event(store.SessionEnded{Reason: endFault, DurationMS: s.milliseconds()}))
+	}
+}
+
+// closeTLS says goodbye inside TLS, so that the client can tell the end from a cut.
+func (s *session) closeTLS() {
+	if secured, ok := s.conn.(*tls.Conn); ok {
+		secured.SetWriteDeadline(time.Now().Add(farewellTimeout))
+		if err := secured.CloseWrite(); err != nil {
+			s.log.Debug("the client did not wait for the end of TLS", "error", err)
+		}
+	}
+}
+
+func (s *session) event(fact store.Fact) store.Event {
+	return store.Event{Time: time.Now(), Session: s.id, Fact: fact}
+}
+
+func (s *session) milliseconds() float64 {
+	return float64(time.Since(s.began).Microseconds()) / 1000
+}
+
+// endWatch takes over what the client sent while it was watched.
+func (s *session) endWatch(w *departureWatch) {
+	s.early = w.stop()
+	s.conn.SetReadDeadline(s.deadline)
+}

@@ -8,7 +8,7 @@ T       ?= 10s
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help demo test build check fuzz bench-log clean
+.PHONY: help demo test build check fuzz bench bench-log clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ fuzz: ## run every fuzzer for T each (make fuzz T=60s)
 	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(T) $$package; \
 	  done; \
 	done
+
+bench: ## measure gprxy beside direct PostgreSQL and PgBouncer (make bench ARGS='--rounds 5')
+	@$(GO) run ./bench $(ARGS)
 
 bench-log: ## measure the event log: appends, logins, queries
 	$(GO) test -run '^$$' -bench . -benchmem ./store

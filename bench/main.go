@@ -1,0 +1,106 @@
+// Command bench measures what gprxy costs: the same work through PostgreSQL
+// directly, through PgBouncer and through gprxy, in interleaved rounds on one
+// machine, so that ratios hold although the machine is noisy.
+//
+// `make bench` runs it. It installs PgBouncer if there is none, starts its own
+// servers, and touches no other.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// plan is what to measure, and for how long.
+type plan struct {
+	rounds  int
+	seconds int
+	clients []int
+	only    []string // names of parts; none: all
+	json    string   // file for the figures as JSON
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// parts are the measurements in the order of the report.
+var parts = []struct {
+	name, title string
+	measure     func(context.Context, *lab) ([]row, error)
+}{
+	{"select", "pgbench select-only, transactions a second", measureSelect},
+	{"tls", "the same inside TLS, prepared", measureTLS},
+	{"login", "logins", measureLogins},
+	{"copy", "COPY", measureCopy},
+	{"idle", "memory of idle sessions", measureIdle},
+	{"cancel", "from cancel request to 57014", measureCancel},
+}
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	p, err := readPlan(args)
+	if err != nil {
+		return err
+	}
+	l, err := openLab(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	began := time.Now()
+	figures := map[string][]row{}
+	for _, part := range parts {
+		if !p.wants(part.name) {
+			continue
+		}
+		rows, err := part.measure(ctx, l)
+		if err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
+		printTable(out, part.title, rows)
+		figures[part.name] = rows
+	}
+	fmt.Fprintf(out, "\n%d rounds of %d s, %s in all; %s\n", p.rounds, p.seconds, time.Since(began).Round(time.Second), l.machine())
+	if p.json == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(figures, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(p.json, append(text, '\n'), 0o644)
+}
+
+func readPlan(args []string) (plan, error) {
+	p := plan{}
+	fs := pflag.NewFlagSet("bench", pflag.ContinueOnError)
+	fs.IntVar(&p.rounds, "rounds", 3, "interleaved rounds; medians are shown")
+	fs.IntVar(&p.seconds, "seconds", 3, "length of each pgbench run")
+	fs.IntSliceVar(&p.clients, "clients", []int{1, 8, 32}, "clients at once")
+	fs.StringSliceVar(&p.only, "only", nil, "parts to measure: select, tls, login, copy, idle, cancel")
+	fs.StringVar(&p.json, "json", "", "also write the figures to this file")
+	err := fs.Parse(args)
+	return p, err
+}
+
+func (p plan) wants(part string) bool {
+	for _, name := range p.only {
+		if name == part {
+			return true
+		}
+	}
+	return len(p.only) == 0
+}

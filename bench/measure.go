@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"gprxy/auth/authtest"
+)
+
+var (
+	tpsLine = regexp.MustCompile(`tps = ([0-9.]+)`)
+	txLine  = regexp.MustCompile(`number of transactions actually processed: (\d+)`)
+)
+
+func (l *lab) targets() []target { return []target{l.direct, l.bouncer, l.gprxy} }
+
+// bench runs pgbench once and notes transactions a second, and the proxy's
+// processor time for each.
+func (l *lab) bench(ctx context.Context, to target, speed, cost *series, password string, env []string, args ...string) error {
+	before := 0.0
+	var err error
+	if to.pid != 0 {
+		if before, err = cpuMicroseconds(to.pid); err != nil {
+			return err
+		}
+	}
+	args = append([]string{"-n", "-S", "-T", strconv.Itoa(l.seconds)}, args...)
+	out, err := l.toolAs(ctx, "pgbench", to, password, env, args...)
+	if err != nil {
+		return err
+	}
+	tps, transactions := figure(tpsLine, out), figure(txLine, out)
+	if transactions == 0 {
+		return fmt.Errorf("pgbench through %s: no transactions\n%s", to.name, out)
+	}
+	speed.add(to.name, tps)
+	if to.pid == 0 {
+		return nil
+	}
+	after, err := cpuMicroseconds(to.pid)
+	cost.add(to.name, (after-before)/transactions)
+	return err
+}
+
+func figure(line *regexp.Regexp, out string) float64 {
+	m := line.FindStringSubmatch(out)
+	if m == nil {
+		return 0
+	}
+	v, err := strconv.ParseFloat(m[1], 64)
+	if err != nil {
+		return 0
+	}
+	return v
+}
+
+// interleave runs one pgbench configuration through all targets, round by round.
+func (l *lab) interleave(ctx context.Context, what string, env []string, args ...string) ([]row, error) {
+	var speed, cost series
+	for range l.rounds {
+		for _, to := range l.targets() {
+			if env != nil && to.pid == 0 {
+				continue // the lab's PostgreSQL offers no TLS
+			}
+			if err := l.bench(ctx, to, &speed, &cost, benchPassword, env, args...); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return []row{speed.row(what, "tps"), cost.row(what, "CPU us/tx")}, nil
+}
+
+func measureSelect(ctx context.Context, l *lab) (rows []row, err error) {
+	for _, mode := range []string{"simple", "extended", "prepared"} {
+		for _, clients := range l.clients {
+			some, err := l.interleave(ctx, fmt.Sprintf("%s, %d", mode, clients), nil, "-M", mode, "-c", strconv.Itoa(clients))
+			if err != nil {
+				return nil, err
+			}
+			rows = append(rows, some...)
+		}
+	}
+	return rows, nil
+}
+
+func measureTLS(ctx context.Context, l *lab) (rows []row, err error) {
+	for _, clients := range l.clients {
+		some, err := l.interleave(ctx, fmt.Sprintf("prepared, %d", clients), []string{"PGSSLMODE=require"}, "-M", "prepared", "-c", strconv.Itoa(clients))
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, some...)
+	}
+	return rows, nil
+}
+
+// measureLogins connects anew for each transaction.
+func measureLogins(ctx context.Context, l *lab) (rows []row, err error) {
+	token := l.issuer.Token(authtest.Claims{"email": "bench@example.com", "roles": []string{"reader"}})
+	ways := []struct{ what, password string }{{"with a password", benchPassword}, {"with a token", token}}
+	for _, way := range ways {
+		var speed, cost series
+		for range l.rounds {
+			for _, to := range l.targets() {
+				password := way.password
+				if to.name != "gprxy" {
+					password = benchPassword
+				}
+				if err := l.bench(ctx, to, &speed, &cost, password, nil, "-C", "-c", "4"); err != nil {
+					return nil, err
+				}
+			}
+		}
+		rows = append(rows, speed.row(way.what, "logins/s"), cost.row(way.what, "CPU us"))
+	}
+	return rows, nil
+}
+
+func measureCopy(ctx context.Context, l *lab) ([]row, error) {
+	file := filepath.Join(l.dir, "copy.csv")
+	const generate = `\copy (select i, repeat('x', 90) from generate_series(1, 1000000) i) to '%s' csv`
+	if _, err := l.tool(ctx, "psql", l.direct, "-c", "create table copied (i int, t text)", "-c", fmt.Sprintf(generate, file)); err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, err
+	}
+	megabytes := float64(info.Size()) / 1e6
+	var in, out series
+	for range l.rounds {
+		for _, to := range l.targets() {
+			for _, way := range []struct {
+				s       *series
+				command string
+			}{{&in, `\copy copied from '` + file + `' csv`}, {&out, `\copy copied to '/dev/null' csv`}} {
+				began := time.Now()
+				if _, err := l.tool(ctx, "psql", to, "-c", way.command); err != nil {
+					return nil, err
+				}
+				way.s.add(to.name, megabytes/time.Since(began).Seconds())
+			}
+			if _, err := l.tool(ctx, "psql", l.direct, "-c", "truncate copied"); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return []row{in.row("in, 100 byte rows", "MB/s"), out.row("out, 100 byte rows", "MB/s")}, nil
+}
+
+// measureIdle opens many sessions that do nothing. A session holds a backend, so
+// gprxy's figure is that of client and backend together.
+func measureIdle(ctx context.Context, l *lab) ([]row, error) {
+	var memory series
+	const sessions = maxSessions - 20
+	for _, to := range []target{l.bouncer, l.gprxy} {
+		before, err := residentKiB(to.pid)
+		if err != nil {
+			return nil, err
+		}
+		conns, err := l.open(ctx, to, sessions)
+		if err == nil {
+			var after float64
+			after, err = residentKiB(to.pid)
+			memory.add(to.name, (after-before)/sessions)
+		}
+		for _, conn := range conns {
+			conn.Close(ctx)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return []row{memory.row(fmt.Sprintf("%d sessions, backend included", sessions), "KiB each")}, nil
+}
+
+func (l *lab) config(to target) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig("sslmode=disable")
+	if err != nil {
+		return nil, err
+	}
+	config.Host, config.Port, config.User, config.Password, config.Database = "127.0.0.1", uint16(to.port), benchUser, benchPassword, "postgres"
+	config.Fallbacks = nil
+	return config, nil
+}
+
+func (l *lab) open(ctx context.Context, to target, n int) (conns []*pgx.Conn, err error) {
+	config, err := l.config(to)
+	if err != nil {
+		return nil, err
+	}
+	for range n {
+		conn, err := pgx.ConnectConfig(ctx, config)
+		if err != nil {
+			return conns, err
+		}
+		conns = append(conns, conn)
+		if _, err := conn.Exec(ctx, "select 1"); err != nil {
+			return conns, err
+		}
+	}
+	return conns, nil
+}
+
+func measureCancel(ctx context.Context, l *lab) ([]row, error) {
+	var delay series
+	for range 10 * l.rounds {
+		for _, to := range l.targets() {
+			took, err := l.cancelOnce(ctx, to)
+			if err != nil {
+				return nil, err
+			}
+			delay.add(to.name, took.Seconds()*1000)
+		}
+	}
+	return []row{delay.row("pg_sleep", "ms")}, nil
+}
+
+func (l *lab) cancelOnce(ctx context.Context, to target) (time.Duration, error) {
+	conns, err := l.open(ctx, to, 1)
+	if err != nil {
+		return 0, err
+	}
+	conn := conns[0]
+	defer conn.Close(ctx)
+	ended := make(chan time.Time, 1)
+	go func() { // ends with the statement
+		conn.PgConn().Exec(ctx, "select pg_sleep(30)").ReadAll()
+		ended <- time.Now()
+	}()
+	time.Sleep(20 * time.Millisecond) // the statement is to run by then
+	began := time.Now()
+	if err := conn.PgConn().CancelRequest(ctx); err != nil {
+		return 0, err
+	}
+	return (<-ended).Sub(began), nil
+}

@@ -9,14 +9,16 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
-
-	"github.com/spf13/pflag"
 )
 
 // plan is what to measure, and for how long.
@@ -86,21 +88,26 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 
 func readPlan(args []string) (plan, error) {
 	p := plan{}
-	fs := pflag.NewFlagSet("bench", pflag.ContinueOnError)
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.IntVar(&p.rounds, "rounds", 3, "interleaved rounds; medians are shown")
 	fs.IntVar(&p.seconds, "seconds", 3, "length of each pgbench run")
-	fs.IntSliceVar(&p.clients, "clients", []int{1, 8, 32}, "clients at once")
-	fs.StringSliceVar(&p.only, "only", nil, "parts to measure: select, tls, login, copy, idle, cancel")
+	clients := fs.String("clients", "1,8,32", "clients at once")
+	only := fs.String("only", "", "parts to measure, with commas: select, tls, login, copy, idle, cancel")
 	fs.StringVar(&p.json, "json", "", "also write the figures to this file")
-	err := fs.Parse(args)
-	return p, err
+	if err := fs.Parse(args); err != nil {
+		return p, err
+	}
+	for text := range strings.SplitSeq(*clients, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return p, fmt.Errorf("--clients %q is no list of numbers such as 1,8,32", *clients)
+		}
+		p.clients = append(p.clients, n)
+	}
+	p.only = strings.FieldsFunc(*only, func(c rune) bool { return c == ',' })
+	return p, nil
 }
 
 func (p plan) wants(part string) bool {
-	for _, name := range p.only {
-		if name == part {
-			return true
-		}
-	}
-	return len(p.only) == 0
+	return len(p.only) == 0 || slices.Contains(p.only, part)
 }

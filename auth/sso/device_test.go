@@ -115,7 +115,8 @@ func TestDeviceAnswersThatCannotBeShown(t *testing.T) {
 		says  string // empty: it is accepted
 	}{
 		{"interval", 1, ""},
-		{"interval", -9223372036854775807, ""},
+		{"interval", -1, ""},
+		{"interval", 1 << 60, ""},
 		{"expires_in", -5, ""},
 		{"device_code", "", "no device code"},
 		{"user_code", "", "user code"},

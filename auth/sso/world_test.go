@@ -164,3 +164,19 @@ func requireGood(t *testing.T, iss *authtest.Issuer, audience string, tokens sso
 	}
 	return id
 }
+
+// waitFor waits for something that another goroutine does.
+func waitFor(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(10 * time.Second)
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-limit:
+			t.Errorf("waited 10 s for %s", what)
+			return
+		}
+	}
+}

@@ -21,11 +21,11 @@ SESSION           STATE    STARTED               LASTED  USER                 AC
 	plain.Variables = append(slices.Clone(plain.Variables), "NO_COLOR=1")
 	got := gprxyOn(t, 80, plain, "sessions")
 	equal(t, "80 columns", got.out, `
-STATE    STARTED              USER           ACCOUNT     DATABASE  END
-ended    2026-03-05 11:00:06  (x\x1b[2J\u2…              =cmd()    left before …
-active   2026-03-05 11:00:04  bob            svc         shop
-refused  2026-03-05 11:00:03  (mallory)                  shop      bad token
-ended    2026-03-05 11:00:01  alice@exampl…  app_writer  shop      client closed
+STATE    STARTED              USER              ACCOUNT     DATABASE  END
+ended    2026-03-05 11:00:06  (x\x1b[2J\u202e…              =cmd()    left befo…
+active   2026-03-05 11:00:04  bob               svc         shop
+refused  2026-03-05 11:00:03  (mallory)                     shop      bad token
+ended    2026-03-05 11:00:01  alice@example.c…  app_writer  shop      client cl…
 `[1:])
 	equal(t, "80 columns, stderr", got.err, "not shown for want of room: session, lasted, client, statements, rows; a wider terminal or --json shows all\n")
 }

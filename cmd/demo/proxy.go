@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"gprxy/auth/authtest"
 )
@@ -20,7 +21,7 @@ import (
 const shownLog = 20
 
 func startIssuer(_ context.Context, d *demo) error {
-	issuer, err := authtest.New(authtest.Options{})
+	issuer, err := authtest.New(authtest.Options{Users: demoUsers(), DeviceInterval: time.Second})
 	if err != nil {
 		return err
 	}
@@ -117,6 +118,8 @@ func (d *demo) settings() []setting {
 		{name: "DB_SSLROOTCERT", value: d.postgres.RootCert},
 		{name: "OIDC_ISSUER", value: d.issuer.URL()},
 		{name: "AUDIENCE", value: d.issuer.Audience()},
+		{name: "OIDC_CLIENT_ID", value: authtest.DefaultClient},
+		{name: "DEVICE_LOGIN", value: "on"},
 		{name: "ROLE_MAPPING_READER", value: reader + ":" + d.accounts.reader, secret: d.accounts.reader},
 		{name: "ROLE_MAPPING_WRITER", value: writer + ":" + d.accounts.writer, secret: d.accounts.writer},
 		{name: "GPRXY_USER", value: service},

@@ -58,12 +58,7 @@ func (d *demo) psql(ctx context.Context, p person, statements ...string) (*psqlR
 	d.screen.command(line)
 	r := &psqlRun{demo: d, person: p, command: exec.CommandContext(ctx, d.psqlPath(), args...)}
 	r.command.Dir = d.dir
-	r.command.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + d.dir, "LC_ALL=C",
-		"PGHOST=localhost", "PGHOSTADDR=127.0.0.1", "PGPORT=" + d.port, "PGDATABASE=" + database,
-		"PGSSLMODE=verify-full", "PGSSLROOTCERT=" + d.rootCert(),
-		"PGUSER=" + p.name, "PGPASSWORD=" + p.secret,
-	}
+	r.command.Env = append(d.psqlEnv(p), "PGPASSWORD="+p.secret)
 	r.command.Stdout, r.command.Stderr = &r.output, &r.output
 	r.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a person's Ctrl-C is for the demo
 	r.command.WaitDelay = time.Second
@@ -71,6 +66,15 @@ func (d *demo) psql(ctx context.Context, p person, statements ...string) (*psqlR
 		return nil, fmt.Errorf("start psql: %w", err)
 	}
 	return r, nil
+}
+
+// psqlEnv is the environment of a person's psql, without a secret.
+func (d *demo) psqlEnv(p person) []string {
+	return []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + d.dir, "LC_ALL=C",
+		"PGHOST=localhost", "PGHOSTADDR=127.0.0.1", "PGPORT=" + d.port, "PGDATABASE=" + database,
+		"PGSSLMODE=verify-full", "PGSSLROOTCERT=" + d.rootCert(), "PGUSER=" + p.name,
+	}
 }
 
 // psqlPath is the psql beside the server's programs, else the one in PATH.

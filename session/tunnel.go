@@ -1,0 +1,220 @@
+package session
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gprxy/auth"
+)
+
+// A Tunnel is one person's way to a gprxy elsewhere, for clients on this machine
+// that can do neither tokens nor verified TLS. Towards them it asks for nothing;
+// towards gprxy it speaks TLS and answers the question for a password with a
+// token.
+//
+//	client                      tunnel                          gprxy
+//	  | SSLRequest                |                                |
+//	  |-------------------------->|                                |
+//	  | N, go on without          |                                |
+//	  |<--------------------------|                                |
+//	  | StartupMessage            | a token that is still good     |
+//	  |-------------------------->| TLS, its certificate verified  |
+//	  |                           |------------------------------->|
+//	  |                           | StartupMessage                 |
+//	  |                           |------------------------------->|
+//	  |                           |        CleartextPassword asked |
+//	  |                           |<-------------------------------|
+//	  |                           | the token                      |
+//	  |                           |------------------------------->|
+//	  |  AuthenticationOk ... Ready, or the ErrorResponse, as it is |
+//	  |<--------------------------|--------------------------------|
+//	  |===========================|================================|
+//	  |        the relay: both directions, unchanged               |
+//
+// A CancelRequest goes to gprxy over TLS like everything else: the key is gprxy's.
+//
+// The fields must not change once ServeConn was called; those without a remark
+// must be set. Safe for concurrent use.
+type Tunnel struct {
+	Address string      // of the gprxy at the other end, host:port
+	TLS     *tls.Config // what its certificate is to be; nil: no TLS
+	OrPlain bool        // go on without TLS if it offers none
+
+	User     string // whom to ask for; "": whom the client names
+	Database string // for clients that name none
+
+	// Token gives what to log in with. It is asked for each connection, by
+	// several at once. What its error says is shown to the client.
+	Token func(ctx context.Context) (auth.Secret, error)
+
+	LoginTimeout time.Duration // from accept to the end of the login
+	Log          *slog.Logger
+
+	once     sync.Once // makes the two below
+	draining context.Context
+	drain    context.CancelFunc
+
+	open atomic.Int64
+}
+
+// Whoever is on this machine may connect without a word of proof. This many are
+// more than any tool opens, and less than what hurts; as many again may come to
+// cancel or to be told so.
+const maxTunnelled = 256
+
+func (t *Tunnel) begin() {
+	t.once.Do(func() { t.draining, t.drain = context.WithCancel(context.Background()) })
+}
+
+// Drain turns new clients away, ends connections that rest, and the others as
+// soon as their query and transaction are done. It does not wait for them.
+func (t *Tunnel) Drain() {
+	t.begin()
+	t.drain()
+}
+
+// Check tells whether gprxy can be reached and shows the right certificate. It
+// logs nobody in and leaves no event there.
+func (t *Tunnel) Check(ctx context.Context) error {
+	far, err := t.dial(ctx)
+	if err != nil {
+		return err
+	}
+	return far.Close()
+}
+
+// ServeConn serves one client until it leaves or is made to. The caller closes
+// conn. When ctx ends the connection ends at once.
+func (t *Tunnel) ServeConn(ctx context.Context, conn net.Conn) {
+	t.begin()
+	c := &tunnelled{Tunnel: t, near: conn, began: time.Now()}
+	c.log = t.Log.With("client", nearName(conn))
+	c.crowd = t.open.Add(1)
+	defer c.leave()
+	if c.crowd <= 2*maxTunnelled && c.enter(ctx) {
+		c.relay(ctx)
+	}
+}
+
+// tunnelled is one client connection on its way through the tunnel.
+type tunnelled struct {
+	*Tunnel
+	near, far net.Conn // far is nil until dialled; tunnelled owns it
+	began     time.Time
+	log       *slog.Logger
+	crowd     int64 // how many were open when it came, itself included
+
+	packet   []byte // startup packet or CancelRequest, as it goes to gprxy
+	isCancel bool
+	legacy   bool // the client speaks protocol 2
+	status   byte // of the transaction, as gprxy's greeting has it
+	early    []byte
+}
+
+// nearName is what log lines call a client. On a Unix socket it has no name.
+func nearName(conn net.Conn) string {
+	if conn.RemoteAddr().Network() == "unix" {
+		return "unix"
+	}
+	return conn.RemoteAddr().String()
+}
+
+// enter takes the client from its first byte to the end of its login, and tells
+// whether there is something to relay.
+func (c *tunnelled) enter(ctx context.Context) bool {
+	ctx, done := c.limitLogin(ctx)
+	defer done()
+	err := c.readStartup()
+	if err == nil && c.isCancel {
+		c.forwardCancel(ctx)
+		return false
+	}
+	if err == nil && c.crowd > maxTunnelled {
+		err = errTunnelFull
+	}
+	if err == nil {
+		err = c.login(ctx)
+	}
+	if err != nil {
+		c.turnAway(tunnelReason(ctx, err))
+		return false
+	}
+	c.log.Info("connected", "took", time.Since(c.began).Round(time.Millisecond))
+	return true
+}
+
+// limitLogin bounds everything up to the relay by one deadline and by the
+// beginning of a drain.
+func (c *tunnelled) limitLogin(ctx context.Context) (context.Context, func()) {
+	deadline := c.began.Add(c.LoginTimeout)
+	c.near.SetDeadline(deadline)
+	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, expire := context.WithDeadlineCause(ctx, deadline, errTunnelTimeout)
+	stopDrain := whenDone(c.draining, func() { cancel(errTunnelStopped) })
+	stopRead := whenDone(ctx, func() { c.near.SetReadDeadline(longAgo) })
+	return ctx, func() { stopDrain(); stopRead(); expire(); cancel(nil) }
+}
+
+// relay joins both sides until one ends or the tunnel does.
+func (c *tunnelled) relay(ctx context.Context) {
+	r := newRelay(c.near, c.far, c.status)
+	r.onFault = c.logFault
+	c.near.SetDeadline(time.Time{})
+	stopDrain := whenDone(c.draining, func() { r.drain(errTunnelStopped) })
+	stopEnd := whenDone(ctx, func() { r.end(errTunnelStopped) })
+	why := r.run(c.early)
+	stopDrain()
+	stopEnd()
+	r.restoreDeadlines()
+	c.sayGoodbye(r, why)
+	c.log.Info("ended", "duration", time.Since(c.began).Round(time.Millisecond),
+		"bytes_in", r.bytesIn.Load(), "bytes_out", r.bytesOut.Load())
+}
+
+// terminate is the client's goodbye, which the relay keeps to itself.
+var terminate = []byte{msgTerminate, 0, 0, 0, lengthSize}
+
+// sayGoodbye tells each side what it would not learn from the other. A client
+// that vanished vanishes for gprxy too, which then cancels what was running.
+func (c *tunnelled) sayGoodbye(r *relay, why error) {
+	_, ours := errors.AsType[*refusal](why)
+	if (ours || errors.Is(why, errTerminate)) && r.upFrames.atBoundary() && !r.partial.Load() {
+		c.far.SetWriteDeadline(time.Now().Add(farewellTimeout))
+		if _, err := c.far.Write(terminate); err != nil {
+			c.log.Debug("gprxy did not wait for the goodbye", "error", err)
+		}
+	}
+	if !r.canTell() {
+		return
+	}
+	switch {
+	case ours:
+		c.tell(why)
+	case errors.Is(why, errBackendGone) && !r.conversation.fatal:
+		c.tell(errTunnelLost)
+	case errors.Is(why, errRelayFault):
+		c.tell(errTunnelFault)
+	}
+}
+
+// leave gives back what the connection holds, also when gprxy itself is at fault.
+func (c *tunnelled) leave() {
+	if fault := recover(); fault != nil {
+		c.logFault(fault)
+	}
+	if c.far != nil {
+		c.far.Close()
+	}
+	c.open.Add(-1)
+}
+
+func (c *tunnelled) logFault(fault any) {
+	c.log.Error("the connection ended by a fault in gprxy", "fault", fault, "stack", string(debug.Stack()))
+}

@@ -1,0 +1,184 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"slices"
+
+	"gprxy/auth"
+)
+
+const (
+	replyAuthentication = 'R'
+	replyNegotiate      = 'v'
+	msgPassword         = 'p'
+
+	authOK        = 0
+	authCleartext = 3
+	authSASL      = 10
+	authContinue  = 11
+
+	oauthBearer = "OAUTHBEARER" // RFC 7628
+
+	// No message of a login is longer, and no greeting.
+	maxLoginMessage = 64 * 1024
+	maxGreeting     = 256 * 1024
+)
+
+// login logs in to gprxy as the person and hands gprxy's greeting on. A client that
+// leaves meanwhile ends it.
+func (c *tunnelled) login(ctx context.Context) error {
+	ctx, watch := watchDeparture(ctx, c.near)
+	defer watch.stop()
+	token, err := c.Token(ctx)
+	if err != nil {
+		return tunnelReason(ctx, tokenRefusal(err))
+	}
+	if c.far, err = c.dial(ctx); err != nil {
+		return tunnelReason(ctx, err)
+	}
+	stop := whenDone(ctx, func() { c.far.SetDeadline(longAgo) })
+	err = c.converse(token)
+	stop() // before the watch ends ctx
+	if err != nil {
+		return tunnelReason(ctx, err)
+	}
+	c.early = watch.stop()
+	return nil
+}
+
+// converse goes through gprxy's side of the login, up to its ReadyForQuery.
+// Everything but the authentication itself is the client's business: errors,
+// notices and the protocol version go to it as they come.
+func (c *tunnelled) converse(token auth.Secret) error {
+	if _, err := c.far.Write(c.packet); err != nil {
+		return c.lost(err)
+	}
+	for spent := false; ; {
+		message, err := c.readMessage()
+		if err != nil {
+			return err
+		}
+		switch message[0] {
+		case replyAuthentication:
+			if isAuthOK(message) {
+				return c.greet(message)
+			}
+			if err := c.authenticate(message[frameHeaderSize:], token, spent); err != nil {
+				return err
+			}
+			spent = true
+		case replyError:
+			return c.passRefusal(nil, message)
+		case replyNotice, replyNegotiate:
+			if _, err := c.near.Write(message); err != nil {
+				return clientLeft(err)
+			}
+		default:
+			return c.strange(fmt.Sprintf("a message of type %q in the login", message[0]))
+		}
+	}
+}
+
+func isAuthOK(message []byte) bool {
+	return bytes.Equal(message, []byte{replyAuthentication, 0, 0, 0, 8, 0, 0, 0, authOK})
+}
+
+// authenticate answers a question for the password, or for OAUTHBEARER, with the
+// token: once, and to no other question.
+func (c *tunnelled) authenticate(body []byte, token auth.Secret, spent bool) error {
+	if len(body) < 4 {
+		return c.strange("an Authentication message that is too short")
+	}
+	var answer []byte
+	switch method := binary.BigEndian.Uint32(body); {
+	case method == authCleartext && !spent:
+		answer = append([]byte(token.Reveal()), 0)
+	case method == authSASL && !spent && slices.Contains(nulTexts(body[4:]), oauthBearer):
+		answer = bearer(token)
+	case method == authContinue && spent:
+		answer = []byte{1} // the token is refused: RFC 7628 wants this before the error
+	default:
+		return c.notGprxy(method)
+	}
+	_, err := c.far.Write(withHeader(msgPassword, answer))
+	clear(answer)
+	if err != nil {
+		return c.lost(err)
+	}
+	return nil
+}
+
+// bearer is a SASLInitialResponse: mechanism, length, and the message of RFC 7628 section 3.1.
+func bearer(token auth.Secret) []byte {
+	response := "n,,\x01auth=Bearer " + token.Reveal() + "\x01\x01"
+	answer := append([]byte(oauthBearer), 0)
+	answer = binary.BigEndian.AppendUint32(answer, uint32(len(response)))
+	return append(answer, response...)
+}
+
+// nulTexts are the texts of a list in which each ends with a NUL.
+func nulTexts(list []byte) (texts []string) {
+	for text := range bytes.SplitSeq(list, []byte{0}) {
+		texts = append(texts, string(text))
+	}
+	return texts
+}
+
+func withHeader(kind byte, body []byte) []byte {
+	message := binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(body)+lengthSize))
+	return append(message, body...)
+}
+
+// greet collects gprxy's greeting, which begins with AuthenticationOk, and sends
+// it on in one piece. From then on the relay can follow the conversation.
+func (c *tunnelled) greet(greeting []byte) error {
+	for len(greeting) < maxGreeting {
+		message, err := c.readMessage()
+		if err != nil {
+			return err
+		}
+		if message[0] == replyError {
+			return c.passRefusal(greeting, message)
+		}
+		greeting = append(greeting, message...)
+		if message[0] != replyReady {
+			continue
+		}
+		if len(message) != frameHeaderSize+1 {
+			return c.strange("a ReadyForQuery without a status")
+		}
+		c.status = message[frameHeaderSize]
+		_, err = c.near.Write(greeting)
+		return clientLeft(err)
+	}
+	return c.strange("a greeting without an end")
+}
+
+// passRefusal hands the client gprxy's own words, after what came before them.
+func (c *tunnelled) passRefusal(before, message []byte) error {
+	if _, err := c.near.Write(append(before, message...)); err != nil {
+		return clientLeft(err)
+	}
+	return readRefusal(message[frameHeaderSize:])
+}
+
+// readMessage reads one message of the login from gprxy, header included.
+func (c *tunnelled) readMessage() ([]byte, error) {
+	message := make([]byte, frameHeaderSize, 128)
+	if _, err := io.ReadFull(c.far, message); err != nil {
+		return nil, c.lost(err)
+	}
+	size := int64(binary.BigEndian.Uint32(message[1:])) - lengthSize
+	if size < 0 || size > maxLoginMessage {
+		return nil, c.strange("a message of an impossible length")
+	}
+	message = slices.Grow(message, int(size))[:frameHeaderSize+size]
+	if _, err := io.ReadFull(c.far, message[frameHeaderSize:]); err != nil {
+		return nil, c.lost(err)
+	}
+	return message, nil
+}

@@ -44,6 +44,12 @@ type call struct {
 func commands() []command {
 	return []command{
 		startCommand(),
+		loginCommand(),
+		logoutCommand(),
+		whoamiCommand(),
+		tokenCommand(),
+		connectCommand(),
+		tunnelCommand(),
 		sessionsCommand(),
 		auditCommand(),
 		auditVerifyCommand(),

@@ -3,6 +3,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -82,7 +83,9 @@ func invoke(ctx context.Context, cmd command, args []string, std IO, env Environ
 		}
 		return flagProblem(cmd, fs, err)
 	}
-	if fs.NArg() > 0 {
+	if taker, ok := opts.(argumentTaker); ok && fs.ArgsLenAtDash() == 0 {
+		taker.takeArguments(fs.Args())
+	} else if fs.NArg() > 0 {
 		return unexpectedArgument(cmd, fs.Arg(0))
 	}
 	c := &call{IO: std, Environment: env, command: cmd, set: fs, line: args}
@@ -91,6 +94,9 @@ func invoke(ctx context.Context, cmd command, args []string, std IO, env Environ
 	}
 	return opts.run(ctx, c)
 }
+
+// argumentTaker is a command that hands what stands after -- on to another program.
+type argumentTaker interface{ takeArguments(words []string) }
 
 func newFlagSet(name string) *pflag.FlagSet {
 	fs := pflag.NewFlagSet(name, pflag.ContinueOnError)
@@ -102,10 +108,13 @@ func newFlagSet(name string) *pflag.FlagSet {
 // report tells what went wrong, once, and picks the exit code.
 func report(ctx context.Context, err error, std IO) int {
 	var usage *usageError
+	var code exitCode
 	var settings *SettingsError
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &code):
+		return int(code)
 	case errors.Is(err, errNoCommand):
 		return exitUsage
 	case errors.Is(err, syscall.EPIPE):
@@ -115,7 +124,7 @@ func report(ctx context.Context, err error, std IO) int {
 		fmt.Fprintf(std.Err, "Try: %s\n", usage.instead)
 		return exitUsage
 	case errors.As(err, &settings):
-		fmt.Fprintf(std.Err, "gprxy: %s\n\nEvery setting: gprxy start --help\n", printableLines(settings.Error()))
+		fmt.Fprintf(std.Err, "gprxy: %s\n\nEvery setting: gprxy %s --help\n", printableLines(settings.Error()), cmp.Or(settings.Command, "start"))
 		return exitUsage
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		fmt.Fprintln(std.Err, "gprxy: interrupted")

@@ -95,7 +95,10 @@ type Problem struct {
 }
 
 // SettingsError holds all wrong and missing settings at once; Run turns it into exit code 2.
-type SettingsError struct{ Problems []Problem }
+type SettingsError struct {
+	Problems []Problem
+	Command  string // whose settings they are, for the way to the help; "" is start
+}
 
 func (e *SettingsError) Error() string {
 	var b strings.Builder

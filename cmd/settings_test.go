@@ -62,6 +62,10 @@ func TestDefaults(t *testing.T) {
 		ProxyHost: "127.0.0.1", ProxyPort: 7777, RequireTLS: "auto",
 		DBHost: "localhost", DBPort: 5432, DBSSLMode: "prefer",
 		ServiceUser: "svc", ServicePassword: "pw", PasswordLogin: true, PasswordAccount: "service",
+		SignOn: SignOn{
+			ClientAuth: "password", Scope: "openid profile email", DeviceLoginMax: 100,
+			OnExpiry: "allow", ExpiryGrace: time.Minute,
+		},
 		PoolMaxConns: 5, PoolMaxTotal: 50, PoolAcquireTimeout: 10 * time.Second,
 		IdentityStamp: "setting", EventLog: "/home/u/.gprxy/events.db",
 		LogLevel: "production", LogFormat: "text",

@@ -29,10 +29,11 @@ var folders = map[string]struct{ code, tests []string }{
 
 // homes is where a module may be imported, by prefix of the import path; the longest prefix counts.
 var homes = map[string][]string{
-	"github.com/jackc/pgproto3/v2":     {"session"},
-	"github.com/jackc/pgx/v5":          {"pool", "bench", "deploy"},
-	"github.com/jackc/pgx/v5/pgconn":   {"pool", "session"}, // there for PgError, which pool returns
-	"github.com/jackc/pgx/v5/pgproto3": {"pool", "session"},
+	"github.com/jackc/pgproto3/v2": {"session"},
+	"github.com/jackc/pgx/v5":      {"pool", "bench", "deploy"},
+	// In session for PgError, which pool returns; in cmd because the prompt of connect is a client.
+	"github.com/jackc/pgx/v5/pgconn":   {"pool", "session", "cmd"},
+	"github.com/jackc/pgx/v5/pgproto3": {"pool", "session", "cmd"},
 	"github.com/lestrrat-go/jwx/v2":    {"auth"},
 	"golang.org/x/oauth2":              {"auth"},
 	"modernc.org/sqlite":               {"store"},

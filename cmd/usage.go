@@ -75,7 +75,8 @@ func flagProblem(cmd command, fs *pflag.FlagSet, err error) error {
 	case errors.As(err, &unknown):
 		return unknownFlag(cmd, fs, unknown.GetSpecifiedName())
 	case errors.As(err, &missing):
-		return usagef(instead, "--%s needs a value", missing.GetSpecifiedName())
+		name := missing.GetSpecifiedName()
+		return usagef(instead, "%s%s needs a value", strings.Repeat("-", min(2, len(name))), name)
 	case errors.As(err, &wrong):
 		var bad *badFlag
 		if errors.As(err, &bad) {

@@ -105,13 +105,13 @@ func checkStory(t *testing.T, story string) {
 		`FATAL:  password`,
 		`ERROR:  canceling statement due to user request`,
 		`ok  the same backend \d+: bob's row is not there`,
-		`\$ gprxy sessions\n +SESSION`,
+		`\$ gprxy sessions\n +STATE`,
 		`auth.failed .*alice`,
 		`intact +\d+ events`,
 		` 8  mallory@example.com +\(not let in\) +\(refused: no mapped role\)  OK`,
 		`12  dave@example.com +app_writer +app_writer +OK`,
-		`ok  9 visits, 9 sessions on record`,
-		`All 16 steps went as they should`,
+		`ok  11 visits, 11 sessions on record`,
+		`All 19 steps went as they should`,
 	} {
 		if !regexp.MustCompile(line).MatchString(story) {
 			t.Errorf("the story lacks %q", line)

@@ -1,0 +1,216 @@
+// Where connect and tunnel go: which gprxy, which database, as whom, and over which TLS.
+
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// The sslmodes connect and tunnel take, with libpq's meanings.
+const (
+	sslDisable    = "disable"
+	sslPrefer     = "prefer"
+	sslRequire    = "require"
+	sslVerifyCA   = "verify-ca"
+	sslVerifyFull = "verify-full"
+
+	// rootSystem in target.rootCert means the CAs this machine trusts.
+	rootSystem = "system"
+
+	defaultProxyPort = "7777"
+)
+
+var sslModes = []string{sslDisable, sslPrefer, sslRequire, sslVerifyCA, sslVerifyFull}
+
+// target is one gprxy and what is wanted of it. It holds no secret.
+type target struct {
+	host, port string
+	database   string
+	account    string // the wish sent as the startup user; "": the person
+	sslMode    string // one of sslModes
+	rootCert   string // PEM file, or rootSystem; not used below verify-ca
+	guessedTLS string // why sslMode and rootCert are what they are; "" if the person said so
+}
+
+func (t target) address() string { return net.JoinHostPort(t.host, t.port) }
+
+// targetOptions are the flags that name a target.
+type targetOptions struct {
+	server, port, database, account, sslMode, rootCert string
+}
+
+func (o *targetOptions) flags(fs *pflag.FlagSet) {
+	fs.StringVarP(&o.server, "server", "s", "", "where gprxy is, short -s: `HOST`, HOST:PORT or postgres://HOST:PORT/DB; else PROXY_URL")
+	fs.StringVarP(&o.database, "database", "d", "", "the database `NAME`, short -d")
+	fs.StringVarP(&o.port, "port", "p", "", "gprxy's `PORT`, short -p; else "+defaultProxyPort)
+	fs.StringVarP(&o.account, "account", "U", "", "the `ACCOUNT` or role you want, short -U; else gprxy chooses among yours")
+	fs.StringVar(&o.sslMode, "sslmode", "", "how much TLS, with libpq's `WORD`: "+strings.Join(sslModes, ", ")+"; else verify-full")
+	fs.StringVar(&o.rootCert, "sslrootcert", "", "PEM `FILE` of the CAs that may sign gprxy's certificate, or the word system")
+}
+
+// target puts flags, PROXY_URL and defaults together. proxyURL is the checked setting, or "".
+func (o *targetOptions) target(c *call, proxyURL string) (target, error) {
+	instead := "gprxy " + c.command.name + " -s proxy.example.com -d mydb"
+	given := o.server
+	if given == "" {
+		given = proxyURL
+	}
+	if given == "" {
+		return target{}, usagef(instead+", or set PROXY_URL", "it is not said where gprxy is")
+	}
+	t, err := parseTarget(given)
+	if err != nil {
+		return target{}, usagef(instead, "--server or PROXY_URL %s", err)
+	}
+	t.database, t.account = first(o.database, t.database), first(o.account, t.account)
+	t.sslMode, t.rootCert = first(o.sslMode, t.sslMode), first(o.rootCert, t.rootCert)
+	if t.port, err = choosePort(o.port, t.port); err != nil {
+		return target{}, err
+	}
+	if t.database == "" {
+		return target{}, usagef(instead, "it is not said which database")
+	}
+	for what, name := range map[string]string{"database": t.database, "account": t.account} {
+		if strings.ContainsRune(name, 0) || len(name) > maxIdentifier {
+			return target{}, usagef("--"+what+" with a name as PostgreSQL has it", "--%s is no name (at most %d bytes)", what, maxIdentifier)
+		}
+	}
+	return t, t.chooseTLS(c)
+}
+
+func first(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+func choosePort(flag, inServer string) (string, error) {
+	if flag == "" {
+		return first(inServer, defaultProxyPort), nil
+	}
+	if n, err := strconv.ParseUint(flag, 10, 16); err != nil || n == 0 {
+		return "", wrongValue("port", flag, "--port with a number from 1 to 65535")
+	}
+	if inServer != "" && inServer != flag {
+		return "", usagef("say the port once", "--port is %s, but the server's address says %s", flag, inServer)
+	}
+	return flag, nil
+}
+
+// parseTarget takes HOST, HOST:PORT, an IPv6 address with or without brackets, or a postgres URL. Its
+// errors never quote the text: it may hold a password.
+func parseTarget(text string) (target, error) {
+	if strings.Contains(text, "://") {
+		return parseTargetURL(text)
+	}
+	if strings.ContainsAny(text, "@/?# \t\x00") {
+		return target{}, errors.New("is no host; write HOST, HOST:PORT or postgres://HOST:PORT/DATABASE")
+	}
+	if host, port, err := net.SplitHostPort(text); err == nil {
+		if host == "" {
+			host = "localhost"
+		}
+		return target{host: host, port: port}, checkPort(port)
+	}
+	host := strings.TrimSuffix(strings.TrimPrefix(text, "["), "]")
+	if host == "" || strings.Contains(host, ":") && net.ParseIP(host) == nil {
+		return target{}, errors.New("is no host; write HOST, HOST:PORT or [IPV6]:PORT")
+	}
+	return target{host: host}, nil
+}
+
+func checkPort(port string) error {
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return fmt.Errorf("has the port %q; use a number from 1 to 65535", port)
+	}
+	return nil
+}
+
+func parseTargetURL(text string) (target, error) {
+	u, err := url.Parse(text)
+	if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") || u.Hostname() == "" {
+		return target{}, errors.New("is no URL of gprxy; write postgres://HOST:PORT/DATABASE")
+	}
+	if _, secret := u.User.Password(); secret {
+		return target{}, errors.New("holds a password; leave it out, the token takes its place")
+	}
+	if u.Fragment != "" || strings.Contains(strings.Trim(u.Path, "/"), "/") {
+		return target{}, errors.New("holds more than HOST:PORT/DATABASE")
+	}
+	t := target{host: u.Hostname(), port: u.Port(), database: strings.Trim(u.Path, "/"), account: u.User.Username()}
+	if t.port != "" {
+		if err := checkPort(t.port); err != nil {
+			return target{}, err
+		}
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return target{}, errors.New("has a query that cannot be understood")
+	}
+	for name, values := range query {
+		switch name {
+		case "sslmode":
+			t.sslMode = values[len(values)-1]
+		case "sslrootcert":
+			t.rootCert = values[len(values)-1]
+		default:
+			return target{}, fmt.Errorf("has the parameter %q; only sslmode and sslrootcert count", name)
+		}
+	}
+	return t, nil
+}
+
+// chooseTLS checks what was said about TLS and fills in the rest: verify-full, but on loopback only if
+// gprxy's own development CA is there to verify with, since a gprxy on loopback needs no TLS. libpq's
+// PGSSLMODE and PGSSLROOTCERT do not count: they were set for other servers, and must not weaken this.
+func (t *target) chooseTLS(c *call) error {
+	if t.sslMode != "" && !slices.Contains(sslModes, t.sslMode) {
+		return wrongValue("sslmode", t.sslMode, "--sslmode with one of "+strings.Join(sslModes, ", "))
+	}
+	if t.rootCert != "" && t.rootCert != rootSystem {
+		if rest, tilde := strings.CutPrefix(t.rootCert, "~/"); tilde {
+			t.rootCert = filepath.Join(c.home(), rest)
+		}
+		if !filepath.IsAbs(t.rootCert) {
+			t.rootCert = filepath.Join(c.Dir, t.rootCert)
+		}
+	}
+	own := filepath.Join(c.home(), ".gprxy", "tls", "root.crt")
+	hasOwn := isFile(own) && c.home() != ""
+	switch {
+	case t.sslMode != "":
+	case t.rootCert != "" || !loopback(t.host):
+		t.sslMode = sslVerifyFull
+	case hasOwn:
+		t.sslMode, t.rootCert = sslVerifyFull, own
+		t.guessedTLS = "there is a local CA at " + own
+	default:
+		t.sslMode = sslPrefer
+	}
+	if t.rootCert == "" {
+		t.rootCert = rootSystem
+		if libpq := filepath.Join(c.home(), ".postgresql", "root.crt"); loopback(t.host) && hasOwn {
+			t.rootCert = own
+		} else if c.home() != "" && isFile(libpq) {
+			t.rootCert = libpq
+		}
+	}
+	return nil
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist) && err == nil && info.Mode().IsRegular()
+}

@@ -1,0 +1,142 @@
+// Where connect goes, as a specification.
+
+package cmd
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// aim resolves flags as connect does, with a home that may hold a local CA.
+func aim(t *testing.T, files []string, proxyURL string, args ...string) (target, string, error) {
+	t.Helper()
+	env := fixedEnvironment(t)
+	env.Variables = []string{"HOME=" + env.Dir, "PGSSLMODE=disable", "PGSSLROOTCERT=/none"}
+	for _, f := range files {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(env.Dir, f)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(env.Dir, f), "")
+	}
+	var o targetOptions
+	fs := newFlagSet("connect")
+	o.flags(fs)
+	if err := fs.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	to, err := o.target(&call{Environment: env, command: connectCommand(), set: fs}, proxyURL)
+	to.rootCert = strings.ReplaceAll(to.rootCert, env.Dir, "~")
+	return to, env.Dir, err
+}
+
+func TestWhereConnectGoes(t *testing.T) {
+	own, libpq := ".gprxy/tls/root.crt", ".postgresql/root.crt"
+	for _, row := range []struct {
+		args, url string
+		files     []string
+		want      string // host port database account sslmode rootcert
+		wrong     string
+	}{
+		{args: "-s proxy.example.com -d app", want: "proxy.example.com 7777 app - verify-full system"},
+		{args: "-s proxy.example.com:6000 -d app -U app_reader", want: "proxy.example.com 6000 app app_reader verify-full system"},
+		{args: "-s proxy.example.com -p 6000 -d app", want: "proxy.example.com 6000 app - verify-full system"},
+		{args: "-d app", url: "proxy.example.com", want: "proxy.example.com 7777 app - verify-full system"},
+		{args: "", url: "postgres://bob@proxy.example.com:6000/app?sslmode=require", want: "proxy.example.com 6000 app bob require system"},
+		{args: "-d other -U x --sslmode verify-ca", url: "postgresql://bob@proxy/app?sslmode=require&sslrootcert=/ca.pem", want: "proxy 7777 other x verify-ca /ca.pem"},
+		{args: "-s other -d app", url: "proxy", want: "other 7777 app - verify-full system"},
+		{args: "-s ::1 -d app", want: "::1 7777 app - prefer system"},
+		{args: "-s [::1]:6000 -d app", want: "::1 6000 app - prefer system"},
+		{args: "-s localhost -d app", want: "localhost 7777 app - prefer system"},
+		{args: "-s localhost -d app", files: []string{own}, want: "localhost 7777 app - verify-full ~/.gprxy/tls/root.crt"},
+		{args: "-s 127.0.0.1 -d app --sslmode disable", files: []string{own}, want: "127.0.0.1 7777 app - disable ~/.gprxy/tls/root.crt"},
+		{args: "-s localhost -d app --sslmode verify-full", files: []string{own}, want: "localhost 7777 app - verify-full ~/.gprxy/tls/root.crt"},
+		{args: "-s localhost -d app --sslrootcert ca.pem", want: "localhost 7777 app - verify-full ~/ca.pem"},
+		{args: "-s localhost -d app --sslrootcert ~/ca.pem", want: "localhost 7777 app - verify-full ~/ca.pem"},
+		{args: "-s localhost -d app --sslrootcert system", files: []string{own}, want: "localhost 7777 app - verify-full system"},
+		{args: "-s proxy -d app", files: []string{own}, want: "proxy 7777 app - verify-full system"},
+		{args: "-s proxy -d app", files: []string{own, libpq}, want: "proxy 7777 app - verify-full ~/.postgresql/root.crt"},
+
+		{args: "-d app", wrong: "it is not said where gprxy is"},
+		{args: "-s proxy", wrong: "it is not said which database"},
+		{args: "-s proxy:0 -d app", wrong: `has the port "0"`},
+		{args: "-s proxy:70000 -d app", wrong: `has the port "70000"`},
+		{args: "-s proxy -p x -d app", wrong: `--port "x" is not understood`},
+		{args: "-s proxy:1 -p 2 -d app", wrong: "--port is 2, but the server's address says 1"},
+		{args: "-s proxy -d app --sslmode allow", wrong: `--sslmode "allow" is not understood`},
+		{args: "-s user:topsecret@proxy -d app", wrong: "is no host"},
+		{args: "-s postgres://user:topsecret@proxy/app", wrong: "holds a password"},
+		{args: "-s https://topsecret@proxy/app", wrong: "is no URL of gprxy"},
+		{args: "-s postgres://proxy/app?password=topsecret", wrong: `has the parameter "password"`},
+		{args: "-s postgres://proxy/a/b", wrong: "more than HOST:PORT/DATABASE"},
+		{args: "-s ::zz -d app", wrong: "is no host"},
+		{args: "-s /tmp -d app", wrong: "is no host"},
+		{args: "-s proxy -d " + strings.Repeat("x", 64), wrong: "--database is no name"},
+	} {
+		t.Run(row.args+" "+row.url, func(t *testing.T) {
+			to, _, err := aim(t, row.files, row.url, strings.Fields(row.args)...)
+			if row.wrong != "" {
+				if err == nil || !strings.Contains(err.Error(), row.wrong) || strings.Contains(err.Error(), "topsecret") {
+					t.Errorf("error %v, want %s", err, row.wrong)
+				}
+				return
+			}
+			got := strings.Join([]string{to.host, to.port, to.database, first(to.account, "-"), to.sslMode, to.rootCert}, " ")
+			if err != nil || got != row.want {
+				t.Errorf("got  %s, %v\nwant %s", got, err, row.want)
+			}
+		})
+	}
+}
+
+func FuzzParseTarget(f *testing.F) {
+	for _, text := range []string{"proxy:7777", "[::1]:1", "postgres://u@h:1/db?sslmode=require", "u:p@h", "::", "[", "postgres://h/%00", "%"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		to, err := parseTarget(text)
+		if err != nil {
+			return
+		}
+		if to.host == "" || strings.ContainsAny(to.host, " /@?#") && !strings.Contains(text, "%") {
+			t.Errorf("%q leads to the host %q", text, to.host)
+		}
+	})
+}
+
+func TestTheEnvironmentOfPsqlLeadsNowhereElse(t *testing.T) {
+	o := connectOptions{psql: "/none", target: target{host: "proxy", port: "7777", database: "app", sslMode: sslRequire}}
+	env := fixedEnvironment(t, "PGHOSTADDR=6.6.6.6", "PGSERVICE=evil", "PGPASSFILE=/x", "PGSSLMODE=disable", "PGHOST=evil", "GPRXY_TOKEN=t", "PGOPTIONS=-c a=b", "TERM=xterm")
+	s := &ssoSettings{token: "e30.eyJlbWFpbCI6ImFAYi5jIn0.x"}
+	s.login.Now = env.Now
+	tokens, err := s.givenToken()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := o.psqlEnvironment(t.Context(), &call{Environment: env}, tokens)
+	want := "PGOPTIONS=-c a=b TERM=xterm PGHOST=proxy PGPORT=7777 PGDATABASE=app PGUSER=a@b.c PGPASSWORD=e30.eyJlbWFpbCI6ImFAYi5jIn0.x PGSSLMODE=require"
+	if err != nil || strings.Join(got, " ") != want {
+		t.Errorf("got  %s, %v\nwant %s", strings.Join(got, " "), err, want)
+	}
+}
+
+func TestASignalDoesNotEndWhatOutlivesIt(t *testing.T) {
+	told, stop := signal.NotifyContext(t.Context(), syscall.SIGHUP)
+	defer stop()
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	<-told.Done()
+	if !endedBySignal(told) {
+		t.Errorf("%v is not taken for a signal", context.Cause(told))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	own, done := outliveSignals(ctx)
+	defer done()
+	cancel()
+	<-own.Done()
+}

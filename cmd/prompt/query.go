@@ -1,0 +1,174 @@
+// One statement: sent, its answer printed as it comes.
+
+package prompt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+// query runs a statement. Statements go as simple queries: the server itself says whether it is a COPY.
+func (p *prompt) query(ctx context.Context, sql string) error {
+	if strings.IndexByte(sql, 0) >= 0 {
+		return p.refuse("a statement holds a NUL byte")
+	}
+	if err := p.online(ctx); err != nil {
+		return err
+	}
+	began := time.Now()
+	err := p.watched(ctx, func(ctx context.Context) error {
+		e := &exchange{prompt: p, sql: sql}
+		return e.run(ctx)
+	})
+	return p.finish(err, began)
+}
+
+// finish is what follows any work for the person.
+func (p *prompt) finish(err error, began time.Time) error {
+	if p.conn.IsClosed() {
+		p.conn = nil
+		if !errors.Is(err, errFailed) && err != nil {
+			p.complain("the connection was lost: " + err.Error())
+		}
+		err = errLost
+	}
+	for _, n := range p.news {
+		fmt.Fprintf(p.out, "Notification %q of process %d: %s\n", safe(n.Channel), n.PID, safe(n.Payload))
+	}
+	p.news = nil
+	if p.timing {
+		fmt.Fprintln(p.out, "Time: "+duration(time.Since(began)))
+	}
+	return err
+}
+
+// duration writes a time as psql's \timing does.
+func duration(d time.Duration) string {
+	ms := fmt.Sprintf("%.3f ms", float64(d)/float64(time.Millisecond))
+	if d < time.Second {
+		return ms
+	}
+	s := d.Seconds()
+	clock := fmt.Sprintf("%02d:%06.3f", int(s)/60%60, s-float64(int(s)/60*60))
+	if d >= time.Hour {
+		clock = fmt.Sprintf("%02d:%s", int(s)/3600, clock)
+	}
+	return ms + " (" + clock + ")"
+}
+
+// online connects again if the connection was lost.
+func (p *prompt) online(ctx context.Context) error {
+	if p.conn != nil && !p.conn.IsClosed() {
+		return nil
+	}
+	if err := p.connect(ctx, p.database); err != nil {
+		p.complain(err.Error())
+		return errLost
+	}
+	fmt.Fprintln(p.Err, "Connected again; settings and transactions of the old connection are gone.")
+	return nil
+}
+
+// exchange is one statement and the messages it is answered with.
+type exchange struct {
+	*prompt
+	sql     string
+	result  *result
+	copied  bool // rows went to the output
+	failure error
+}
+
+func (e *exchange) run(ctx context.Context) error {
+	front := e.conn.Frontend()
+	front.SendQuery(&pgproto3.Query{String: e.sql})
+	if err := front.Flush(); err != nil {
+		return e.gone(ctx, fmt.Errorf("send the statement: %w", err))
+	}
+	for {
+		message, err := e.conn.ReceiveMessage(ctx)
+		if _, copying := message.(*pgproto3.CopyInResponse); copying && err == nil {
+			message, err = e.copyIn(ctx)
+		}
+		if err != nil {
+			return e.gone(ctx, err)
+		}
+		if _, ready := message.(*pgproto3.ReadyForQuery); ready {
+			return e.failure
+		}
+		if err := e.take(message); err != nil {
+			return err
+		}
+	}
+}
+
+// gone is for a connection that cannot be used any more: a FATAL error, or no answer at all.
+func (e *exchange) gone(ctx context.Context, err error) error {
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
+		e.fail(refused, e.sql)
+		err = errFailed
+	}
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer done()
+	_ = e.conn.Close(ctx) // err says why already
+	return err
+}
+
+// take prints a message. Its bytes are the connection's until the next one.
+func (e *exchange) take(message pgproto3.BackendMessage) error {
+	switch m := message.(type) {
+	case *pgproto3.RowDescription:
+		e.result = newResult(e.out, e.expanded, m.Fields)
+	case *pgproto3.DataRow:
+		if e.result == nil {
+			return errors.New("the server sent a row without its description")
+		}
+		return e.result.add(m.Values)
+	case *pgproto3.CopyOutResponse:
+		e.copied = true
+	case *pgproto3.CopyData:
+		_, err := e.out.Write(m.Data)
+		return err
+	case *pgproto3.CommandComplete:
+		return e.complete(string(m.CommandTag))
+	case *pgproto3.ErrorResponse:
+		if err := e.endResult(); err != nil {
+			return err
+		}
+		e.fail(pgconn.ErrorResponseToPgError(m), e.sql)
+		e.failure = errFailed
+	}
+	return nil
+}
+
+// complete prints the rest of a result, and the tag of everything that is no plain query.
+func (e *exchange) complete(tag string) error {
+	quiet := e.result != nil || e.copied
+	e.copied = false
+	if err := e.endResult(); err != nil {
+		return err
+	}
+	verb, _, _ := strings.Cut(tag, " ")
+	switch verb {
+	case "INSERT", "UPDATE", "DELETE", "MERGE":
+		quiet = false
+	}
+	if !quiet {
+		fmt.Fprintln(e.out, safe(tag))
+	}
+	return e.out.Flush()
+}
+
+func (e *exchange) endResult() error {
+	if e.result == nil {
+		return nil
+	}
+	err := e.result.end()
+	e.result = nil
+	return err
+}

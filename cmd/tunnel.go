@@ -1,0 +1,188 @@
+// gprxy tunnel: a port or socket on this machine for tools that can do neither tokens nor verified TLS.
+
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"gprxy/auth"
+	"gprxy/auth/sso"
+	"gprxy/listener"
+	"gprxy/session"
+)
+
+const (
+	// What a tool has from its connection to the end of the login; gprxy itself allows as much by default.
+	tunnelLoginTimeout = 60 * time.Second
+	// What gprxy has to answer before the tunnel says that it is not there.
+	tunnelCheckTimeout = 5 * time.Second
+	// What running queries have to finish after Ctrl-C.
+	tunnelDrainTimeout = 10 * time.Second
+)
+
+func tunnelCommand() command {
+	return command{
+		name:    "tunnel",
+		summary: "a local port for tools, without password and TLS",
+		about: "For DBeaver, DataGrip, pgAdmin, Metabase and the like: they connect to this machine without a password, the tunnel connects on to gprxy " +
+			"with verified TLS and your token, renewed for each connection as needed. Runs until Ctrl-C, which lets running queries finish for 10 s. " +
+			"A TCP port is open to everybody who can use this machine; with --socket only you can connect.",
+		examples: []example{
+			{"gprxy tunnel -s proxy.example.com -d app", "listens on 127.0.0.1:6432 and prints what to paste into the tool"},
+			{"gprxy tunnel -s proxy.example.com -d app -U app_writer --listen 127.0.0.1:6433", "as another of your accounts, on another port"},
+			{"gprxy tunnel -s proxy.example.com -d app --socket /home/me/.gprxy/tunnel", "a Unix socket that no other user of the machine can open"},
+		},
+		options: func() options { return &tunnelOptions{} },
+	}
+}
+
+type tunnelOptions struct {
+	to   targetOptions
+	door doorOptions
+
+	// Complete after validate.
+	sso    *ssoSettings
+	target target
+}
+
+func (o *tunnelOptions) flags(fs *pflag.FlagSet) {
+	o.to.flags(fs)
+	o.door.flags(fs)
+	addSSOFlags(fs, whichLogin...)
+}
+
+func (o *tunnelOptions) validate(c *call) (err error) {
+	if err := o.door.validate(c); err != nil {
+		return err
+	}
+	if o.sso, err = loadSSO(c); err != nil {
+		return err
+	}
+	o.target, err = o.to.target(c, o.sso.proxyURL)
+	return err
+}
+
+func (o *tunnelOptions) run(ctx context.Context, c *call) error {
+	who, err := o.sso.tokens(ctx)
+	if err != nil {
+		return err // now, rather than to a tool that may hide it
+	}
+	tunnel, err := o.tunnel(c)
+	if err != nil {
+		return err
+	}
+	d, err := o.door.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	o.check(ctx, c, tunnel)
+	o.announce(c, d, who)
+	return serveTunnel(ctx, c, tunnel, d.Listener)
+}
+
+func (o *tunnelOptions) tunnel(c *call) (*session.Tunnel, error) {
+	config, err := o.target.tlsConfig()
+	if err != nil {
+		return nil, err
+	}
+	return &session.Tunnel{
+		Address:      o.target.address(),
+		TLS:          config,
+		OrPlain:      o.target.sslMode == sslPrefer,
+		User:         o.target.account,
+		Database:     o.target.database,
+		Token:        o.token,
+		LoginTimeout: tunnelLoginTimeout,
+		Log:          newLogger(c.IO, c.Environment, LogProduction, FormatText),
+	}, nil
+}
+
+// token is asked for each connection: by then the last one may have expired, or another login taken its place.
+func (o *tunnelOptions) token(ctx context.Context) (auth.Secret, error) {
+	t, err := o.sso.tokens(ctx)
+	if err != nil {
+		return "", err
+	}
+	return t.Password(), nil
+}
+
+// check only warns: the VPN may come up later.
+func (o *tunnelOptions) check(ctx context.Context, c *call, tunnel *session.Tunnel) {
+	ctx, done := context.WithTimeout(ctx, tunnelCheckTimeout)
+	defer done()
+	if err := tunnel.Check(ctx); err != nil && !errors.Is(context.Cause(ctx), context.Canceled) {
+		c.warn(err.Error())
+	}
+}
+
+// announce prints what to paste.
+func (o *tunnelOptions) announce(c *call, d *door, who sso.Tokens) {
+	user := first(o.target.account, first(who.User, who.Subject))
+	fmt.Fprintf(c.Out, "Tunnel to %s as %s. On this side: no password, no TLS.\n\n", printable(o.target.address()), printable(first(who.User, who.Subject)))
+	uri := d.connectionURL(user, o.target.database)
+	fmt.Fprintf(c.Out, "  psql   psql '%s'\n  URL    %s\n", uri, uri)
+	if jdbc := d.jdbcURL(user, o.target.database); jdbc != "" {
+		fmt.Fprintf(c.Out, "  JDBC   %s\n", jdbc)
+	}
+	fmt.Fprintln(c.Out, "\nCtrl-C ends it.")
+	if d.socket == "" {
+		c.warn("every user of this machine can connect to " + d.Addr().String() + " and is then you; if there are others, use --socket")
+	}
+	if o.target.sslMode == sslDisable || o.target.sslMode == sslRequire || o.target.sslMode == sslPrefer && !loopback(o.target.host) {
+		c.warn("with --sslmode " + o.target.sslMode + " nothing proves that gprxy is who gets your token; verify-full does")
+	}
+}
+
+// connectionURL is what libpq and its kin understand.
+func (d *door) connectionURL(user, database string) string {
+	u := url.URL{Scheme: "postgres", User: url.User(user), Host: d.Addr().String(), Path: "/" + database}
+	query := "sslmode=disable"
+	if d.socket != "" {
+		u.Host = ""
+		query = "host=" + strings.ReplaceAll(url.QueryEscape(d.dir), "+", "%20") + "&port=" + tunnelPort
+	}
+	u.RawQuery = query
+	u.RawPath = "/" + url.PathEscape(database)
+	return u.String()
+}
+
+// jdbcURL is "" for a Unix socket, which JDBC cannot use.
+func (d *door) jdbcURL(user, database string) string {
+	if d.socket != "" {
+		return ""
+	}
+	return fmt.Sprintf("jdbc:postgresql://%s/%s?user=%s&sslmode=disable", d.Addr(), url.QueryEscape(database), url.QueryEscape(user))
+}
+
+// serveTunnel serves until ctx ends, then lets what is running finish.
+func serveTunnel(ctx context.Context, c *call, tunnel *session.Tunnel, l net.Listener) error {
+	server := &listener.Server{Handle: tunnel.ServeConn, Log: tunnel.Log}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(ctx, l) }()
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+		failed <- nil
+	}
+	limit, done := context.WithTimeout(context.WithoutCancel(ctx), tunnelDrainTimeout)
+	defer done()
+	tunnel.Drain()
+	if n := server.Open(); n > 0 {
+		c.note("stopping: running queries may finish, Ctrl-C again ends at once")
+	}
+	if server.Shutdown(limit, killGrace) != nil {
+		c.warn("connections were cut off")
+	}
+	<-failed // Serve has returned: its listener is closed
+	return err
+}

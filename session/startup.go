@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -32,12 +33,24 @@ const (
 // upgrading to TLS on the way. The order of what may follow what is
 // PostgreSQL's (ProcessStartupPacket): each upgrade may be asked for once.
 func (s *session) startup(ctx context.Context) error {
-	askedTLS, askedGSS := false, false
+	first := make([]byte, 1)
+	if _, err := io.ReadFull(s.conn, first); err != nil {
+		return clientLeft(err)
+	}
+	direct := s.TLS != nil && first[0] == handshakeRecord
+	if direct {
+		if err := s.acceptDirectTLS(ctx, first); err != nil {
+			return err
+		}
+		first = nil
+	}
+	askedTLS, askedGSS := direct, direct
 	for {
-		body, err := readStartupBody(s.conn)
+		body, err := readStartupBody(io.MultiReader(bytes.NewReader(first), s.conn))
 		if err != nil {
 			return err
 		}
+		first = nil
 		code := binary.BigEndian.Uint32(body)
 		switch {
 		case code == codeCancelRequest:
@@ -81,6 +94,31 @@ func (s *session) answerSSLRequest(ctx context.Context) error {
 	if _, err := s.conn.Write([]byte{'S'}); err != nil {
 		return clientLeft(err)
 	}
+	return s.shakeHands(ctx)
+}
+
+// handshakeRecord begins a TLS handshake. No startup packet begins with it: its
+// length would be far too large.
+const handshakeRecord = 0x16
+
+// acceptDirectTLS serves a client that begins with the handshake instead of a
+// packet (PostgreSQL 17's sslnegotiation=direct); first is what was read of it.
+func (s *session) acceptDirectTLS(ctx context.Context, first []byte) error {
+	s.conn = &rereadConn{Conn: s.conn, head: first}
+	if err := s.shakeHands(ctx); err != nil {
+		return err
+	}
+	// Without ALPN the client could be one of another protocol that an attacker
+	// talked into sending its bytes here (ALPACA). PostgreSQL insists too.
+	if s.conn.(*tls.Conn).ConnectionState().NegotiatedProtocol != alpnProtocol {
+		return malformed("received direct SSL connection request without ALPN protocol negotiation extension")
+	}
+	return nil
+}
+
+const alpnProtocol = "postgresql"
+
+func (s *session) shakeHands(ctx context.Context) error {
 	secure := tls.Server(s.conn, s.TLS)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		s.log.Debug("the TLS handshake failed", "error", err)

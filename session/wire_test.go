@@ -445,3 +445,46 @@ func TestAServiceAccountThatCannotLogInIsTheOperatorsAffair(t *testing.T) {
 		t.Errorf("session %+v", s)
 	}
 }
+
+// A4: a client may begin with TLS, if it names PostgreSQL's protocol.
+func TestDirectTLS(t *testing.T) {
+	config, secure := withTLS(t)
+	p := startProxy(t, secure)
+	t.Run("with ALPN", func(t *testing.T) {
+		config := config.Clone()
+		config.NextProtos = []string{"postgresql"}
+		secured := tls.Client(dial(t, p.addr), config)
+		login(t, secured, "bob", token("bob@example.com", "reader"))
+		send(t, secured, query("select 1"))
+		receiveUntil(t, secured, 'Z')
+		if s := p.sessions()[0]; s.TLS != "TLSv1.3" {
+			t.Errorf("recorded TLS %q", s.TLS)
+		}
+	})
+	t.Run("without ALPN", func(t *testing.T) {
+		wantFatal(t, tls.Client(dial(t, p.addr), config), "08P01")
+	})
+	t.Run("for another protocol", func(t *testing.T) {
+		config := config.Clone()
+		config.NextProtos = []string{"h2"}
+		if err := tls.Client(dial(t, p.addr), config).Handshake(); err == nil {
+			t.Error("the handshake succeeded")
+		}
+	})
+	t.Run("a cancel request inside", func(t *testing.T) {
+		config := config.Clone()
+		config.NextProtos = []string{"postgresql"}
+		secured := tls.Client(dial(t, p.addr), config)
+		send(t, secured, packet(cancelCode, "\x00\x00\x00\x01\x00\x00\x00\x02"))
+		readAll(t, secured)
+		if got := len(p.records("cancel.rejected")); got != 1 {
+			t.Errorf("%d requests recorded", got)
+		}
+	})
+	t.Run("where TLS is off", func(t *testing.T) {
+		plain := startProxy(t)
+		conn := dial(t, plain.addr)
+		send(t, conn, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc")
+		wantFatal(t, conn, "08P01")
+	})
+}

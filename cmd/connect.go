@@ -52,6 +52,9 @@ func (o *connectOptions) validate(c *call) (err error) {
 	if o.target, err = o.targetOptions.target(c, o.sso.proxyURL); err != nil {
 		return err
 	}
+	if err := o.checkOrigin(c, o.sso, o.target); err != nil {
+		return err
+	}
 	if !o.noPsql {
 		o.psql = c.lookPath("psql")
 	}
@@ -65,9 +68,6 @@ func (o *connectOptions) run(ctx context.Context, c *call) error {
 	tokens, err := o.sso.tokens(ctx)
 	if err != nil {
 		return err
-	}
-	if o.server == "" && o.sso.proxyVia != "" {
-		c.note("gprxy is at %s, as PROXY_URL in %s says.", o.target.address(), o.sso.proxyVia)
 	}
 	if o.psql != "" {
 		return o.runPsql(ctx, c, tokens)

@@ -9,10 +9,14 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/term"
 
 	"gprxy/auth/sso"
 )
@@ -29,7 +33,13 @@ func (o *connectOptions) runPsql(ctx context.Context, c *call, tokens sso.Tokens
 	if err != nil {
 		return err
 	}
-	child := exec.Command(o.psql, o.args...)
+	passfile, err := o.writePassfile(c, tokens)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(passfile)
+	environ = append(environ, "PGPASSFILE="+passfile)
+	child := exec.Command(o.psql, o.psqlArguments(c)...)
 	child.Env, child.Dir = environ, c.Dir
 	child.Stdin, child.Stdout, child.Stderr = c.In, bare(c.Out), c.Err
 	child.WaitDelay = time.Second // for an input that nobody closes
@@ -97,13 +107,47 @@ var redirecting = []string{
 	"PGTARGETSESSIONATTRS", "PGLOADBALANCEHOSTS", "PGREQUIREPEER", tokenVariable,
 }
 
-// psqlEnvironment is how psql learns where to go and with which token: other people of the machine can
-// read a process's arguments, but not its environment.
+// psqlArguments makes a script stop at its first error with exit code 3, as the built-in prompt does. What the
+// person says comes later and wins.
+func (o *connectOptions) psqlArguments(c *call) []string {
+	if f, ok := c.In.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return o.args
+	}
+	for _, arg := range o.args {
+		for _, own := range []string{"-c", "-f", "--command", "--file"} {
+			if strings.HasPrefix(arg, own) {
+				return o.args
+			}
+		}
+	}
+	return append([]string{"-v", "ON_ERROR_STOP=1"}, o.args...)
+}
+
+// writePassfile puts the token where psql looks for it, for this one server: in PGPASSWORD it would go to any server
+// that \c names, and in an argument other people of the machine could read it. The caller removes the file.
+func (o *connectOptions) writePassfile(c *call, tokens sso.Tokens) (path string, err error) {
+	escape := strings.NewReplacer(`\`, `\\`, ":", `\:`).Replace
+	dir := filepath.Join(c.home(), ".gprxy")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("make a folder for psql's password file: %w", err)
+	}
+	f, err := os.CreateTemp(dir, "passfile-*") // 0600
+	if err != nil {
+		return "", fmt.Errorf("write psql's password file: %w", err)
+	}
+	_, err = fmt.Fprintf(f, "%s:%s:*:*:%s\n", escape(o.target.host), o.target.port, escape(tokens.Password().Reveal()))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return "", errors.Join(fmt.Errorf("write psql's password file: %w", err), os.Remove(f.Name()))
+	}
+	return f.Name(), nil
+}
+
+// psqlEnvironment is how psql learns where to go.
 func (o *connectOptions) psqlEnvironment(ctx context.Context, c *call, tokens sso.Tokens) ([]string, error) {
 	t := o.target
 	environ := append(without(c.Variables, redirecting...),
 		"PGHOST="+t.host, "PGPORT="+t.port, "PGDATABASE="+t.database, "PGUSER="+t.startupUser(tokens.User),
-		"PGPASSWORD="+tokens.Password().Reveal(), "PGSSLMODE="+t.sslMode)
+		"PGSSLMODE="+t.sslMode, "PGGSSENCMODE=disable")
 	if t.sslMode != sslVerifyCA && t.sslMode != sslVerifyFull {
 		return environ, nil
 	}

@@ -67,7 +67,7 @@ func (o *targetOptions) target(c *call, proxyURL string) (target, error) {
 		given = proxyURL
 	}
 	if given == "" {
-		return target{}, usagef(instead+", or set PROXY_URL", "it is not said where gprxy is")
+		return target{}, usagef(instead+", or set PROXY_URL", "no server is named")
 	}
 	t, err := parseTarget(given)
 	if err != nil {
@@ -79,7 +79,7 @@ func (o *targetOptions) target(c *call, proxyURL string) (target, error) {
 		return target{}, err
 	}
 	if t.database == "" {
-		return target{}, usagef(instead, "it is not said which database")
+		return target{}, usagef(instead, "no database is named")
 	}
 	for what, name := range map[string]string{"database": t.database, "account": t.account} {
 		if strings.ContainsRune(name, 0) || len(name) > maxIdentifier {
@@ -87,6 +87,20 @@ func (o *targetOptions) target(c *call, proxyURL string) (target, error) {
 		}
 	}
 	return t, t.chooseTLS(c)
+}
+
+// checkOrigin looks at an address that only .env names. The folder may be somebody else's, a cloned
+// repository say, and whoever is at that address gets the person's token. So it may lead to this machine only.
+func (o *targetOptions) checkOrigin(c *call, s *ssoSettings, t target) error {
+	if o.server != "" || s.proxyVia == "" {
+		return nil
+	}
+	if !loopback(t.host) {
+		return usagef(fmt.Sprintf("gprxy %s -s %s, if you trust it with your login, or set PROXY_URL in the environment", c.command.name, t.address()),
+			"PROXY_URL in %s leads to %s, and your token would be sent there", s.proxyVia, t.address())
+	}
+	c.note("gprxy is at %s, as PROXY_URL in %s says.", t.address(), s.proxyVia)
+	return nil
 }
 
 func first(a, b string) string {

@@ -61,8 +61,8 @@ func TestWhereConnectGoes(t *testing.T) {
 		{args: "-s proxy -d app", files: []string{own}, want: "proxy 7777 app - verify-full system"},
 		{args: "-s proxy -d app", files: []string{own, libpq}, want: "proxy 7777 app - verify-full ~/.postgresql/root.crt"},
 
-		{args: "-d app", wrong: "it is not said where gprxy is"},
-		{args: "-s proxy", wrong: "it is not said which database"},
+		{args: "-d app", wrong: "no server is named"},
+		{args: "-s proxy", wrong: "no database is named"},
 		{args: "-s proxy:0 -d app", wrong: `has the port "0"`},
 		{args: "-s proxy:70000 -d app", wrong: `has the port "70000"`},
 		{args: "-s proxy -p x -d app", wrong: `--port "x" is not understood`},
@@ -118,7 +118,7 @@ func TestTheEnvironmentOfPsqlLeadsNowhereElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := o.psqlEnvironment(t.Context(), &call{Environment: env}, tokens)
-	want := "PGOPTIONS=-c a=b TERM=xterm PGHOST=proxy PGPORT=7777 PGDATABASE=app PGUSER=a@b.c PGPASSWORD=e30.eyJlbWFpbCI6ImFAYi5jIn0.x PGSSLMODE=require"
+	want := "PGOPTIONS=-c a=b TERM=xterm PGHOST=proxy PGPORT=7777 PGDATABASE=app PGUSER=a@b.c PGSSLMODE=require PGGSSENCMODE=disable"
 	if err != nil || strings.Join(got, " ") != want {
 		t.Errorf("got  %s, %v\nwant %s", strings.Join(got, " "), err, want)
 	}

@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/pflag"
 
@@ -42,6 +44,13 @@ func (o *logoutOptions) validate(c *call) (err error) {
 
 func (o *logoutOptions) run(ctx context.Context, c *call) error {
 	logins, err := o.logins(ctx)
+	if open, ok := errors.AsType[*sso.PermissionError](err); ok {
+		// Others could read it: all the more reason to end it.
+		c.warn(open.Error())
+		if err = o.shut(); err == nil {
+			logins, err = o.logins(ctx)
+		}
+	}
 	if _, nobody := errors.AsType[*sso.NoLoginError](err); nobody || err == nil && len(logins) == 0 {
 		c.note("Nobody is logged in.")
 		return nil
@@ -54,6 +63,12 @@ func (o *logoutOptions) run(ctx context.Context, c *call) error {
 		problems = append(problems, o.end(ctx, c, t))
 	}
 	return errors.Join(problems...)
+}
+
+// shut takes the credentials away from others.
+func (o *logoutOptions) shut() error {
+	path := o.sso.store.Path
+	return errors.Join(os.Chmod(filepath.Dir(path), 0o700), os.Chmod(path, 0o600))
 }
 
 func (o *logoutOptions) logins(ctx context.Context) ([]sso.Tokens, error) {

@@ -3,7 +3,6 @@
 package cmd
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -124,7 +123,11 @@ func report(ctx context.Context, err error, std IO) int {
 		fmt.Fprintf(std.Err, "Try: %s\n", usage.instead)
 		return exitUsage
 	case errors.As(err, &settings):
-		fmt.Fprintf(std.Err, "gprxy: %s\n\nEvery setting: gprxy %s --help\n", printableLines(settings.Error()), cmp.Or(settings.Command, "start"))
+		where := "gprxy start --help"
+		if settings.Command != "" {
+			where = "docs/cli.md"
+		}
+		fmt.Fprintf(std.Err, "gprxy: %s\n\nEvery setting: %s\n", printableLines(settings.Error()), where)
 		return exitUsage
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		fmt.Fprintln(std.Err, "gprxy: interrupted")

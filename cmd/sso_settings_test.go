@@ -103,7 +103,7 @@ func TestUsageOfPersonsCommands(t *testing.T) {
 		{line: "token", code: 1, err: "nobody is logged in; run gprxy login"},
 		{line: "logout", code: 0, err: "Nobody is logged in."},
 		{line: "connect -s localhost -d app", code: 1, err: "nobody is logged in; run gprxy login"},
-		{line: "connect", code: 2, err: "it is not said where gprxy is\nTry: gprxy connect -s proxy.example.com -d mydb, or set PROXY_URL"},
+		{line: "connect", code: 2, err: "no server is named\nTry: gprxy connect -s proxy.example.com -d mydb, or set PROXY_URL"},
 		{line: "connect -s localhost -d app extra", code: 2, err: `takes no argument "extra"`},
 		{line: "connect -s localhost -d app extra -- -c x", code: 2, err: `takes no argument "extra"`},
 		{line: "connect -s localhost -d app -- -c x", code: 2, err: "what stands after -- is for psql"},

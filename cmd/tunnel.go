@@ -66,8 +66,10 @@ func (o *tunnelOptions) validate(c *call) (err error) {
 	if o.sso, err = loadSSO(c); err != nil {
 		return err
 	}
-	o.target, err = o.to.target(c, o.sso.proxyURL)
-	return err
+	if o.target, err = o.to.target(c, o.sso.proxyURL); err != nil {
+		return err
+	}
+	return o.to.checkOrigin(c, o.sso, o.target)
 }
 
 func (o *tunnelOptions) run(ctx context.Context, c *call) error {

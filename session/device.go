@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgproto3/v2"
 
@@ -32,8 +33,8 @@ const (
 // admits to nothing: no backend is taken, and no statement heard, before the
 // login stands in the log as always.
 func (s *session) authenticateDevice(ctx context.Context) error {
-	if s.devices.Add(1) > int64(s.Device.Max) {
-		s.devices.Add(-1)
+	leave, ok := s.devices.enter(host(s.conn.RemoteAddr()), s.Device.Max, time.Now())
+	if !ok {
 		return &refusal{
 			code:    codeTooManyConnections,
 			reason:  "device_logins",
@@ -41,7 +42,7 @@ func (s *session) authenticateDevice(ctx context.Context) error {
 			hint:    "Try again in a minute, or log in with a token.",
 		}
 	}
-	defer s.devices.Add(-1)
+	defer leave()
 	if err := s.record(ctx); err != nil {
 		return err
 	}
@@ -60,7 +61,7 @@ func (s *session) authenticateDevice(ctx context.Context) error {
 // the code lives.
 func (s *session) showPrompt(p sso.Prompt) error {
 	s.extendLogin(p.Expires)
-	hint := fmt.Sprintf("gprxy waits until %s.", p.Expires.UTC().Format("15:04 UTC"))
+	hint := fmt.Sprintf("Approve it only if you are connecting yourself just now. gprxy waits until %s.", p.Expires.UTC().Format("15:04 UTC"))
 	if p.CompleteURL != "" {
 		hint = "Or open " + p.CompleteURL + " which has the code already. " + hint
 	}

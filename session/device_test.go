@@ -62,7 +62,7 @@ func browserClient(t *testing.T, p *proxy, seen func(code string)) (*pgx.Conn, e
 
 func TestLoginWithTheBrowser(t *testing.T) {
 	i := deviceIssuer(t, authtest.Options{})
-	p := startProxy(t, offerDevice(t, i, 10), func(o *options) { o.session.LoginTimeout = 2 * time.Second })
+	p := startProxy(t, offerDevice(t, i, 40), func(o *options) { o.session.LoginTimeout = 2 * time.Second })
 	t.Run("approved, later than a login may take", func(t *testing.T) {
 		conn, err := browserClient(t, p, func(code string) {
 			go func() {
@@ -128,7 +128,7 @@ func startDevice(t *testing.T, p *proxy) net.Conn {
 // Leaving ends the wait and frees the place; more than may wait are refused.
 func TestWaitingForTheBrowserIsLimited(t *testing.T) {
 	i := deviceIssuer(t, authtest.Options{})
-	p := startProxy(t, offerDevice(t, i, 2))
+	p := startProxy(t, offerDevice(t, i, 8)) // a quarter of them for one address
 	first, second := startDevice(t, p), startDevice(t, p)
 	refusedOne := dial(t, p.addr)
 	send(t, refusedOne, startupPacket(3<<16, "user", "somebody", "database", database, "options", "-c gprxy.auth=device"))
@@ -142,7 +142,14 @@ func TestWaitingForTheBrowserIsLimited(t *testing.T) {
 		}
 		return false
 	})
-	startDevice(t, p)
+	again := dial(t, p.addr)
+	send(t, again, startupPacket(3<<16, "user", "somebody", "database", database, "options", "-c gprxy.auth=device"))
+	wantFatal(t, again, "53300") // the place is kept for a while
+	eventually(t, "the place is free", 10*time.Second, func() bool {
+		conn := dial(t, p.addr)
+		send(t, conn, startupPacket(3<<16, "user", "somebody", "database", database, "options", "-c gprxy.auth=device"))
+		return receive(t, conn).kind == 'R'
+	})
 	first.Close()
 }
 
@@ -189,7 +196,7 @@ func TestACrowdWaitsForTheBrowser(t *testing.T) {
 // A drain does not wait for people at their browsers.
 func TestDrainWhileAPersonLogsIn(t *testing.T) {
 	i := deviceIssuer(t, authtest.Options{})
-	p := startProxy(t, offerDevice(t, i, 2))
+	p := startProxy(t, offerDevice(t, i, 8))
 	conn := startDevice(t, p)
 	p.handler.Drain()
 	wantFatal(t, conn, "57P03")

@@ -114,7 +114,7 @@ func unsupportedProtocol(version uint32) error {
 		code:    codeUnsupported,
 		reason:  "unsupported_protocol",
 		message: fmt.Sprintf("unsupported frontend protocol %d.%d: server supports 3.0 to 3.2", version>>16, version&0xffff),
-		legacy:  version>>16 < 3,
+		legacy:  version != 0 && version>>16 < 3,
 	}
 }
 

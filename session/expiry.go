@@ -44,6 +44,7 @@ func (s *session) watchExpiry(r *relay) (stop func()) {
 				running.Done()
 			}
 		}
+		r.client.SetWriteDeadline(longAgo) // a notice may wait for a client that does not read
 		running.Wait()
 	}
 }

@@ -49,7 +49,7 @@ func readFrame(r io.Reader, kind byte, limit int) ([]byte, error) {
 		return nil, errClientGone // a polite one
 	}
 	if head[0] != kind {
-		return nil, malformed(fmt.Sprintf("expected message type %q, got %q", kind, head[0]))
+		return nil, malformed(fmt.Sprintf("expected password response, got message type %d", head[0]))
 	}
 	size := int64(binary.BigEndian.Uint32(head[1:])) - lengthSize
 	if size < 0 || size > int64(limit) {

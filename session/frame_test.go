@@ -107,7 +107,7 @@ func TestReadFrameChecksBeforeItReads(t *testing.T) {
 		want string // the error, or "" for the body "ok"
 	}{
 		"a good frame":                {frame('p', "ok"), ""},
-		"another type":                {frame('Q', "ok"), `expected message type 'p', got 'Q'`},
+		"another type":                {frame('Q', "ok"), `expected password response, got message type 81`},
 		"a length below four":         {"p\x00\x00\x00\x03", "invalid message length"},
 		"a length of 4 GB":            {"p\xff\xff\xff\xff", "invalid message length"},
 		"a length of 2 GB":            {"p\x80\x00\x00\x00", "invalid message length"},

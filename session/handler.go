@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
-	"sync/atomic"
 	"time"
 
 	"gprxy/auth"
@@ -66,7 +65,7 @@ const (
 type Handler struct {
 	Config
 	keys     cancelKeys
-	devices  atomic.Int64 // logins with a browser under way
+	devices  deviceLogins
 	draining context.Context
 	drain    context.CancelFunc
 }

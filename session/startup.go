@@ -44,7 +44,7 @@ func (s *session) startup(ctx context.Context) error {
 		}
 		first = nil
 	}
-	askedTLS, askedGSS := direct, direct
+	askedTLS, askedGSS := false, false
 	for {
 		body, err := readStartupBody(io.MultiReader(bytes.NewReader(first), s.conn))
 		if err != nil {
@@ -83,7 +83,7 @@ func (s *session) decline() error {
 }
 
 func (s *session) answerSSLRequest(ctx context.Context) error {
-	if s.TLS == nil {
+	if s.TLS == nil || s.secured != "" {
 		return s.decline()
 	}
 	// What a client sent in plain text before the handshake could have been

@@ -75,6 +75,9 @@ func rewriteParameters(body []byte, user, database string) ([]byte, error) {
 		return nil, err
 	}
 	replaced := map[string]string{}
+	// The tunnel logs in itself: what the client would be asked for is not the
+	// client's choice here.
+	takeAuthChoice(asked)
 	if user != "" {
 		replaced["user"] = user
 	}
@@ -91,7 +94,11 @@ func rewriteParameters(body []byte, user, database string) ([]byte, error) {
 	for len(body) > 0 && body[0] != 0 {
 		name, rest, _ := bytes.Cut(body, []byte{0})
 		value, rest, _ := bytes.Cut(rest, []byte{0})
-		if _, ok := replaced[string(name)]; !ok {
+		_, kept := asked[string(name)]
+		if _, ok := replaced[string(name)]; !ok && kept {
+			if string(name) == "options" {
+				value = []byte(asked["options"])
+			}
 			add(string(name), string(value))
 		}
 		body = rest

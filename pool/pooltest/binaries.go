@@ -29,6 +29,17 @@ var binaryGlobs = []string{
 // installing lets one caller of this process install at a time.
 var installing sync.Mutex
 
+// binaries is the folder of the options, else what the machine has.
+func (o Options) binaries(ctx context.Context) (string, error) {
+	if o.BinDir == "" {
+		return binaries(ctx, o.Progress)
+	}
+	if !hasServer(o.BinDir) {
+		return "", fmt.Errorf("%s has no initdb and postgres", o.BinDir)
+	}
+	return o.BinDir, nil
+}
+
 // binaries returns the folder with initdb and postgres, installing them if no folder has them.
 func binaries(ctx context.Context, progress io.Writer) (string, error) {
 	if dir := os.Getenv("PG_BIN"); dir != "" {

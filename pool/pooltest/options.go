@@ -19,6 +19,8 @@ type Options struct {
 	UserAuth map[string]string // the same for single users
 	HBA      []string          // pg_hba.conf lines that come before all others
 	Settings map[string]string // postgresql.conf
+	BinDir   string            // the server's programs, e.g. from Newest; default: what the machine has, else an installation
+	Env      []string          // more environment of the server, as "name=value"
 	Progress io.Writer         // told what an installation does; default standard error
 }
 

@@ -28,6 +28,7 @@ func (s *Server) command(ctx context.Context, name string, args ...string) *exec
 	c := exec.CommandContext(ctx, filepath.Join(s.bin, name), args...)
 	c.Dir = s.dir
 	c.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC", "HOME=" + s.dir}
+	c.Env = append(c.Env, s.options.Env...)
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: s.owner}
 	return c
 }

@@ -45,7 +45,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		o.Progress = os.Stderr
 	}
 	s := &Server{options: o, SuperuserPassword: rand.Text(), life: ctx}
-	if s.bin, err = binaries(ctx, o.Progress); err != nil {
+	if s.bin, err = o.binaries(ctx); err != nil {
 		return nil, err
 	}
 	if s.owner, err = unprivileged(); err != nil {

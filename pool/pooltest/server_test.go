@@ -74,6 +74,7 @@ func TestBadOptionsAreRefused(t *testing.T) {
 	for name, o := range map[string]pooltest.Options{
 		"unknown method":        {Auth: "magic"},
 		"line break in setting": {Settings: map[string]string{"a": "b\nc"}},
+		"folder with nothing":   {BinDir: t.TempDir()},
 	} {
 		if s, err := pooltest.Start(t.Context(), o); err == nil {
 			s.Stop()

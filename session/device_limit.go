@@ -1,0 +1,70 @@
+package session
+
+import (
+	"net"
+	"sync"
+	"time"
+)
+
+// deviceLogins bounds what strangers can make gprxy ask of the issuer: how many
+// logins wait at once, in all and for one address, and, by keeping a place for a
+// while after its client has left, how often they begin.
+type deviceLogins struct {
+	mu      sync.Mutex // guards all below
+	waiting map[string]int
+	total   int
+	cooling []coolingPlace // oldest first
+}
+
+type coolingPlace struct {
+	address string
+	free    time.Time
+}
+
+const (
+	// The least time a place is taken.
+	devicePlaceTime = 5 * time.Second
+	// The part of all places that one address may have.
+	deviceShare = 4
+)
+
+// enter takes a place for address, of most in all. leave must be called once.
+func (d *deviceLogins) enter(address string, most int, now time.Time) (leave func(), ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for len(d.cooling) > 0 && !now.Before(d.cooling[0].free) {
+		d.giveBack(d.cooling[0].address)
+		d.cooling = d.cooling[1:]
+	}
+	if d.total >= most || d.waiting[address] >= max(1, most/deviceShare) {
+		return nil, false
+	}
+	if d.waiting == nil {
+		d.waiting = make(map[string]int)
+	}
+	d.waiting[address]++
+	d.total++
+	return func() { d.leave(address, now.Add(devicePlaceTime)) }, true
+}
+
+func (d *deviceLogins) leave(address string, free time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.cooling = append(d.cooling, coolingPlace{address, free})
+}
+
+func (d *deviceLogins) giveBack(address string) {
+	d.total--
+	if d.waiting[address]--; d.waiting[address] == 0 {
+		delete(d.waiting, address)
+	}
+}
+
+// host is the address without the port.
+func host(a net.Addr) string {
+	name, _, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	return name
+}

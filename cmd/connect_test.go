@@ -88,6 +88,23 @@ func TestConnect(t *testing.T) {
 		far.env = without(bare.env, "PROXY_URL")
 		far.expect(0, []string{"gprxy is at " + proxy.addr + ", as PROXY_URL in .env says."}, "select 1;", to()...)
 	})
+	t.Run("PROXY_URL in .env leads nowhere else", func(t *testing.T) {
+		write(t, filepath.Join(p.home, ".env"), "PROXY_URL=postgres://192.0.2.2:7777/app?sslmode=disable\n")
+		defer os.Remove(filepath.Join(p.home, ".env"))
+		far := *bare
+		far.env = without(bare.env, "PROXY_URL")
+		far.expect(2, []string{"PROXY_URL in .env leads to 192.0.2.2:7777, and your token would be sent there"}, "", to()...)
+	})
+	t.Run("psql stops a script at its first error, and leaves no password file", func(t *testing.T) {
+		havePsql(t)
+		got := p.expect(3, []string{"division by zero"}, "select 1;\nselect 1/0;\nselect 'never';\n", to()...)
+		if strings.Contains(got.out, "never") {
+			t.Error("the script went on")
+		}
+		if left, _ := filepath.Glob(filepath.Join(p.home, ".gprxy", "passfile-*")); len(left) != 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	})
 	t.Run("no token in any argument", func(t *testing.T) { watchArguments(t, p, to) })
 	p.kept(p.secrets())
 	bare.kept(p.secrets())

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -235,10 +236,30 @@ func (l *lab) cancelOnce(ctx context.Context, to target) (time.Duration, error) 
 		conn.PgConn().Exec(ctx, "select pg_sleep(30)").ReadAll()
 		ended <- time.Now()
 	}()
-	time.Sleep(20 * time.Millisecond) // the statement is to run by then
+	if err := l.awaitSleep(ctx); err != nil {
+		return 0, err
+	}
 	began := time.Now()
 	if err := conn.PgConn().CancelRequest(ctx); err != nil {
 		return 0, err
 	}
 	return (<-ended).Sub(began), nil
+}
+
+// awaitSleep asks PostgreSQL until a statement sleeps. Through PgBouncer the pid
+// that the client knows is not the backend's, so any will do: nothing else sleeps.
+func (l *lab) awaitSleep(ctx context.Context) error {
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for range 1000 {
+		rows, err := l.postgres.Query(ctx, "postgres", "select count(*) from pg_stat_activity where query = 'select pg_sleep(30)' and state = 'active'")
+		if err != nil {
+			return err
+		}
+		if rows[0][0] != "0" {
+			return nil
+		}
+		<-again.C
+	}
+	return errors.New("the statement to cancel does not run")
 }

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"gprxy/auth"
 	"gprxy/auth/authtest"
 	"gprxy/auth/sso"
 )
@@ -301,4 +302,67 @@ func TestLoginOpensTheBrowser(t *testing.T) {
 	if err := cmd.Wait(); err != nil || !strings.Contains(said, "session over SSH. gprxy login --device needs none") {
 		t.Errorf("%v, %s", err, said)
 	}
+}
+
+// An expired token is renewed once, however many programs ask for it at the same time.
+func TestManyAskForATokenAtOnce(t *testing.T) {
+	i := newPersonInstall(t)
+	p := i.person(t)
+	if got := p.logIn("alice"); got.code != 0 {
+		t.Fatalf("%+v", got)
+	}
+	file := sso.Store{Path: filepath.Join(p.home, ".gprxy", "credentials")}
+	logins, err := file.All(t.Context())
+	if err != nil || len(logins) != 1 {
+		t.Fatalf("%d logins, %v", len(logins), err)
+	}
+	logins[0].Expires = time.Now().Add(-time.Minute)
+	if err := file.Save(t.Context(), logins[0]); err != nil {
+		t.Fatal(err)
+	}
+	before := i.issuer.Grants("refresh_token")
+	const n = 20
+	answers := make(chan string, n)
+	for range n {
+		cmd := p.command("token")
+		go func() { // each answers once
+			out, err := cmd.Output()
+			if err != nil {
+				out = []byte(err.Error())
+			}
+			answers <- strings.TrimSpace(string(out))
+		}()
+	}
+	first := <-answers
+	for range n - 1 {
+		if got := <-answers; got != first {
+			t.Errorf("answers differ: %d and %d characters", len(got), len(first))
+		}
+	}
+	if !auth.LooksLikeToken(first) || first == logins[0].Access.Reveal() {
+		t.Error("the answer is no fresh token")
+	}
+	if got := i.issuer.Grants("refresh_token") - before; got != 1 {
+		t.Errorf("%d refreshes, want 1", got)
+	}
+}
+
+// A login that others could read is ended, not refused: that is when a person needs it most.
+func TestLogoutOfCredentialsThatOthersCanRead(t *testing.T) {
+	i := newPersonInstall(t)
+	p := i.person(t)
+	if got := p.logIn("alice"); got.code != 0 {
+		t.Fatalf("%+v", got)
+	}
+	path := filepath.Join(p.home, ".gprxy", "credentials")
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p.expect(1, []string{"chmod"}, "", "token")
+	revoked := i.issuer.Requests(authtest.RevokePath)
+	p.expect(0, []string{"Logged out alice@example.com"}, "", "logout")
+	if got := i.issuer.Requests(authtest.RevokePath); got == revoked {
+		t.Error("the issuer was not told")
+	}
+	p.expect(1, []string{"nobody is logged in"}, "", "whoami")
 }

@@ -73,6 +73,7 @@ type Handler struct {
 // NewHandler returns a handler that lives until its last ServeConn has returned.
 func NewHandler(c Config) *Handler {
 	h := &Handler{Config: c}
+	// A signal to all sessions, given by Drain alone: nothing is awaited under it.
 	h.draining, h.drain = context.WithCancel(context.Background())
 	return h
 }

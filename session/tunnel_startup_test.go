@@ -55,3 +55,19 @@ func FuzzRewriteParameters(f *testing.F) {
 		}
 	})
 }
+
+// The tunnel logs in itself, so what a client would like to be asked for goes no
+// further; its other options do.
+func TestTheTunnelKeepsTheClientsChoiceOfLogin(t *testing.T) {
+	tests := map[string]string{
+		"user\x00u\x00options\x00-c gprxy.auth=device -c work_mem=3MB\x00\x00": "user\x00u\x00options\x00-c work_mem=3MB\x00\x00",
+		"user\x00u\x00options\x00--gprxy.auth=device\x00\x00":                  "user\x00u\x00\x00",
+		"user\x00u\x00gprxy.auth\x00oauth\x00TimeZone\x00UTC\x00\x00":          "user\x00u\x00TimeZone\x00UTC\x00\x00",
+		"user\x00u\x00options\x00-c a=b\x00\x00":                               "user\x00u\x00options\x00-c a=b\x00\x00",
+	}
+	for sent, want := range tests {
+		if got, err := rewriteParameters([]byte(sent), "", ""); err != nil || string(got) != want {
+			t.Errorf("%q became %q, %v; want %q", sent, got, err, want)
+		}
+	}
+}

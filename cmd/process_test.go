@@ -230,6 +230,26 @@ func TestTheProcess(t *testing.T) {
 			t.Errorf("the session ended with %v, want 57P01", err)
 		}
 	})
+	t.Run("replaces its connections on SIGHUP, and goes on", func(t *testing.T) {
+		r := i.start()
+		conn, held := r.mustConnect("alice", "alice-secret"), r.mustConnect("alice", "alice-secret")
+		idle := conn.PgConn().PID()
+		conn.Close(t.Context())
+		waitFor(t, "the session is over", func() bool { return strings.Contains(r.output(), "client_terminated") })
+		r.Process.Signal(syscall.SIGHUP)
+		waitFor(t, "the idle connection is closed", func() bool {
+			rows, err := i.postgres.Query(t.Context(), "postgres", fmt.Sprint("select 1 from pg_stat_activity where pid = ", idle))
+			return err == nil && len(rows) == 0
+		})
+		if _, err := held.Exec(t.Context(), "select 1"); err != nil {
+			t.Errorf("a session that was open: %v", err)
+		}
+		r.mustConnect("alice", "alice-secret")
+		r.Process.Signal(syscall.SIGTERM)
+		if code := r.wait(); code != 0 {
+			t.Errorf("exit code %d\n%s", code, r.output())
+		}
+	})
 	t.Run("refuses a port in use and a log in use", func(t *testing.T) {
 		r := i.start()
 		defer r.kill()

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -98,9 +99,7 @@ func (p *proxy) run(ctx context.Context) error {
 	failed := make(chan error, 1)
 	serving.Go(func() { failed <- p.server.Serve(ctx, p.socket) })
 	reason := "signal"
-	select {
-	case <-ctx.Done():
-	case err = <-failed:
+	if err = p.untilEnd(ctx, failed); err != nil {
 		reason = "listener failed"
 	}
 	p.drain(ctx)
@@ -108,6 +107,23 @@ func (p *proxy) run(ctx context.Context) error {
 	stopped := store.Event{Time: time.Now(), Fact: store.ProxyStopped{Reason: reason}}
 	p.events.Defer(stopped)
 	return errors.Join(err, p.close(ctx))
+}
+
+// untilEnd returns when ctx ends, or with the listener's failure. SIGHUP makes the pools reconnect.
+func (p *proxy) untilEnd(ctx context.Context, failed <-chan error) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-failed:
+			return err
+		case <-hangup:
+			p.pools.Reconnect()
+		}
+	}
 }
 
 // drain stops accepting and gives sessions SHUTDOWN_TIMEOUT to finish what they are doing.
@@ -209,6 +225,8 @@ func poolConfig(s Settings, log *slog.Logger) pool.Config {
 		MaxConns:       s.PoolMaxConns,
 		MaxTotal:       s.PoolMaxTotal,
 		AcquireTimeout: s.PoolAcquireTimeout,
+		MaxLifetime:    s.PoolMaxLifetime,
+		MaxIdleTime:    s.PoolMaxIdleTime,
 		Log:            log,
 	}
 }

@@ -67,6 +67,8 @@ type Settings struct {
 	PoolMaxConns       int
 	PoolMaxTotal       int
 	PoolAcquireTimeout time.Duration
+	PoolMaxLifetime    time.Duration
+	PoolMaxIdleTime    time.Duration
 
 	IdentityStamp string // StampSetting, StampApplicationName, StampBoth or StampOff
 	EventLog      string // path with ~ expanded

@@ -44,7 +44,7 @@ func baseConfig(c Config) (*pgxpool.Config, error) {
 	config.MaxConnLifetime = c.MaxLifetime
 	config.MaxConnLifetimeJitter = c.MaxLifetime / 10 // not all at once
 	config.MaxConnIdleTime = c.MaxIdleTime
-	config.HealthCheckPeriod = min(max(c.MaxIdleTime/2, 10*time.Millisecond), time.Minute)
+	config.HealthCheckPeriod = min(max(min(c.MaxIdleTime, c.MaxLifetime)/2, 10*time.Millisecond), time.Minute)
 	config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false } // socket.quiet instead
 	return config, nil
 }

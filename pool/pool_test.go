@@ -188,7 +188,7 @@ func ask(t *testing.T, l *pool.Lease, sql string) string {
 // admin asks the server as superuser, behind the pools' back.
 func admin(t *testing.T, s *pooltest.Server, db, sql string) string {
 	t.Helper()
-	rows, err := s.Query(t.Context(), db, sql)
+	rows, err := s.Query(context.WithoutCancel(t.Context()), db, sql)
 	if err != nil {
 		t.Fatal(err)
 	}

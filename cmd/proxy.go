@@ -81,7 +81,12 @@ func (p *proxy) open(ctx context.Context, home string) (err error) {
 		return err
 	}
 	p.handler = session.NewHandler(p.handlerConfig(secured, roles))
-	p.server = &listener.Server{Handle: p.handler.ServeConn, Log: p.log}
+	p.server = &listener.Server{
+		Handle:         p.handler.ServeConn,
+		Refuse:         p.handler.RefuseConn,
+		TrustedProxies: p.settings.TrustedProxies,
+		Log:            p.log,
+	}
 	p.check(ctx, roles)
 	return nil
 }

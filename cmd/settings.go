@@ -5,6 +5,7 @@ package cmd
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -46,6 +47,8 @@ type Settings struct {
 	ProxyCert  string // PEM file, CertAuto, or "" for no TLS
 	ProxyKey   string // PEM file; set exactly when ProxyCert names a file
 	RequireTLS string // RequireTLSAuto, RequireTLSAlways or RequireTLSNever
+
+	TrustedProxies []netip.Prefix // whose connections begin with a PROXY protocol header
 
 	DBHost        string // host name, address, or the folder of a Unix socket
 	DBPort        uint16

@@ -47,6 +47,8 @@ func checkCertificate(s *Settings, l *loader) {
 		l.problem("REQUIRE_TLS", "is always, but there is no certificate, so nobody could log in", "set PROXY_CERT and PROXY_KEY, or PROXY_CERT=auto for development")
 	case s.RequireTLS == RequireTLSAuto && !loopback(s.ProxyHost) && s.ProxyHost != "":
 		l.warn("PROXY_HOST is %s but PROXY_CERT is not set: clients that are not on this machine will be refused (REQUIRE_TLS=auto)", s.ProxyHost)
+	case s.RequireTLS == RequireTLSAuto && len(s.TrustedProxies) > 0:
+		l.warn("TRUSTED_PROXIES is set but PROXY_CERT is not: clients that come through a load balancer will be refused (REQUIRE_TLS=auto)")
 	case s.RequireTLS == RequireTLSNever && !loopback(s.ProxyHost) && s.ProxyHost != "":
 		l.warn("REQUIRE_TLS is never and PROXY_CERT is not set: passwords and tokens cross the network unencrypted")
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -22,9 +23,17 @@ type Server struct {
 	Handle func(ctx context.Context, conn net.Conn)
 	Log    *slog.Logger
 
+	// TrustedProxies are the addresses whose connections begin with a PROXY
+	// protocol header. Handle gets a *Forwarded for them.
+	TrustedProxies []netip.Prefix
+	// Refuse tells a peer what is wrong with its header (a *HeaderError), in place
+	// of Handle. It must be set with TrustedProxies.
+	Refuse func(ctx context.Context, conn net.Conn, why error)
+
 	mu       sync.Mutex // guards the fields below
 	sockets  []net.Listener
 	open     map[net.Conn]struct{}
+	headers  map[net.Conn]struct{} // whose header is being read
 	stopping bool
 	kill     context.CancelFunc
 	killed   context.Context
@@ -144,7 +153,13 @@ func (s *Server) serve(ctx context.Context, conn net.Conn) {
 		delete(s.open, conn)
 		s.mu.Unlock()
 	}()
-	s.Handle(ctx, conn)
+	known, err := s.introduce(conn)
+	switch {
+	case err == nil:
+		s.Handle(ctx, known)
+	case !errors.Is(err, errNoHeader):
+		s.Refuse(ctx, conn, err)
+	}
 }
 
 func (s *Server) stopAccepting() {
@@ -153,6 +168,9 @@ func (s *Server) stopAccepting() {
 	s.stopping = true
 	for _, l := range s.sockets {
 		l.Close()
+	}
+	for conn := range s.headers {
+		conn.SetReadDeadline(longAgo)
 	}
 }
 

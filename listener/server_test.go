@@ -42,6 +42,13 @@ func dial(t *testing.T, addr string) net.Conn {
 	return conn
 }
 
+type ctx = context.Context
+
+// deadline is far less than any wait that a test wants to see cut.
+func deadline(t *testing.T) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(t.Context()), 3*time.Second)
+}
+
 // echo answers until its client is done.
 func echo(_ context.Context, conn net.Conn) { io.Copy(conn, conn) }
 

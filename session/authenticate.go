@@ -37,14 +37,13 @@ func (s *session) mayLogIn() error {
 }
 
 func (s *session) needsTLS() bool {
-	away := !onLoopback(s.conn.RemoteAddr())
 	switch {
 	case s.RequireTLS == TLSAlways:
 		return true
 	case s.RequireTLS == TLSNever && s.asks == AuthPassword:
 		return false
 	default:
-		return away
+		return !s.local
 	}
 }
 

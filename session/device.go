@@ -33,7 +33,7 @@ const (
 // admits to nothing: no backend is taken, and no statement heard, before the
 // login stands in the log as always.
 func (s *session) authenticateDevice(ctx context.Context) error {
-	leave, ok := s.devices.enter(host(s.conn.RemoteAddr()), s.Device.Max, time.Now())
+	leave, ok := s.devices.enter(s.prefix, s.Device.Max, time.Now())
 	if !ok {
 		return &refusal{
 			code:    codeTooManyConnections,

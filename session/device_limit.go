@@ -1,7 +1,7 @@
 package session
 
 import (
-	"net"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -11,13 +11,13 @@ import (
 // while after its client has left, how often they begin.
 type deviceLogins struct {
 	mu      sync.Mutex // guards all below
-	waiting map[string]int
+	waiting map[netip.Prefix]int
 	total   int
 	cooling []coolingPlace // oldest first
 }
 
 type coolingPlace struct {
-	address string
+	address netip.Prefix
 	free    time.Time
 }
 
@@ -29,42 +29,33 @@ const (
 )
 
 // enter takes a place for address, of most in all. leave must be called once.
-func (d *deviceLogins) enter(address string, most int, now time.Time) (leave func(), ok bool) {
+func (d *deviceLogins) enter(address netip.Prefix, most int, now time.Time) (leave func(), ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for len(d.cooling) > 0 && !now.Before(d.cooling[0].free) {
 		d.giveBack(d.cooling[0].address)
 		d.cooling = d.cooling[1:]
 	}
-	if d.total >= most || d.waiting[address] >= max(1, most/deviceShare) {
+	if d.total >= most || address.IsValid() && d.waiting[address] >= max(1, most/deviceShare) {
 		return nil, false
 	}
 	if d.waiting == nil {
-		d.waiting = make(map[string]int)
+		d.waiting = make(map[netip.Prefix]int)
 	}
 	d.waiting[address]++
 	d.total++
 	return func() { d.leave(address, now.Add(devicePlaceTime)) }, true
 }
 
-func (d *deviceLogins) leave(address string, free time.Time) {
+func (d *deviceLogins) leave(address netip.Prefix, free time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.cooling = append(d.cooling, coolingPlace{address, free})
 }
 
-func (d *deviceLogins) giveBack(address string) {
+func (d *deviceLogins) giveBack(address netip.Prefix) {
 	d.total--
 	if d.waiting[address]--; d.waiting[address] == 0 {
 		delete(d.waiting, address)
 	}
-}
-
-// host is the address without the port.
-func host(a net.Addr) string {
-	name, _, err := net.SplitHostPort(a.String())
-	if err != nil {
-		return a.String()
-	}
-	return name
 }

@@ -30,13 +30,22 @@ func readStartupBody(r io.Reader) ([]byte, error) {
 	}
 	size := int64(binary.BigEndian.Uint32(head[:])) - lengthSize
 	if size < lengthSize || size > maxStartupBody {
-		return nil, malformed("invalid length of startup packet")
+		return nil, badStartupLength(string(head[:]))
 	}
 	body := make([]byte, size)
 	if _, err := io.ReadFull(r, body); err != nil {
 		return nil, clientLeft(err)
 	}
 	return body, nil
+}
+
+// badStartupLength knows one thing that often stands in the place of a length.
+func badStartupLength(head string) error {
+	bad := &refusal{code: codeProtocolViolation, reason: "malformed", message: "invalid length of startup packet"}
+	if head == "PROX" || head == "\r\n\r\n" {
+		bad.hint = "It looks like a PROXY protocol header, but comes from an address that is not in gprxy's TRUSTED_PROXIES."
+	}
+	return bad
 }
 
 // readFrame reads one frame of the given type whose body is at most limit bytes.

@@ -93,6 +93,23 @@ func (h *Handler) ServeConn(ctx context.Context, conn net.Conn) {
 	}
 }
 
+// RefuseConn tells the peer of a connection that cannot be served, in place of
+// ServeConn: why says what is wrong with what the proxy in front of it sent.
+func (h *Handler) RefuseConn(ctx context.Context, conn net.Conn, why error) {
+	s := h.newSession(conn)
+	err := error(&refusal{
+		code:    codeProtocolViolation,
+		reason:  "proxy_header",
+		message: why.Error(),
+		hint:    "The address that this connection comes from is in gprxy's TRUSTED_PROXIES, so it must begin with a PROXY protocol header.",
+	})
+	if h.draining.Err() != nil {
+		err = errDraining
+	}
+	s.recordRefusal(ctx, err)
+	s.tell(err)
+}
+
 // enter takes the client from its first byte to the end of its login, and tells
 // whether there is a session to relay.
 func (s *session) enter(ctx context.Context) bool {

@@ -17,12 +17,12 @@ import (
 // A session is one client connection on its way through the steps.
 type session struct {
 	*Handler
+	origin
 	id       string
 	conn     net.Conn // replaced by the TLS connection after the upgrade
 	began    time.Time
 	limit    *time.Timer // ends the login at deadline
 	deadline time.Time
-	client   string // address
 	log      *slog.Logger
 	secured  string // TLS version, "" in plain text
 
@@ -46,14 +46,14 @@ type session struct {
 func (h *Handler) newSession(conn net.Conn) *session {
 	now := time.Now()
 	id := store.NewSessionID(now)
-	client := conn.RemoteAddr().String()
+	from, socket := originOf(conn)
 	return &session{
 		Handler: h,
+		origin:  from,
 		id:      id,
-		conn:    conn,
+		conn:    socket,
 		began:   now,
-		client:  client,
-		log:     h.Log.With("session", id, "client", client),
+		log:     h.Log.With("session", id, "client", from.client),
 	}
 }
 

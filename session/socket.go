@@ -38,14 +38,3 @@ func bytesWaiting(conn net.Conn) bool {
 	})
 	return waiting
 }
-
-// onLoopback tells whether the client is on this machine.
-func onLoopback(address net.Addr) bool {
-	switch a := address.(type) {
-	case *net.TCPAddr:
-		return a.IP.IsLoopback()
-	case *net.UnixAddr:
-		return true
-	}
-	return false
-}

@@ -212,6 +212,7 @@ func (s *session) protocolName() string {
 func (s *session) connectedFact() store.SessionConnected {
 	return store.SessionConnected{
 		Client:          s.client,
+		Via:             s.via,
 		RequestedUser:   s.user,
 		Database:        s.database,
 		ApplicationName: truncateName(s.parameters["application_name"]),

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -114,6 +115,7 @@ type options struct {
 	pool    pool.Config
 	session session.Config
 	wrap    func(net.Listener) net.Listener
+	trusted []netip.Prefix // load balancers
 	logger  *slog.Logger
 }
 
@@ -151,7 +153,7 @@ func (p *proxy) open(o options) {
 	}
 	o.session.Pools, o.session.Events = p.pools, p.events
 	p.handler = session.NewHandler(o.session)
-	p.server = &listener.Server{Handle: p.handler.ServeConn, Log: o.logger}
+	p.server = &listener.Server{Handle: p.handler.ServeConn, Refuse: p.handler.RefuseConn, TrustedProxies: o.trusted, Log: o.logger}
 	socket, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -46,6 +46,7 @@ type SessionConnected struct {
 	ApplicationName string `json:"application_name,omitempty"`
 	TLS             string `json:"tls,omitempty"` // "" or for example "TLSv1.3"
 	Protocol        string `json:"protocol"`      // for example "3.0"
+	Via             string `json:"via,omitempty"` // ip:port of the proxy that passed the connection on
 }
 
 // AuthSucceeded says that the client proved to be User.

@@ -5,10 +5,12 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 COMMIT  ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS  = -X gprxy/cmd.version=$(VERSION) -X gprxy/cmd.commit=$(COMMIT)
 T       ?= 10s
+N       ?= 100
+SEED    ?=
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help demo test build check fuzz bench bench-log clean
+.PHONY: help demo test build check fuzz crash bench bench-log clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +45,9 @@ fuzz: ## run every fuzzer for T each (make fuzz T=60s)
 	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(T) $$package; \
 	  done; \
 	done
+
+crash: ## kill gprxy N times at random moments under load, and hold its log against what clients saw (make crash N=500)
+	@$(GO) run ./cmd/crash --kills $(N) $(if $(SEED),--seed $(SEED))
 
 bench: ## measure gprxy beside direct PostgreSQL and PgBouncer (make bench ARGS='--rounds 5')
 	@$(GO) run ./bench $(ARGS)

@@ -125,6 +125,30 @@ func (s *Server) Restart(ctx context.Context) error {
 	return s.Up(ctx)
 }
 
+// Crash kills the server's processes with SIGKILL, at once and in the middle of what they do. Data and port stay; Up
+// starts it again, and recovers. What is lost besides what was not committed is up to Settings (synchronous_commit).
+func (s *Server) Crash(ctx context.Context) error {
+	if s.process == nil {
+		return errors.New("the server is down")
+	}
+	rows, err := s.Query(ctx, "postgres", "SELECT pid FROM pg_stat_activity")
+	if err != nil {
+		return err
+	}
+	p := s.process
+	s.process = nil
+	if err := p.command.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("killing PostgreSQL: %w", err)
+	}
+	for _, row := range rows {
+		if pid, err := strconv.Atoi(row[0]); err == nil {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may be gone: without its postmaster a process ends
+		}
+	}
+	<-p.done
+	return nil
+}
+
 // Stop stops the server and removes everything it wrote.
 func (s *Server) Stop() error {
 	return errors.Join(s.Down(), os.RemoveAll(s.dir))

@@ -27,6 +27,9 @@ var words = map[string]wording{
 	store.RoleMapped{}.Type():       say(sayRoleMapped),
 	store.RoleDenied{}.Type():       say(sayRoleDenied),
 	store.SessionStarted{}.Type():   say(saySessionStarted),
+	store.ReplicationStarted{}.Type(): say(func(f store.ReplicationStarted) string {
+		return fmt.Sprintf("%s replication by backend %d as %s", f.Kind, f.BackendPID, f.ServiceAccount)
+	}),
 	store.SessionRefused{}.Type(): say(func(f store.SessionRefused) string {
 		return fmt.Sprintf("refused: %s (%s %s)", inWords(f.Reason), f.SQLState, f.Message)
 	}),

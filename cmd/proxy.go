@@ -250,6 +250,7 @@ func (p *proxy) handlerConfig(secured *tls.Config, roles *auth.Roles) session.Co
 		ExpiryGrace:          s.SignOn.ExpiryGrace,
 		Passwords:            passwordLogin(s),
 		Service:              auth.Login{User: s.ServiceUser, Password: s.ServicePassword},
+		AllowReplication:     s.AllowReplication,
 		Pools:                p.pools,
 		Events:               p.events,
 		StampSetting:         s.IdentityStamp == StampSetting || s.IdentityStamp == StampBoth,

@@ -67,6 +67,8 @@ type Settings struct {
 	Roles      auth.RolesConfig
 	SignOn     SignOn
 
+	AllowReplication bool
+
 	PoolMaxConns       int
 	PoolMaxTotal       int
 	PoolAcquireTimeout time.Duration

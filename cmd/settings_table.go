@@ -119,6 +119,8 @@ func loginSettings() []setting {
 			parse: rolePriority},
 		{name: "DEFAULT_ROLE", none: "refused", meaning: "the mapped role for a login that has none",
 			parse: text(func(s *Settings) *string { return &s.Roles.Default })},
+		{name: "ALLOW_REPLICATION", def: "off", meaning: "whether clients may replicate, such as pg_basebackup and subscriptions; their account needs the privilege, too",
+			allowed: []string{"on", "off"}, parse: onOff(func(s *Settings) *bool { return &s.AllowReplication })},
 	}
 }
 

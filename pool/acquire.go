@@ -20,7 +20,8 @@ const (
 // Acquire lends a backend of r.Key whose session defaults are r.Parameters. Requests are served in arrival order. The
 // lease must end with Release or Discard.
 //
-// Errors: *pgconn.PgError if PostgreSQL refused the connection, its parameters or the settings; *UnreachableError if it
+// Errors: *pgconn.PgError if PostgreSQL refused the connection, its parameters or the settings, within a *LoginError once
+// it had accepted the login; *UnreachableError if it
 // could not be asked; *TimeoutError if no backend became free in time; ErrClosed, ErrBadRequest, or ctx's error.
 func (p *Pools) Acquire(ctx context.Context, r Request) (*Lease, error) {
 	if err := r.check(); err != nil {
@@ -40,7 +41,7 @@ func (p *Pools) Acquire(ctx context.Context, r Request) (*Lease, error) {
 		p.part(a)
 		return nil, waitError(ctx, err, began)
 	}
-	l := &Lease{pools: p, account: a, person: r.Person, cancelling: make(chan struct{}, 1)}
+	l := &Lease{pools: p, account: a, person: r.Person, replication: r.Replication, cancelling: make(chan struct{}, 1)}
 	if err := p.fill(ctx, waitCtx, l, r); err != nil {
 		p.leaveQueue(a)
 		return nil, waitError(ctx, err, began)
@@ -106,13 +107,12 @@ func (p *Pools) count(a *account, leased, waiting int) {
 
 // fill gives the lease a backend that is ready for the session.
 func (p *Pools) fill(ctx, waitCtx context.Context, l *Lease, r Request) error {
-	defaults := r.defaults()
-	b, err := p.joinBucket(ctx, l.account, fingerprint(defaults))
+	b, err := p.joinBucket(ctx, l.account, fingerprint(r.Parameters))
 	if err != nil {
 		return fmt.Errorf("making a pool: %w", err)
 	}
 	l.bucket = b
-	s := &search{pools: p, bucket: b, request: r, defaults: defaults, want: firstTry(p.dialer.mode)}
+	s := &search{pools: p, bucket: b, request: r, want: firstTry(p.dialer.mode)}
 	// Every idle backend may turn out to be dead, e.g. after a restart of PostgreSQL; the last try opens one.
 	for range p.config.MaxConns + 1 {
 		l.conn, err = s.find(ctx, waitCtx)

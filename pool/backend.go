@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
@@ -95,12 +96,11 @@ func (b *backend) fits(a *attempt) bool {
 
 // opening is one attempt to open a backend. onClose gives its room back: when the dial fails or the socket closes.
 type opening struct {
-	ctx      context.Context // the caller's; its end closes the socket
-	dialer   *dialer
-	want     security
-	request  Request
-	defaults map[string]string
-	onClose  func()
+	ctx     context.Context // the caller's; its end closes the socket
+	dialer  *dialer
+	want    security
+	request Request
+	onClose func()
 
 	begun   bool        // onClose will be called
 	dialed  atomic.Bool // pgconn also dials to cancel what it gives up on; that is not wanted and not counted
@@ -112,11 +112,10 @@ type opening struct {
 func (o *opening) configure(c *pgconn.Config) {
 	o.backend = &backend{tap: &tap{}}
 	c.User, c.Password, c.Database = o.request.User, o.request.Password, o.request.Database
-	c.RuntimeParams = o.defaults
 	c.DialFunc = o.dial
 	c.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
 		o.backend.tap.r = r
-		return pgproto3.NewFrontend(o.backend.tap, w)
+		return pgproto3.NewFrontend(o.backend.tap, &startupWriter{w: w, packet: o.request.startupPacket()})
 	}
 }
 
@@ -143,10 +142,22 @@ func (o *opening) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return wire, nil
 }
 
+// refusal adds to PostgreSQL's error what it said before it.
+func (o *opening) refusal(err error) error {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	if login := &o.backend.tap.login; ok && login.accepted && !login.done {
+		return &LoginError{pgErr, login.greeting}
+	}
+	return err
+}
+
 // introduce asks the new backend for its tag.
 func (o *opening) introduce(ctx context.Context, conn *pgx.Conn) error {
 	pg := conn.PgConn()
 	pg.CustomData()[backendKey] = o.backend
+	if o.request.Replication == PhysicalReplication {
+		return o.introduceWalsender()
+	}
 	results, err := pg.Exec(ctx, tagSQL).ReadAll()
 	if err != nil {
 		return fmt.Errorf("asking the new backend who it is: %w", err)
@@ -156,4 +167,16 @@ func (o *opening) introduce(ctx context.Context, conn *pgx.Conn) error {
 	}
 	o.backend.tag, err = parseTag(results[0].Rows[0])
 	return err
+}
+
+// introduceWalsender takes the word of session_authorization for who the backend is: outside of a database there is no SQL,
+// and nothing, such as a setting of the role, by which current_user could differ.
+func (o *opening) introduceWalsender() error {
+	is := func(p Parameter) bool { return p.Name == "session_authorization" }
+	i := slices.IndexFunc(o.backend.tap.parameters, is)
+	if i < 0 {
+		return errors.New("the new walsender did not say who it is")
+	}
+	o.backend.tag.user = o.backend.tap.parameters[i].Value
+	return nil
 }

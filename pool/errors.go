@@ -30,6 +30,16 @@ var (
 	ErrBadRequest = errors.New("impossible request")
 )
 
+// LoginError is a *pgconn.PgError by which PostgreSQL refused a backend after it had accepted whose login it is, and what
+// it had said until then.
+type LoginError struct {
+	Err      *pgconn.PgError
+	Greeting []Message
+}
+
+func (e *LoginError) Error() string { return e.Err.Error() }
+func (e *LoginError) Unwrap() error { return e.Err }
+
 // UnreachableError says that PostgreSQL gave no usable answer. Error is fit for clients; Unwrap tells everything,
 // the address included, and is for the log.
 type UnreachableError struct {
@@ -80,6 +90,9 @@ func plainCause(err error) string {
 // connectError turns what pgconn says about a failed connect or a broken connection into this package's errors:
 // PostgreSQL's own refusal as it is, the caller's end of patience as ctx.Err(), the rest as unreachable.
 func connectError(ctx context.Context, err error) error {
+	if loginErr, ok := errors.AsType[*LoginError](err); ok {
+		return loginErr
+	}
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pgErr
 	}

@@ -28,6 +28,8 @@ type Lease struct {
 	reused  bool
 	waited  time.Duration
 
+	replication Replication
+
 	cancelling chan struct{} // one place: held by a running Cancel, and for good by Release
 
 	mu         sync.Mutex
@@ -60,19 +62,14 @@ func (l *Lease) Waited() time.Duration { return l.waited }
 // Reused says whether the backend has served a session before.
 func (l *Lease) Reused() bool { return l.reused }
 
-// Parameters are the values PostgreSQL reported, in its order, true for this session: after Settings, and with what
-// SetParameter was told. The caller owns the slice.
-func (l *Lease) Parameters() []Parameter {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Clone(l.parameters)
-}
+// Replicates says whether the backend is a walsender.
+func (l *Lease) Replicates() bool { return l.replication != NoReplication }
 
 // SetParameter records a ParameterStatus that the relay saw.
 func (l *Lease) SetParameter(name, value string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.parameters = setParameter(l.parameters, name, value)
+	l.parameters = setParameter(l.parameters, Parameter{name, value})
 }
 
 // prepare applies the settings and makes sure that pgconn has no bytes of the session and no reader on the socket.

@@ -128,8 +128,7 @@ func TestOpenBackendsNeverExceedTheLimits(t *testing.T) {
 		clients.Go(func() {
 			for round := range 10 {
 				r := keys[(client+round)%len(keys)]
-				parameter("application_name", fmt.Sprintf("limit%d", (client*7+round)%5))(&r)
-				r.Parameters = map[string]string{"application_name": r.Parameters["application_name"]}
+				r.Parameters = []pool.Parameter{{Name: "application_name", Value: fmt.Sprintf("limit%d", (client*7+round)%5)}}
 				l, err := p.Acquire(t.Context(), r)
 				if err != nil {
 					t.Error(err)

@@ -3,15 +3,17 @@ package pool
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // CheckLogin asks PostgreSQL whether r.User may connect to r.Database with r.Password, over a connection that is closed
-// again; parameters and settings are not used. At most 16 run at once, in arrival order, on top of the pools' limits.
+// again; parameters, but for "replication", and settings are not used. At most 16 run at once, in arrival order, on top of the pools' limits.
 //
-// Errors: *pgconn.PgError with PostgreSQL's refusal; ErrNoPasswordAsked; *UnreachableError; *TimeoutError, ErrClosed,
+// Errors: *pgconn.PgError with PostgreSQL's refusal, within a *LoginError if the password was right; ErrNoPasswordAsked;
+// *UnreachableError; *TimeoutError, ErrClosed,
 // ErrBadRequest, or ctx's error.
 func (p *Pools) CheckLogin(ctx context.Context, r Request) error {
 	return p.temporary(ctx, r, func(_ *pgconn.PgConn, t *tap) error {
@@ -34,7 +36,8 @@ func (p *Pools) Superuser(ctx context.Context, r Request) (bool, error) {
 
 // temporary runs use with a connection of its own.
 func (p *Pools) temporary(ctx context.Context, r Request, use func(*pgconn.PgConn, *tap) error) error {
-	r.Parameters, r.Settings = nil, nil
+	r.Settings = nil
+	r.Parameters = slices.DeleteFunc(slices.Clone(r.Parameters), func(p Parameter) bool { return !p.replicates() })
 	if err := r.check(); err != nil {
 		return err
 	}
@@ -67,7 +70,7 @@ func (p *Pools) connectOnce(ctx context.Context, r Request, use func(*pgconn.PgC
 			continue
 		}
 		if err != nil {
-			return connectError(ctx, err)
+			return connectError(ctx, o.refusal(err))
 		}
 		defer goodbye(o.backend.wire, o.backend.socket)
 		return use(pg, o.backend.tap)

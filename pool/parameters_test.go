@@ -34,9 +34,9 @@ func TestBackendsAreSharedByClientsWithTheSameParametersOnly(t *testing.T) {
 		for _, change := range changes {
 			var r pool.Request
 			change(&r)
-			for name, value := range r.Parameters {
-				if got := ask(t, l, "SHOW "+name); got != value {
-					t.Errorf("%s is %q, want %q", name, got, value)
+			for _, p := range r.Parameters {
+				if got := ask(t, l, "SHOW "+p.Name); got != p.Value {
+					t.Errorf("%s is %q, want %q", p.Name, got, p.Value)
 				}
 			}
 		}
@@ -54,10 +54,45 @@ func TestBackendsAreSharedByClientsWithTheSameParametersOnly(t *testing.T) {
 	if got := use(parameter("APPLICATION_NAME", "a")); got != a {
 		t.Error("the case of a parameter's name matters")
 	}
-	with := func(r *pool.Request) { parameter("user", "app")(r); parameter("_pq_.new", "1")(r) }
-	l := acquire(t, p, request(with))
-	if l.PID() != none {
-		t.Error("user and protocol options count as session defaults")
+}
+
+func TestTheOrderOfParametersMattersOnlyWhereOneComesTwice(t *testing.T) {
+	p := newPools(t, config(maxConns(9)))
+	pid := func(pairs ...string) uint32 {
+		t.Helper()
+		l := acquire(t, p, request(parameters(pairs...)))
+		defer release(t, l)
+		return l.PID()
+	}
+	first := pid("work_mem", "1MB", "DateStyle", "German")
+	if pid("datestyle", "German", "Work_Mem", "1MB") != first {
+		t.Error("the order and the case of names matter")
+	}
+	for _, other := range [][]string{
+		{"work_mem", "3MB", "work_mem", "1MB", "DateStyle", "German"},
+		{"work_mem", "1MB", "WORK_MEM", "3MB", "DateStyle", "German"},
+		{"work_mem", "1MB", "sort_mem", "3MB", "DateStyle", "German"},
+		{"sort_mem", "3MB", "work_mem", "1MB", "DateStyle", "German"},
+	} {
+		l := acquire(t, p, request(parameters(other...)))
+		want := "1MB"
+		if other[3] == "3MB" {
+			want = "3MB"
+		}
+		if got := ask(t, l, "SHOW work_mem"); got != want || l.Reused() {
+			t.Errorf("%q: work_mem is %s, the backend reused %t", other, got, l.Reused())
+		}
+		release(t, l)
+	}
+	// An earlier value is checked, too, and a name that is not ASCII is another one.
+	for _, bad := range [][]string{
+		{"work_mem", "much", "work_mem", "1MB", "DateStyle", "German"},
+		{"wor\u212a_mem", "1MB", "DateStyle", "German"},
+		{"OPTIONS", "-c work_mem=1MB", "DateStyle", "German"},
+	} {
+		if _, err := p.Acquire(t.Context(), request(parameters(bad...))); err == nil {
+			t.Errorf("%q got a backend", bad)
+		}
 	}
 }
 
@@ -85,7 +120,13 @@ func TestImpossibleRequestsAreRefusedWithoutAConnection(t *testing.T) {
 		"NUL in the password":  request(password("right\x00")),
 		"NUL in a parameter":   request(parameter("application_name", "a\x00role\x00postgres")),
 		"NUL in a setting":     request(setting("gprxy.user", "a\x00")),
-		"replication":          request(parameter("Replication", "true")),
+		"replication":          request(parameter("replication", "true")),
+		"a walsender of what?": request(func(r *pool.Request) { r.Replication = pool.LogicalReplication }),
+		"another user":         request(parameter("user", "postgres")),
+		"another database":     request(parameter("database", "template1")),
+		"a protocol option":    request(parameter("_pq_.new", "1")),
+		"an end of the list":   request(parameter("", "")),
+		"too much":             request(parameter("my.text", strings.Repeat("x", 9980))),
 		"no user, no database": {},
 	} {
 		if _, err := p.Acquire(t.Context(), r); !errors.Is(err, pool.ErrBadRequest) {
@@ -99,14 +140,14 @@ func TestParametersAreReportedInTheServersOrderAndAreTrueForTheSession(t *testin
 	l := acquire(t, p, request(parameter("application_name", "mine"), parameter("timezone", "Asia/Tokyo"),
 		setting("DateStyle", "German, DMY")))
 	names := func(l *pool.Lease) (names []string) {
-		for _, p := range l.Parameters() {
-			names = append(names, p.Name)
+		for _, m := range l.Greeting() {
+			names = append(names, m.Parameter.Name)
 		}
 		return names
 	}
 	value := func(l *pool.Lease, name string) string {
-		i := slices.IndexFunc(l.Parameters(), func(p pool.Parameter) bool { return p.Name == name })
-		return l.Parameters()[i].Value
+		i := slices.IndexFunc(l.Greeting(), func(m pool.Message) bool { return m.Parameter.Name == name })
+		return l.Greeting()[i].Parameter.Value
 	}
 	// PostgreSQL 15's 13; later ones report more.
 	for _, name := range []string{"application_name", "client_encoding", "DateStyle", "integer_datetimes", "is_superuser",

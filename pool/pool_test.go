@@ -34,13 +34,13 @@ func runTests(m *testing.M) int {
 		return 1
 	}
 	defer server.Stop()
-	for _, name := range []string{"app", "other", "old", "clear", "open", "tlsonly", "plainonly", "jürgen"} {
+	for _, name := range []string{"app", "other", "old", "clear", "open", "tlsonly", "plainonly", "jürgen", "replica"} {
 		if err := server.CreateUser(ctx, name, "right"); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
 	}
-	for _, sql := range []string{"CREATE DATABASE second", "CREATE DATABASE fdw", "GRANT other TO app"} {
+	for _, sql := range []string{"CREATE DATABASE second", "CREATE DATABASE fdw", "GRANT other TO app", "ALTER ROLE replica REPLICATION"} {
 		if err := server.Exec(ctx, sql); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
@@ -95,11 +95,13 @@ func database(name string) func(*pool.Request) { return func(r *pool.Request) { 
 func person(name string) func(*pool.Request)   { return func(r *pool.Request) { r.Person = name } }
 func password(p string) func(*pool.Request)    { return func(r *pool.Request) { r.Password = p } }
 func parameter(name, value string) func(*pool.Request) {
+	return func(r *pool.Request) { r.Parameters = append(r.Parameters, pool.Parameter{Name: name, Value: value}) }
+}
+func parameters(pairs ...string) func(*pool.Request) {
 	return func(r *pool.Request) {
-		if r.Parameters == nil {
-			r.Parameters = map[string]string{}
+		for i := 0; i < len(pairs); i += 2 {
+			parameter(pairs[i], pairs[i+1])(r)
 		}
-		r.Parameters[name] = value
 	}
 }
 func setting(name, value string) func(*pool.Request) {

@@ -21,6 +21,8 @@ import (
 // Release waits until no cancel is in flight, rolls back, and runs DISCARD ALL; all of it within ctx and a few seconds.
 // If anything is odd the backend is closed instead and the error says why: the caller has nothing left to do either
 // way. Release after Discard, or twice, does nothing and returns nil.
+//
+// A walsender need not be at rest: it is told to end, and cancelled if it does not.
 func (l *Lease) Release(ctx context.Context, inTransaction bool) error {
 	if !l.begin() {
 		return nil
@@ -28,6 +30,9 @@ func (l *Lease) Release(ctx context.Context, inTransaction bool) error {
 	defer l.free()
 	ctx, cancel := context.WithTimeout(ctx, resetLimit)
 	defer cancel()
+	if l.Replicates() {
+		return l.dismiss(ctx)
+	}
 	if err := l.reset(ctx, inTransaction); err != nil {
 		l.drop()
 		return fmt.Errorf("the backend was closed instead of reused: %w", err)
@@ -36,6 +41,15 @@ func (l *Lease) Release(ctx context.Context, inTransaction bool) error {
 	l.backend.served = true
 	l.conn.Release()
 	return nil
+}
+
+// dismiss ends a backend that nobody else can use.
+func (l *Lease) dismiss(ctx context.Context) error {
+	l.conn.Hijack()
+	if goodbye(l.backend.wire, l.backend.socket) {
+		return nil
+	}
+	return l.sendCancel(ctx)
 }
 
 func (l *Lease) reset(ctx context.Context, inTransaction bool) error {

@@ -3,7 +3,6 @@ package pool
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -19,19 +18,32 @@ type Setting struct {
 	Name, Value string
 }
 
-// Parameter is one ParameterStatus as the backend reported it.
+// Parameter is a run-time parameter as it stands in a startup packet, or in a ParameterStatus.
 type Parameter struct {
 	Name, Value string
 }
+
+// Replication is what a backend is a walsender for, if it is one.
+type Replication int
+
+// The zero value is an ordinary backend.
+const (
+	NoReplication       Replication = iota
+	PhysicalReplication             // of the whole server: the backend is in no database
+	LogicalReplication              // of one database
+)
 
 // Request says which backend a session needs.
 type Request struct {
 	Key
 	Password string // of Key.User; used for a new backend only, never kept by the pools
 
-	// Parameters are the client's startup parameters without user and database. They are the session's defaults
-	// and may hold "options". Only backends opened with the same ones are used.
-	Parameters map[string]string
+	// Parameters are the client's startup parameters in its own order and spelling, without user and database. They
+	// are the session's defaults and may hold "options". Only backends opened with the same ones are used.
+	Parameters []Parameter
+
+	// Replication asks for a walsender, which serves this request alone. Parameters then hold "replication".
+	Replication Replication
 
 	// Person is who the session serves. A backend whose database has things that survive DISCARD ALL is reused
 	// by the same person only.
@@ -57,18 +69,18 @@ const resetLimit = 5 * time.Second
 
 // check refuses what can never be served. NUL ends a string on the wire, so that the rest would become another one.
 func (r Request) check() error {
-	if r.User == "" || r.Database == "" {
+	if r.User == "" || r.Database == "" && r.Replication != PhysicalReplication {
 		return fmt.Errorf("%w: the user or the database is missing", ErrBadRequest)
 	}
+	if r.Replication != NoReplication != slices.ContainsFunc(r.Parameters, Parameter.replicates) {
+		return fmt.Errorf("%w: the parameters do not say what the backend replicates", ErrBadRequest)
+	}
 	texts := []string{r.User, r.Database, r.Password}
-	for name, value := range r.Parameters {
-		texts = append(texts, name, value)
-		if strings.EqualFold(name, "replication") {
-			return fmt.Errorf("%w: replication connections are not pooled", ErrBadRequest)
+	for _, p := range r.Parameters {
+		if p.belongsElsewhere() {
+			return fmt.Errorf("%w: %q is no run-time parameter", ErrBadRequest, p.Name)
 		}
-		if name != "options" && strings.EqualFold(name, "options") {
-			return fmt.Errorf("%w: PostgreSQL knows options in small letters only", ErrBadRequest)
-		}
+		texts = append(texts, p.Name, p.Value)
 	}
 	for _, s := range r.Settings {
 		texts = append(texts, s.Name, s.Value)
@@ -76,29 +88,72 @@ func (r Request) check() error {
 	if slices.ContainsFunc(texts, func(t string) bool { return strings.ContainsRune(t, 0) }) {
 		return fmt.Errorf("%w: a NUL in a name or value", ErrBadRequest)
 	}
+	if len(r.startupPacket()) > maxStartupPacket {
+		return fmt.Errorf("%w: the startup parameters are too long", ErrBadRequest)
+	}
 	return nil
 }
 
-// defaults returns the session defaults under the names PostgreSQL knows them by: names are case-insensitive, user
-// and database belong to the key, and "_pq_." names are protocol options that end at the proxy. Of two spellings of
-// a name the one that sorts last wins, always.
-func (r Request) defaults() map[string]string {
-	defaults := make(map[string]string, len(r.Parameters))
-	for _, name := range slices.Sorted(maps.Keys(r.Parameters)) {
-		lower := strings.ToLower(name)
-		if lower == "user" || lower == "database" || strings.HasPrefix(lower, "_pq_.") {
-			continue
-		}
-		defaults[lower] = r.Parameters[name]
-	}
-	return defaults
+// belongsElsewhere knows what a startup packet has beside run-time parameters (src/backend/tcop/backend_startup.c,
+// ProcessStartupPacket). user is the one that matters: of two, the last one logs in.
+func (p Parameter) belongsElsewhere() bool {
+	return p.Name == "" || p.Name == "user" || p.Name == "database" || strings.HasPrefix(p.Name, "_pq_.")
 }
 
-// fingerprint is equal for equal defaults. NUL cannot occur in names and values.
-func fingerprint(defaults map[string]string) string {
+func (p Parameter) replicates() bool { return p.Name == "replication" }
+
+// fingerprint is equal for parameters that make the same session defaults.
+func fingerprint(parameters []Parameter) string {
 	var b strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(defaults)) {
-		b.WriteString(name + "\x00" + defaults[name] + "\x00")
+	for _, p := range canonical(parameters) {
+		b.WriteString(p.Name + "\x00" + p.Value + "\x00") // NUL cannot occur in names and values
 	}
 	return b.String()
+}
+
+// canonical takes away what makes no difference: the order of the parameters and the case of their names. Where a name
+// comes twice it leaves everything as it is: PostgreSQL checks both values, and the last one counts.
+func canonical(parameters []Parameter) []Parameter {
+	folded := make([]Parameter, len(parameters))
+	for i, p := range parameters {
+		folded[i] = Parameter{foldName(p.Name), p.Value}
+	}
+	slices.SortFunc(folded, func(a, b Parameter) int { return strings.Compare(currentName(a.Name), currentName(b.Name)) })
+	for i := 1; i < len(folded); i++ {
+		if currentName(folded[i-1].Name) == currentName(folded[i].Name) {
+			return parameters
+		}
+	}
+	return folded
+}
+
+// foldName is what PostgreSQL compares names of parameters by: ASCII letters alone are folded. "options" is none: in
+// capitals it is a parameter that does not exist.
+func foldName(name string) string {
+	folded := []byte(name)
+	for i, c := range folded {
+		if c >= 'A' && c <= 'Z' {
+			folded[i] = c - 'A' + 'a'
+		}
+	}
+	if string(folded) == "options" {
+		return name
+	}
+	return string(folded)
+}
+
+// currentName knows the names that PostgreSQL takes for another parameter's (src/backend/utils/misc/guc.c,
+// map_old_guc_names).
+func currentName(folded string) string {
+	switch folded {
+	case "sort_mem":
+		return "work_mem"
+	case "vacuum_mem":
+		return "maintenance_work_mem"
+	case "force_parallel_mode":
+		return "debug_parallel_query"
+	case "ssl_ecdh_curve":
+		return "ssl_groups"
+	}
+	return folded
 }

@@ -16,11 +16,10 @@ const recheck = 20 * time.Millisecond
 
 // search looks for a backend of one bucket.
 type search struct {
-	pools    *Pools
-	bucket   *bucket
-	request  Request
-	defaults map[string]string
-	want     security
+	pools   *Pools
+	bucket  *bucket
+	request Request
+	want    security
 }
 
 // find returns an idle backend, else a new one as soon as there is room. Idle backends of others, which count against
@@ -95,17 +94,16 @@ func (s *search) open(ctx context.Context) (*pgxpool.Conn, error) {
 		s.want = requireTLS
 		return nil, errNoIdle // once more, with room of its own
 	}
-	return conn, err
+	return conn, o.refusal(err)
 }
 
 func (s *search) opening(ctx context.Context) *opening {
 	return &opening{
-		ctx:      ctx,
-		dialer:   s.pools.dialer,
-		want:     s.want,
-		request:  s.request,
-		defaults: s.defaults,
-		onClose:  func() { s.pools.giveBack(s.bucket) },
+		ctx:     ctx,
+		dialer:  s.pools.dialer,
+		want:    s.want,
+		request: s.request,
+		onClose: func() { s.pools.giveBack(s.bucket) },
 	}
 }
 

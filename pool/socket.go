@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -64,13 +65,16 @@ func (s *socket) quiet() error {
 	}
 }
 
-// goodbye ends a backend that is idle: Terminate, a short wait for the end of the server process, close.
-func goodbye(wire net.Conn, s *socket) {
+// goodbye ends a backend that is idle: Terminate, a short wait for the end of the server process, close. It tells whether
+// the end came.
+func goodbye(wire net.Conn, s *socket) (ended bool) {
 	defer s.Close()
 	if wire.SetDeadline(time.Now().Add(goodbyeLimit)) != nil {
-		return
+		return false
 	}
-	if _, err := wire.Write(terminate); err == nil {
-		_, _ = io.Copy(io.Discard, io.LimitReader(wire, maxMessage)) // whatever it says, it is going
+	if _, err := wire.Write(terminate); err != nil {
+		return false
 	}
+	n, err := io.Copy(io.Discard, io.LimitReader(wire, maxMessage)) // whatever it says, it is going
+	return n < maxMessage && !errors.Is(err, os.ErrDeadlineExceeded)
 }

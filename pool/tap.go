@@ -1,5 +1,5 @@
 // The tap: reads along while pgconn talks to PostgreSQL, because pgconn keeps ParameterStatus in a private map
-// without the server's order, and does not tell whether a password was asked for.
+// without the server's order, and does not tell whether a password was asked for, nor what else the server said.
 package pool
 
 import (
@@ -16,6 +16,9 @@ const (
 	// maxParameters bounds how many reported parameters are kept; PostgreSQL 18 reports 16.
 	maxParameters = 256
 
+	// maxNotices bounds what is kept of the notices of a login, in bytes.
+	maxNotices = 64 << 10
+
 	frameHeader = 5 // type and length
 )
 
@@ -31,6 +34,7 @@ type tap struct {
 
 	parameters []Parameter // in the order PostgreSQL first reported them
 	asked      bool        // PostgreSQL asked for a password, in any form
+	login      login
 }
 
 func (t *tap) Read(p []byte) (int, error) {
@@ -68,7 +72,7 @@ func (t *tap) begin() {
 	length := int64(binary.BigEndian.Uint32(t.header[1:]))
 	t.left = int(max(length-4, 0))
 	t.body = t.body[:0]
-	t.collect = (t.header[0] == 'S' || t.header[0] == 'R') && t.left <= maxMessage
+	t.collect = t.left <= maxMessage && (t.header[0] == 'S' || t.header[0] == 'R' || !t.login.done && inLogin(t.header[0]))
 	if t.left == 0 {
 		t.finish()
 	}
@@ -81,13 +85,22 @@ func (t *tap) finish() {
 		name, rest, ok := bytes.Cut(t.body, []byte{0})
 		value, _, terminated := bytes.Cut(rest, []byte{0})
 		if ok && terminated {
-			t.parameters = setParameter(t.parameters, string(name), string(value))
+			p := Parameter{string(name), string(value)}
+			t.parameters = setParameter(t.parameters, p)
+			t.login.reported(p)
 		}
 	case 'R':
 		if len(t.body) >= 4 {
-			t.asked = t.asked || asksPassword(binary.BigEndian.Uint32(t.body))
+			t.authentication(binary.BigEndian.Uint32(t.body))
 		}
+	default:
+		t.login.see(t.header[0], t.body)
 	}
+}
+
+func (t *tap) authentication(request uint32) {
+	t.asked = t.asked || asksPassword(request)
+	t.login.accepted = t.login.accepted || request == 0
 }
 
 // asksPassword knows the Authentication requests that are answered with a proof of the password.
@@ -101,13 +114,13 @@ func asksPassword(request uint32) bool {
 }
 
 // setParameter replaces a parameter in place or appends it.
-func setParameter(list []Parameter, name, value string) []Parameter {
-	i := slices.IndexFunc(list, func(p Parameter) bool { return p.Name == name })
+func setParameter(list []Parameter, p Parameter) []Parameter {
+	i := slices.IndexFunc(list, func(known Parameter) bool { return known.Name == p.Name })
 	switch {
 	case i >= 0:
-		list[i].Value = value
+		list[i].Value = p.Value
 	case len(list) < maxParameters:
-		list = append(list, Parameter{name, value})
+		list = append(list, p)
 	}
 	return list
 }

@@ -33,6 +33,9 @@ func (s *session) mayLogIn() error {
 	if s.secured == "" && s.needsTLS() {
 		return errTLSRequired
 	}
+	if err := s.mayReplicate(); err != nil {
+		return err
+	}
 	return checkParameters(s.parameters)
 }
 

@@ -6,7 +6,6 @@ import (
 	"crypto/subtle"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -46,22 +45,25 @@ type cancelTarget struct {
 
 // add mints a key for a session that has just been given backend. A backend
 // serves one session at a time, so its pid is taken by no other.
-func (k *cancelKeys) add(session string, protocol uint32, backend *pool.Lease) (backendKey, error) {
-	size := secretSize30
-	if protocol >= protocol32 {
-		size = secretSize32
-	}
-	key := backendKey{pid: backend.PID(), secret: make([]byte, size)}
-	if _, err := rand.Read(key.secret); err != nil {
-		return key, fmt.Errorf("draw a cancel secret: %w", err)
-	}
+func (k *cancelKeys) add(session string, protocol uint32, backend *pool.Lease) backendKey {
+	key := backendKey{pid: backend.PID(), secret: newSecret(protocol)}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.byPID == nil {
 		k.byPID = make(map[uint32]cancelTarget)
 	}
 	k.byPID[key.pid] = cancelTarget{key.secret, session, backend}
-	return key, nil
+	return key
+}
+
+func newSecret(protocol uint32) []byte {
+	size := secretSize30
+	if protocol >= protocol32 {
+		size = secretSize32
+	}
+	secret := make([]byte, size)
+	rand.Read(secret) // never fails (crypto/rand)
+	return secret
 }
 
 // remove makes the key worthless. It comes before the backend is given back.

@@ -32,7 +32,8 @@ var authMethods = map[string]AuthMethod{"password": AuthPassword, "oauth": AuthO
 // the parameters.
 func (s *session) chooseAuth() error {
 	s.asks = s.ClientAuth
-	choice, chosen := takeAuthChoice(s.parameters)
+	rest, choice, chosen := takeAuthChoice(s.parameters)
+	s.parameters = rest
 	if !chosen {
 		return nil
 	}
@@ -63,46 +64,22 @@ func authMethodOff(choice, setting string) error {
 	}
 }
 
-// takeAuthChoice removes the choice from parameters. The last one counts, as for
-// all options.
-func takeAuthChoice(parameters map[string]string) (choice string, chosen bool) {
-	if choice, chosen = parameters[authParameter]; chosen {
-		delete(parameters, authParameter)
-	}
-	options, inOptions := parameters["options"]
+// takeAuthChoice takes the choice out of the parameters. The last one counts, as
+// for all options.
+func takeAuthChoice(asked parameters) (rest parameters, choice string, chosen bool) {
+	choice, chosen = asked.lookup(authParameter)
+	rest = asked.without(authParameter)
+	options, inOptions := rest.lookup("options")
 	if !inOptions {
-		return choice, chosen
+		return rest, choice, chosen
 	}
-	rest, value, found := cutOption(options, authParameter)
-	if !found {
-		return choice, chosen
+	others, value, found := cutOption(options, authParameter)
+	switch {
+	case !found:
+		return rest, choice, chosen
+	case strings.TrimSpace(others) == "":
+		return rest.without("options"), value, true
+	default:
+		return rest.with("options", others), value, true
 	}
-	if parameters["options"] = rest; strings.TrimSpace(rest) == "" {
-		delete(parameters, "options")
-	}
-	return value, true
-}
-
-// cutOption removes each setting of name ("-c name=value", "-cname=value",
-// "--name=value") from an options string and leaves the rest as it was.
-func cutOption(options, name string) (rest, value string, found bool) {
-	words := splitOptions(options)
-	kept, at := "", 0
-	for i, word := range words {
-		start := word.start
-		setting, ok := strings.CutPrefix(word.text, "--")
-		if !ok {
-			setting, ok = strings.CutPrefix(word.text, "-c")
-		}
-		if !ok && i > 0 && words[i-1].text == "-c" {
-			setting, start = word.text, words[i-1].start
-		}
-		key, v, assigns := strings.Cut(setting, "=")
-		if !assigns || !strings.EqualFold(key, name) {
-			continue
-		}
-		kept += options[at:start]
-		at, value, found = word.end, v, true
-	}
-	return strings.TrimSpace(kept + options[at:]), value, found
 }

@@ -30,7 +30,9 @@ const (
 	replyError           = 'E'
 	replyCopyIn          = 'G'
 	replyCopyOut         = 'H'
+	replyCopyBoth        = 'W' // replication alone
 	replyEmptyQuery      = 'I'
+	replyKeyData         = 'K'
 	replyNotice          = 'N'
 	replyParameterStatus = 'S'
 	replyRowDescription  = 'T'
@@ -58,6 +60,7 @@ type conversation struct {
 	owed     requests // sent and not answered, oldest first
 	skipping bool     // after an error: the backend ignores all up to the next Sync
 	copyIn   bool     // the backend reads CopyData
+	copyBoth bool     // replication streams: both sides send CopyData until one of them ends
 	unsynced bool     // extended messages were sent and no Sync after them
 	status   byte     // of the last ReadyForQuery
 	doubt    string   // why the rest can no longer be trusted; "" while it can
@@ -76,9 +79,10 @@ func (c *conversation) idle() bool {
 }
 
 // resting is idle outside a transaction, or, where exactness is lost, what looks
-// like it: good enough to end a session by, never to reuse its backend.
+// like it: good enough to end a session by, never to reuse its backend. Replication
+// has no end to wait for: a client that streams goes on from where it was.
 func (c *conversation) resting() bool {
-	return (c.idle() || c.looksIdle()) && c.status == txIdle
+	return (c.idle() || c.looksIdle()) && c.status == txIdle || c.copyBoth
 }
 
 // looksIdle: the count is in doubt, and the backend's last word was ReadyForQuery.
@@ -201,6 +205,8 @@ func (c *conversation) reply(kind byte) {
 	case replyCopyIn:
 		c.copyIn = true
 		c.copyIns++
+	case replyCopyBoth:
+		c.copyBoth = true
 	case replyCopyOut, msgCopyData, msgCopyDone, replyNotice, replyNotification,
 		replyParameterDesc, replyFunctionCall:
 	default:
@@ -273,6 +279,7 @@ func (c *conversation) ready(body []byte) {
 		return
 	}
 	c.status = body[0]
+	c.copyBoth = false
 	switch c.owed.head() {
 	case msgQuery, msgFunctionCall, msgSync:
 		c.owed.pop()

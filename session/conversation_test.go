@@ -76,7 +76,10 @@ func TestConversationKnowsWhatIsOwed(t *testing.T) {
 		{"an answer nobody asked for", "<1", doubtful},
 		{"a message of the future", ">Q <C <Z:I <y", doubtful},
 		{"a client's message of the future", ">y", doubtful},
-		{"copy both", ">Q <W", doubtful},
+		{"copy both", ">Q <W <d >d <d", busy},
+		{"copy both, ended by the client", ">Q <W <d >d >c <d <c <C <Z:I", idle},
+		{"copy both, ended by the server", ">Q <W <d <c >d >c <T <D <C <C <Z:I", idle},
+		{"copy both, failed", ">Q <W <d <E <Z:I >d >c", idle},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -105,6 +108,8 @@ func TestConversationRestsOnlyOutsideATransaction(t *testing.T) {
 		">Q <C <Z:I <y":               false, // who knows what the message was
 		">Q <y <C <Z:I":               true,  // in doubt, yet the backend is ready
 		">Q <C <Z:T >Q <C <Z:I >P >H": false,
+		">Q <W <d":                    true, // a stream has no end to wait for
+		">Q <W <d >c <c <C <Z:T":      false,
 	}
 	for script, want := range tests {
 		if got := play(script).resting(); got != want {

@@ -25,7 +25,6 @@ const (
 	codeInvalidAuthorization  = "28000"
 	codeInvalidPassword       = "28P01"
 	codeInsufficientPrivilege = "42501"
-	codeUndefinedObject       = "42704"
 	codeTooManyConnections    = "53300"
 	codeQueryCanceled         = "57014"
 	codeAdminShutdown         = "57P01"
@@ -69,12 +68,6 @@ var (
 		message: "gprxy accepts a login from another machine only over TLS",
 		hint:    "Connect with sslmode=require or stronger.",
 	}
-	errUnencryptedData = &refusal{
-		code:    codeProtocolViolation,
-		reason:  "malformed",
-		message: "received unencrypted data after SSL request",
-		detail:  "This is a fault of the client software or an attempt of somebody in between to slip something in.",
-	}
 	// errTokenDiscovery is no failure: a client without a token has been told
 	// where to get one.
 	errTokenDiscovery = &refusal{
@@ -82,6 +75,13 @@ var (
 		reason:  endTokenDiscovery,
 		message: "no token was sent",
 		hint:    "Log in at the identity provider, and connect again with the token.",
+	}
+	// errNoPassword is none either: some clients say goodbye when they are asked
+	// for a password, and come back with one.
+	errNoPassword = &refusal{
+		code:    codeProtocolViolation,
+		reason:  endLeftBeforeLogin,
+		message: "expected password response, got message type 88",
 	}
 	errTokenExpired = &refusal{
 		code:    codeAdminShutdown,
@@ -107,6 +107,17 @@ func (e *faultError) Error() string { return fmt.Sprintf("a fault in gprxy: %v\n
 
 func malformed(message string) error {
 	return &refusal{code: codeProtocolViolation, reason: "malformed", message: message}
+}
+
+// unencryptedData is what PostgreSQL says where something stands behind a request
+// that has not been answered.
+func unencryptedData(request string) error {
+	return &refusal{
+		code:    codeProtocolViolation,
+		reason:  "malformed",
+		message: "received unencrypted data after " + request,
+		detail:  "This could be either a client-software bug or evidence of an attempted man-in-the-middle attack.",
+	}
 }
 
 func unsupportedProtocol(version uint32) error {
@@ -292,10 +303,26 @@ func refusalReason(err error) string {
 // How long a client may take to accept its last message.
 const farewellTimeout = 2 * time.Second
 
+// farewell is the last message, behind what PostgreSQL would have said by then: the
+// answer to the protocol negotiation, and, where it refused a login it had accepted
+// at first, AuthenticationOk and its notices. That admits to nothing, but the log
+// must be there even so.
+func (s *session) farewell(err error) (message []byte, _ error) {
+	message, s.negotiated = s.negotiated, nil
+	if late, ok := errors.AsType[*pool.LoginError](err); ok && s.Events.Healthy() == nil {
+		s.key.secret = newSecret(s.protocol) // opens nothing
+		var failed error
+		if message, failed = s.appendGreeting(message, late.Greeting); failed != nil {
+			return nil, failed
+		}
+	}
+	return encode(message, errorResponse(err, s.user))
+}
+
 // tell sends the client its last message.
 func (s *session) tell(err error) {
 	s.conn.SetWriteDeadline(time.Now().Add(farewellTimeout))
-	message, encodeErr := encode(nil, errorResponse(err, s.user))
+	message, encodeErr := s.farewell(err)
 	if encodeErr != nil {
 		s.log.Error("could not tell the client why it is turned away", "error", encodeErr)
 		return

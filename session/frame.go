@@ -55,7 +55,7 @@ func readFrame(r io.Reader, kind byte, limit int) ([]byte, error) {
 		return nil, clientLeft(err)
 	}
 	if head[0] == msgTerminate {
-		return nil, errClientGone // a polite one
+		return nil, errNoPassword
 	}
 	if head[0] != kind {
 		return nil, malformed(fmt.Sprintf("expected password response, got message type %d", head[0]))

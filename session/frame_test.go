@@ -181,15 +181,18 @@ func FuzzStartupParameters(f *testing.F) {
 	f.Add([]byte("user\x00alice\x00options\x00-c a=b\x00_pq_.x\x001\x00\x00"))
 	f.Add([]byte("\x00"))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		parameters, err := parseParameters(body)
-		if err != nil {
-			return
-		}
-		for name, value := range parameters {
-			if strings.ContainsRune(name, 0) || strings.ContainsRune(value, 0) || name == "" {
-				t.Errorf("parameter %q = %q", name, value)
+		asked, err := parseParameters(body)
+		var again []byte
+		for _, p := range asked {
+			if strings.ContainsRune(p.Name, 0) || strings.ContainsRune(p.Value, 0) || p.Name == "" {
+				t.Errorf("parameter %q = %q", p.Name, p.Value)
 			}
+			again = append(again, p.Name+"\x00"+p.Value+"\x00"...)
 		}
-		_ = checkParameters(parameters)
+		if err == nil && string(again)+"\x00" != string(body) {
+			t.Errorf("%q was read as %q", body, again)
+		}
+		_ = checkParameters(asked)
+		_, _ = readReplication(asked)
 	})
 }

@@ -6,23 +6,17 @@ import (
 	"time"
 
 	"github.com/jackc/pgproto3/v2"
+
+	"gprxy/pool"
 )
 
 // greet tells the client that it is in: what PostgreSQL says after a login, with
-// the backend's own values and the session's own cancel secret, in one write.
+// the values that hold now and the session's own cancel secret, in one write.
 func (s *session) greet() error {
-	var messages []pgproto3.BackendMessage
-	if !s.welcomed {
-		messages = append(messages, &pgproto3.AuthenticationOk{})
-	}
-	for _, p := range s.backend.Parameters() {
-		messages = append(messages, &pgproto3.ParameterStatus{Name: p.Name, Value: p.Value})
-	}
-	greeting, err := encode(nil, messages...)
+	greeting, err := s.appendGreeting(nil, s.backend.Greeting())
 	if err != nil {
 		return err
 	}
-	greeting = appendBackendKeyData(greeting, s.key)
 	if greeting, err = encode(greeting, &pgproto3.ReadyForQuery{TxStatus: txIdle}); err != nil {
 		return err
 	}
@@ -36,13 +30,43 @@ func (s *session) greet() error {
 	return nil
 }
 
-// appendBackendKeyData encodes what pgproto3/v2 cannot: secrets of protocol 3.2
-// are longer than four bytes.
-func appendBackendKeyData(to []byte, key backendKey) []byte {
-	to = append(to, 'K')
-	to = binary.BigEndian.AppendUint32(to, uint32(4+4+len(key.secret)))
-	to = binary.BigEndian.AppendUint32(to, key.pid)
-	return append(to, key.secret...)
+// appendGreeting begins with AuthenticationOk, unless that has been sent.
+func (s *session) appendGreeting(to []byte, greeting []pool.Message) ([]byte, error) {
+	var err error
+	if !s.welcomed {
+		s.welcomed = true
+		if to, err = encode(to, &pgproto3.AuthenticationOk{}); err != nil {
+			return nil, err
+		}
+	}
+	for _, m := range greeting {
+		switch m.Kind {
+		case replyParameterStatus:
+			to, err = encode(to, &pgproto3.ParameterStatus{Name: m.Parameter.Name, Value: m.Parameter.Value})
+		case replyNotice:
+			to = appendFrame(to, replyNotice, m.Notice)
+		case replyKeyData:
+			to = appendFrame(to, replyKeyData, binary.BigEndian.AppendUint32(nil, m.PID), s.key.secret)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return to, nil
+}
+
+// appendFrame encodes what pgproto3/v2 cannot: cancel secrets of protocol 3.2 are
+// longer than four bytes, and notices may have fields it does not know.
+func appendFrame(to []byte, kind byte, parts ...[]byte) []byte {
+	size := lengthSize
+	for _, part := range parts {
+		size += len(part)
+	}
+	to = binary.BigEndian.AppendUint32(append(to, kind), uint32(size))
+	for _, part := range parts {
+		to = append(to, part...)
+	}
+	return to
 }
 
 // encode appends messages in the form of the wire.

@@ -33,6 +33,8 @@ type Config struct {
 	Pools  *pool.Pools
 	Events *store.DB
 
+	AllowReplication bool // else clients that want to replicate are refused
+
 	StampSetting         bool // tell the backend the person in the setting gprxy.user
 	StampApplicationName bool // append the person to application_name
 

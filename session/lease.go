@@ -14,29 +14,34 @@ import (
 func (s *session) lease(ctx context.Context) error {
 	request := s.poolRequest(auth.Login{User: s.account.User, Password: s.account.Password})
 	request.Person = s.identity.Issuer + " " + s.identity.User
-	request.Settings = s.stamp()
+	if s.replication == pool.NoReplication {
+		request.Settings = s.stamp()
+	}
 	backend, err := s.Pools.Acquire(ctx, request)
 	if err != nil {
 		return s.accountFailure(err)
 	}
 	s.backend = backend
-	if s.key, err = s.keys.add(s.id, s.protocol, backend); err != nil {
-		return err
-	}
-	return s.record(ctx, store.SessionStarted{
+	s.key = s.keys.add(s.id, s.protocol, backend)
+	started := []store.Fact{store.SessionStarted{
 		ServiceAccount: backend.CurrentUser(),
 		BackendPID:     backend.PID(),
 		Backend:        backend.Backend(),
 		WaitMS:         float64(backend.Waited().Microseconds()) / 1000,
 		Reused:         backend.Reused(),
-	})
+	}}
+	if s.replication != pool.NoReplication {
+		started = append(started, s.replicationStarted())
+	}
+	return s.record(ctx, started...)
 }
 
 func (s *session) poolRequest(login auth.Login) pool.Request {
 	return pool.Request{
-		Key:        pool.Key{User: login.User, Database: s.database},
-		Password:   login.Password.Reveal(),
-		Parameters: s.backendParameters(),
+		Key:         pool.Key{User: login.User, Database: s.database},
+		Password:    login.Password.Reveal(),
+		Parameters:  s.backendParameters(),
+		Replication: s.replication,
 	}
 }
 
@@ -48,7 +53,7 @@ func (s *session) stamp() (settings []pool.Setting) {
 	}
 	if s.StampApplicationName {
 		name := fmt.Sprintf("[%s]", s.identity.User)
-		if own := s.parameters["application_name"]; own != "" {
+		if own := s.parameters.get("application_name"); own != "" {
 			name = own + " " + name
 		}
 		settings = append(settings, pool.Setting{Name: "application_name", Value: name})

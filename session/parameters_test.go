@@ -3,56 +3,61 @@ package session
 import (
 	"reflect"
 	"testing"
+
+	"gprxy/pool"
 )
 
-func TestDeniedParameters(t *testing.T) {
-	denied := []map[string]string{
-		{"role": "postgres"},
-		{"ROLE": "postgres"},
-		{"session_authorization": "postgres"},
-		{"session_preload_libraries": "x"},
-		{"local_preload_libraries": "x"},
-		{"gprxy.user": "mallory"},
-		{"options": "-c role=postgres"},
-		{"options": "-crole=postgres"},
-		{"options": "-c ROLE=postgres"},
-		{"options": "--role=postgres"},
-		{"options": "--session-authorization=postgres"},
-		{"options": `-c\ role=postgres`},
-		{"options": `-c ro\le=postgres`},
-		{"options": "-c search_path=x -c role=postgres"},
-		{"options": "-Pcrole=postgres"},
-		{"options": "-c gprxy.user=mallory"},
-		{"options": "--gprxy.user=mallory"},
-		{"options": "\t-c\nlocal-preload-libraries=x"},
-		{"replication": "true"},
-		{"replication": "database"},
-		{"replication": "1"},
-		{"OPTIONS": "-c role=postgres"},
-		{"Options": "-c gprxy.user=mallory"},
-		{"Replication": "true"},
-		{"USER": "postgres"},
-		{"Session_Authorization": "postgres"},
+// asking is a client's startup packet.
+func asking(pairs ...string) (asked parameters) {
+	for i := 0; i < len(pairs); i += 2 {
+		asked = append(asked, pool.Parameter{Name: pairs[i], Value: pairs[i+1]})
 	}
-	for _, parameters := range denied {
-		if checkParameters(parameters) == nil {
-			t.Errorf("%v is allowed", parameters)
+	return asked
+}
+
+func TestDeniedParameters(t *testing.T) {
+	denied := []parameters{
+		asking("role", "postgres"),
+		asking("ROLE", "postgres"),
+		asking("session_authorization", "postgres"),
+		asking("session_preload_libraries", "x"),
+		asking("local_preload_libraries", "x"),
+		asking("gprxy.user", "mallory"),
+		asking("options", "-c role=postgres"),
+		asking("options", "-crole=postgres"),
+		asking("options", "-c ROLE=postgres"),
+		asking("options", "--role=postgres"),
+		asking("options", "--session-authorization=postgres"),
+		asking("options", `-c\ role=postgres`),
+		asking("options", `-c ro\le=postgres`),
+		asking("options", "-c search_path=x -c role=postgres"),
+		asking("options", "-Pcrole=postgres"),
+		asking("options", "-c gprxy.user=mallory"),
+		asking("options", "--gprxy.user=mallory"),
+		asking("options", "\t-c\nlocal-preload-libraries=x"),
+		asking("Session_Authorization", "postgres"),
+		asking("options", "-c role=postgres", "options", ""),
+		asking("TimeZone", "UTC", "role", "postgres"),
+	}
+	for _, asked := range denied {
+		if checkParameters(asked) == nil {
+			t.Errorf("%v is allowed", asked)
 		}
 	}
-	allowed := []map[string]string{
-		{},
-		{"application_name": "role=postgres"},
-		{"search_path": "a,b", "TimeZone": "UTC"},
-		{"options": "-c statement_timeout=5s --search_path=role"},
-		{"options": "-c my.role=x"},
-		{"options": "-c application_name=role"},
-		{"replication": "false"},
-		{"replication": ""},
-		{"roles": "x"},
+	allowed := []parameters{
+		asking(),
+		asking("application_name", "role=postgres"),
+		asking("search_path", "a,b", "TimeZone", "UTC"),
+		asking("options", "-c statement_timeout=5s --search_path=role"),
+		asking("options", "-c my.role=x"),
+		asking("options", "-c application_name=role"),
+		asking("roles", "x"),
+		asking("OPTIONS", "-c role=postgres"), // a parameter that PostgreSQL does not know
+		asking("USER", "postgres"),            // likewise
 	}
-	for _, parameters := range allowed {
-		if err := checkParameters(parameters); err != nil {
-			t.Errorf("%v is refused: %v", parameters, err)
+	for _, asked := range allowed {
+		if err := checkParameters(asked); err != nil {
+			t.Errorf("%v is refused: %v", asked, err)
 		}
 	}
 }

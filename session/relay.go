@@ -132,9 +132,9 @@ func (r *relay) end(why error) {
 func (r *relay) drain(why error) {
 	r.conversation.mu.Lock()
 	r.draining = why
-	resting := r.conversation.resting() && r.upFrames.atBoundary()
+	rests := r.rests()
 	r.conversation.mu.Unlock()
-	if resting {
+	if rests {
 		r.finish(why)
 	}
 }
@@ -210,10 +210,15 @@ func (r *relay) seeReplies(chunk []byte) (drained error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r.downFrames.walk(chunk, 0, backendFrames{c})
-	if c.resting() && r.upFrames.atBoundary() {
+	if r.rests() {
 		return r.draining
 	}
 	return nil
+}
+
+// rests tells whether nothing is lost by an end now.
+func (r *relay) rests() bool {
+	return r.conversation.resting() && r.upFrames.atBoundary() && r.downFrames.atBoundary()
 }
 
 // recoverFault keeps a fault in one session from ending the process.
@@ -289,7 +294,7 @@ func (r *relay) answered() bool {
 		return c.looksIdle()
 	}
 	// What was sent without a Sync, or into a COPY, need never be answered.
-	return !c.owed.has(msgQuery, msgSync, msgFunctionCall) || c.copyIn || !r.upFrames.atBoundary()
+	return !c.owed.has(msgQuery, msgSync, msgFunctionCall) || c.copyIn || c.copyBoth || !r.upFrames.atBoundary()
 }
 
 // askIfAlive sends the client something that changes nothing, a ParameterStatus

@@ -26,14 +26,15 @@ type session struct {
 	log      *slog.Logger
 	secured  string // TLS version, "" in plain text
 
-	negotiated []byte // NegotiateProtocolVersion to send, if any
-	asks       AuthMethod
-	welcomed   bool // AuthenticationOk has been sent
-	protocol   uint32
-	parameters map[string]string // as the startup packet has them
-	user       string            // whom it names: a wish, until authenticated
-	database   string
-	cancelKey  *cancelRequest
+	negotiated  []byte // NegotiateProtocolVersion to send, if any
+	asks        AuthMethod
+	welcomed    bool // AuthenticationOk has been sent
+	protocol    uint32
+	parameters  parameters // as the startup packet has them; nil before it was accepted
+	replication pool.Replication
+	user        string // whom it names: a wish, until authenticated
+	database    string
+	cancelKey   *cancelRequest
 
 	recorded bool // session.connected is in the log
 	identity auth.Identity
@@ -101,6 +102,8 @@ func (s *session) turnAway(ctx context.Context, err error) {
 	case errors.Is(err, errClientGone):
 		s.recordLeft(endLeftBeforeLogin)
 		return
+	case errors.Is(err, errNoPassword):
+		s.recordLeft(endLeftBeforeLogin)
 	case errors.Is(err, errTokenDiscovery):
 		s.recordLeft(endTokenDiscovery)
 	default:

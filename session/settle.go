@@ -31,6 +31,9 @@ var (
 func (r *relay) settle(ctx context.Context, lease *pool.Lease) error {
 	ctx, done := context.WithTimeout(ctx, settleTimeout)
 	defer done()
+	if lease.Replicates() {
+		return lease.Release(ctx, false) // nobody else will use it
+	}
 	err := r.bringToRest(ctx, lease)
 	switch {
 	case err == nil:

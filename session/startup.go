@@ -7,10 +7,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
 
+	"gprxy/pool"
 	"gprxy/store"
 )
 
@@ -63,7 +62,7 @@ func (s *session) startup(ctx context.Context) error {
 			askedGSS = askedGSS || s.secured != ""
 		case code == codeGSSENCRequest && !askedGSS:
 			askedGSS = true
-			if err := s.decline(); err != nil {
+			if err := s.decline("GSSAPI encryption request"); err != nil {
 				return err
 			}
 		default:
@@ -73,23 +72,26 @@ func (s *session) startup(ctx context.Context) error {
 }
 
 // decline answers an upgrade request with "no": the client goes on without it
-// or asks for another.
-func (s *session) decline() error {
-	if bytesWaiting(s.conn) {
-		return errUnencryptedData
+// or asks for another, once it has read that.
+func (s *session) decline(request string) error {
+	early := bytesWaiting(s.conn)
+	if _, err := s.conn.Write([]byte{'N'}); err != nil {
+		return clientLeft(err)
 	}
-	_, err := s.conn.Write([]byte{'N'})
-	return clientLeft(err)
+	if early {
+		return unencryptedData(request)
+	}
+	return nil
 }
 
 func (s *session) answerSSLRequest(ctx context.Context) error {
 	if s.TLS == nil || s.secured != "" {
-		return s.decline()
+		return s.decline("SSL request")
 	}
 	// What a client sent in plain text before the handshake could have been
 	// put there by somebody in between (CVE-2021-23214).
 	if bytesWaiting(s.conn) {
-		return errUnencryptedData
+		return unencryptedData("SSL request")
 	}
 	if _, err := s.conn.Write([]byte{'S'}); err != nil {
 		return clientLeft(err)
@@ -130,17 +132,22 @@ func (s *session) shakeHands(ctx context.Context) error {
 }
 
 // readStartupMessage takes in the client's wishes. From here on the connection
-// is a session of the log.
+// is a session of the log. What is missed or wrong first is told first.
 func (s *session) readStartupMessage(version uint32, body []byte) error {
 	s.protocol = version
 	if version>>16 != 3 {
 		return unsupportedProtocol(version)
 	}
-	parameters, err := parseParameters(body)
-	if err != nil {
+	asked, layout := parseParameters(body)
+	var err error
+	if s.replication, err = readReplication(asked); err != nil {
 		return err
 	}
-	s.user = truncateName(parameters["user"])
+	if layout != nil {
+		return layout
+	}
+	asked = s.negotiate(version, asked)
+	s.user = truncateName(asked.get("user"))
 	if s.user == "" {
 		return &refusal{
 			code:    codeInvalidAuthorization,
@@ -148,50 +155,42 @@ func (s *session) readStartupMessage(version uint32, body []byte) error {
 			message: "no PostgreSQL user name specified in startup packet",
 		}
 	}
-	s.database = truncateName(parameters["database"])
-	if s.database == "" {
-		s.database = s.user
-	}
-	s.negotiate(version, parameters)
-	s.parameters = parameters
+	s.database = s.chooseDatabase(asked)
+	s.parameters = asked
 	s.log.Debug("the startup packet was accepted",
 		"requested_user", s.user, "database", s.database, "tls", s.secured, "protocol", s.protocolName())
 	return nil
 }
 
-// parseParameters reads the name and value pairs of a StartupMessage. Of a name
-// that comes twice the last value counts, as in PostgreSQL.
-func parseParameters(body []byte) (map[string]string, error) {
-	parameters := make(map[string]string)
-	for len(body) > 0 && body[0] != 0 {
-		name, rest, ok := bytes.Cut(body, []byte{0})
-		value, rest, ok2 := bytes.Cut(rest, []byte{0})
-		if !ok || !ok2 {
-			return nil, malformed("invalid startup packet layout: expected terminator as last byte")
-		}
-		parameters[string(name)] = string(value)
-		body = rest
+// chooseDatabase: without a name it is the user's. Physical replication is of all
+// databases.
+func (s *session) chooseDatabase(asked parameters) string {
+	name := truncateName(asked.get("database"))
+	switch {
+	case s.replication == pool.PhysicalReplication:
+		return ""
+	case name == "":
+		return s.user
+	default:
+		return name
 	}
-	if len(body) != 1 {
-		return nil, malformed("invalid startup packet layout: expected terminator as last byte")
-	}
-	return parameters, nil
 }
 
-// negotiate prepares the answer to a client that asks for more than there is:
-// a newer minor version, or protocol extensions (names with "_pq_.").
-func (s *session) negotiate(version uint32, parameters map[string]string) {
+// negotiate prepares the answer to a client that asks for more than there is: a
+// newer minor version, or protocol options (names that begin with "_pq_.", in
+// small letters), and returns the other parameters.
+func (s *session) negotiate(version uint32, asked parameters) (others parameters) {
 	var unknown []string
-	for _, name := range slices.Sorted(maps.Keys(parameters)) {
-		if strings.HasPrefix(name, "_pq_.") {
-			unknown = append(unknown, name)
-			delete(parameters, name)
+	for _, parameter := range asked {
+		if strings.HasPrefix(parameter.Name, "_pq_.") {
+			unknown = append(unknown, parameter.Name)
 		}
 	}
 	s.protocol = min(version, protocol32)
 	if version > protocol32 || len(unknown) > 0 {
 		s.negotiated = negotiateProtocolVersion(s.protocol, unknown)
 	}
+	return asked.without(unknown...)
 }
 
 func negotiateProtocolVersion(newest uint32, unknown []string) []byte {
@@ -215,7 +214,7 @@ func (s *session) connectedFact() store.SessionConnected {
 		Via:             s.via,
 		RequestedUser:   s.user,
 		Database:        s.database,
-		ApplicationName: truncateName(s.parameters["application_name"]),
+		ApplicationName: truncateName(s.parameters.get("application_name")),
 		TLS:             s.secured,
 		Protocol:        s.protocolName(),
 	}

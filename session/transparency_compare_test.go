@@ -45,25 +45,10 @@ func (s *script) transcripts(peers []*peer) []transcript {
 		for _, i := range c.seen {
 			t.items = append(t.items, item{i.kind, m.mask(i.kind, bytes.Clone(i.body))})
 		}
-		t.dropVainWelcome()
 		all = append(all, t)
 	}
 	return all
 }
-
-// dropVainWelcome sets apart what belongs to the authentication: PostgreSQL says AuthenticationOk before it looks at the
-// database and the parameters, gprxy says it when the session stands in the log and has its backend. Where the login
-// fails in between, PostgreSQL alone has said it.
-func (t *transcript) dropVainWelcome() {
-	for i := range len(t.items) - 1 {
-		if t.items[i].equal(authenticationOk) && t.items[i+1].kind == 'E' {
-			t.items = slices.Delete(t.items, i, i+1)
-			return
-		}
-	}
-}
-
-var authenticationOk = item{'R', []byte{0, 0, 0, 0}}
 
 func (m *masker) mask(kind byte, body []byte) []byte {
 	switch {

@@ -18,7 +18,7 @@ type exception struct {
 	chance      bool // the difference comes and goes
 }
 
-// differences are all of them: those on purpose, and those still to be mended (transparency_faults_test.go).
+// differences are all there are.
 var differences = slices.Concat(
 	saysWhy("invalid length of startup packet", "a7-length-0", "a7-length-7", "a7-length-10005", "a7-a-web-browser"),
 	saysWhy("invalid length of cancel request packet", "a8-a-cancel-request-too-short"),
@@ -30,7 +30,9 @@ var differences = slices.Concat(
 	sameWords(fatal("08P01", "invalid startup packet layout: expected terminator as last byte"), "a7-no-terminator",
 		"a7-bytes-behind-the-terminator", "a7-a-name-without-value", "a7-a-value-cut-short", "a7-only-a-version"),
 	sameWords(fatal("28000", "no PostgreSQL user name specified in startup packet"), "a7-no-pairs", "a7-no-user",
-		"a7-an-empty-user"),
+		"a7-an-empty-user", "a5-option-without-user"),
+	sameWords(fatal("22023", `invalid value for parameter "replication": "perhaps"`)+
+		` H="Valid values are: \"false\", 0, \"true\", 1, \"database\"."`, "c3-bad-replication"),
 	sameWords(fatal("08P01", "invalid password packet size"), "a10-a-password-without-end"),
 
 	unsupported("a2-ssl-inside-tls", "1234.5679"),
@@ -39,10 +41,11 @@ var differences = slices.Concat(
 	unsupported("a6-protocol-4", "4.0"),
 	unsupported("a6-protocol-0", "0.0"),
 	sameWords(fatal("08P01", "expected password response, got message type 81"), "a10-another-message-than-the-password"),
+	sameWords(fatal("08P01", "expected password response, got message type 88"), "a10-goodbye-instead-of-a-password"),
 	unsupportedLegacy("a6-protocol-1", "1.0"),
 	unsupportedLegacy("a6-protocol-2", "2.0"),
 
-	newerProtocol(), atLogin(), midSession(), faults,
+	newerProtocol(), atLogin(), midSession(),
 )
 
 // saysWhy: PostgreSQL tells only its log.

@@ -19,7 +19,7 @@ import (
 
 // accounts are the roles scripts may log in as. The way through gprxy is a token mapped to the account of that name.
 var accounts = []string{
-	"app_reader", "app_writer", "app_german", "app_preset", "app_full", "app_locked", "app_timeout",
+	"app_reader", "app_writer", "app_german", "app_preset", "app_full", "app_locked", "app_timeout", "app_replica",
 	"app_with_a_name_of_sixty_three_bytes_the_longest_there_can_be_a",
 }
 
@@ -72,7 +72,8 @@ func setStage(t *testing.T, o pooltest.Options) *stage {
 	o.Auth = "password" // what gprxy asks for
 	o.TLS = true
 	o.Env = []string{"LANGUAGE=de"} // for who has lc_messages other than C
-	o.Settings = map[string]string{"max_connections": "300", "shared_buffers": "32MB"}
+	o.Settings = map[string]string{"max_connections": "300", "shared_buffers": "32MB", "wal_level": "logical",
+		"max_wal_senders": "50", "max_replication_slots": "50"}
 	server := pooltest.New(t, o)
 	st := &stage{server: server, direct: route{name: "PostgreSQL", addr: server.Addr(), secret: func(string) string { return accountPassword }}}
 	st.furnish(t)
@@ -107,6 +108,7 @@ func (st *stage) proxy(t *testing.T, sslmode string) *proxy {
 		o.session.Roles = roles
 		o.session.RequireTLS = session.TLSNever
 		o.session.StampSetting = false
+		o.session.AllowReplication = true
 	})
 }
 
@@ -121,6 +123,7 @@ func (st *stage) furnish(t *testing.T) {
 	st.run(t, "postgres", `
 		ALTER ROLE app_full CONNECTION LIMIT 0;
 		ALTER ROLE app_locked NOLOGIN;
+		ALTER ROLE app_replica REPLICATION;
 		ALTER ROLE app_preset SET work_mem = '3MB';
 		ALTER ROLE app_preset SET DateStyle = 'German';
 		ALTER ROLE app_timeout SET statement_timeout = '150ms'`)

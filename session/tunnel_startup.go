@@ -1,9 +1,6 @@
 package session
 
-import (
-	"bytes"
-	"encoding/binary"
-)
+import "encoding/binary"
 
 // readStartup reads the client's first packet that is no question for encryption
 // and prepares what gprxy gets in its place. Encryption is declined: on this
@@ -33,7 +30,7 @@ func (c *tunnelled) readStartup() error {
 
 func (c *tunnelled) decline() error {
 	if bytesWaiting(c.near) {
-		return errUnencryptedData
+		return unencryptedData("a request for encryption")
 	}
 	_, err := c.near.Write([]byte{'N'})
 	return clientLeft(err)
@@ -74,34 +71,18 @@ func rewriteParameters(body []byte, user, database string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	replaced := map[string]string{}
 	// The tunnel logs in itself: what the client would be asked for is not the
 	// client's choice here.
-	takeAuthChoice(asked)
-	if user != "" {
-		replaced["user"] = user
+	asked, _, _ = takeAuthChoice(asked)
+	if asked.get("database") == "" && database != "" {
+		asked = asked.with("database", database)
 	}
-	if asked["database"] == "" && database != "" {
-		replaced["database"] = database
+	if user != "" {
+		asked = asked.with("user", user)
 	}
 	var rewritten []byte
-	add := func(name, value string) { rewritten = append(rewritten, name+"\x00"+value+"\x00"...) }
-	for _, name := range []string{"user", "database"} {
-		if value, ok := replaced[name]; ok {
-			add(name, value)
-		}
-	}
-	for len(body) > 0 && body[0] != 0 {
-		name, rest, _ := bytes.Cut(body, []byte{0})
-		value, rest, _ := bytes.Cut(rest, []byte{0})
-		_, kept := asked[string(name)]
-		if _, ok := replaced[string(name)]; !ok && kept {
-			if string(name) == "options" {
-				value = []byte(asked["options"])
-			}
-			add(string(name), string(value))
-		}
-		body = rest
+	for _, parameter := range asked {
+		rewritten = append(rewritten, parameter.Name+"\x00"+parameter.Value+"\x00"...)
 	}
 	return append(rewritten, 0), nil
 }

@@ -47,7 +47,7 @@ func runTests(m *testing.M) (code int) {
 	ctx, done := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer done()
 	var err error
-	if postgres, err = pooltest.Start(ctx, pooltest.Options{Settings: map[string]string{"log_connections": "on"}}); err != nil {
+	if postgres, err = pooltest.Start(ctx, pooltest.Options{Settings: map[string]string{"log_connections": "on", "wal_level": "logical"}}); err != nil {
 		fmt.Fprintln(os.Stderr, "starting PostgreSQL:", err)
 		return 1
 	}
@@ -74,6 +74,7 @@ func furnish(ctx context.Context) error {
 	for _, sql := range []string{
 		"CREATE ROLE app_reader LOGIN PASSWORD 'reader-secret'",
 		"CREATE ROLE app_writer LOGIN PASSWORD 'writer-secret'",
+		"CREATE ROLE app_replica LOGIN REPLICATION PASSWORD 'replica-secret'",
 		"CREATE ROLE gprxy_service LOGIN PASSWORD 'service-secret'",
 		"CREATE ROLE alice LOGIN PASSWORD '" + strings.ReplaceAll(alicePassword, "'", "''") + "'",
 		"CREATE ROLE locked NOLOGIN PASSWORD 'locked'",

@@ -95,6 +95,14 @@ type SessionStarted struct {
 	Reused         bool    `json:"reused"`
 }
 
+// ReplicationStarted says that the session is not for statements but for the stream of
+// changes: of one database (logical), or of the whole server (physical).
+type ReplicationStarted struct {
+	Kind           string `json:"kind"`
+	ServiceAccount string `json:"service_account"`
+	BackendPID     uint32 `json:"backend_pid"`
+}
+
 // SessionRefused says that the client was turned away before it could run anything.
 type SessionRefused struct {
 	SQLState string `json:"sqlstate"`
@@ -149,34 +157,36 @@ type LogCheckpointed struct {
 	KeyID string `json:"key_id"`
 }
 
-func (ProxyStarted) Type() string     { return "proxy.started" }
-func (ProxyStopped) Type() string     { return "proxy.stopped" }
-func (SessionConnected) Type() string { return "session.connected" }
-func (AuthSucceeded) Type() string    { return "auth.succeeded" }
-func (AuthFailed) Type() string       { return "auth.failed" }
-func (RoleMapped) Type() string       { return "role.mapped" }
-func (RoleDenied) Type() string       { return "role.denied" }
-func (SessionStarted) Type() string   { return "session.started" }
-func (SessionRefused) Type() string   { return "session.refused" }
-func (CancelForwarded) Type() string  { return "cancel.forwarded" }
-func (CancelRejected) Type() string   { return "cancel.rejected" }
-func (SessionEnded) Type() string     { return "session.ended" }
-func (LogRead) Type() string          { return "log.read" }
-func (LogPruned) Type() string        { return "log.pruned" }
-func (LogCheckpointed) Type() string  { return "log.checkpointed" }
+func (ProxyStarted) Type() string       { return "proxy.started" }
+func (ProxyStopped) Type() string       { return "proxy.stopped" }
+func (SessionConnected) Type() string   { return "session.connected" }
+func (AuthSucceeded) Type() string      { return "auth.succeeded" }
+func (AuthFailed) Type() string         { return "auth.failed" }
+func (RoleMapped) Type() string         { return "role.mapped" }
+func (RoleDenied) Type() string         { return "role.denied" }
+func (SessionStarted) Type() string     { return "session.started" }
+func (ReplicationStarted) Type() string { return "replication.started" }
+func (SessionRefused) Type() string     { return "session.refused" }
+func (CancelForwarded) Type() string    { return "cancel.forwarded" }
+func (CancelRejected) Type() string     { return "cancel.rejected" }
+func (SessionEnded) Type() string       { return "session.ended" }
+func (LogRead) Type() string            { return "log.read" }
+func (LogPruned) Type() string          { return "log.pruned" }
+func (LogCheckpointed) Type() string    { return "log.checkpointed" }
 
-func (ProxyStarted) fact()     {}
-func (ProxyStopped) fact()     {}
-func (SessionConnected) fact() {}
-func (AuthSucceeded) fact()    {}
-func (AuthFailed) fact()       {}
-func (RoleMapped) fact()       {}
-func (RoleDenied) fact()       {}
-func (SessionStarted) fact()   {}
-func (SessionRefused) fact()   {}
-func (CancelForwarded) fact()  {}
-func (CancelRejected) fact()   {}
-func (SessionEnded) fact()     {}
-func (LogRead) fact()          {}
-func (LogPruned) fact()        {}
-func (LogCheckpointed) fact()  {}
+func (ProxyStarted) fact()       {}
+func (ProxyStopped) fact()       {}
+func (SessionConnected) fact()   {}
+func (AuthSucceeded) fact()      {}
+func (AuthFailed) fact()         {}
+func (RoleMapped) fact()         {}
+func (RoleDenied) fact()         {}
+func (SessionStarted) fact()     {}
+func (ReplicationStarted) fact() {}
+func (SessionRefused) fact()     {}
+func (CancelForwarded) fact()    {}
+func (CancelRejected) fact()     {}
+func (SessionEnded) fact()       {}
+func (LogRead) fact()            {}
+func (LogPruned) fact()          {}
+func (LogCheckpointed) fact()    {}

@@ -36,6 +36,8 @@ func TestFactsKeepTheirBytes(t *testing.T) {
 			`{"roles":["x"],"requested_user":"app_writer","reason":"not_held"}`},
 		{SessionStarted{"app_reader", 4711, "127.0.0.1:5432", 1.5, true}, "session.started",
 			`{"service_account":"app_reader","backend_pid":4711,"backend":"127.0.0.1:5432","wait_ms":1.5,"reused":true}`},
+		{ReplicationStarted{"physical", "app_backup", 4711}, "replication.started",
+			`{"kind":"physical","service_account":"app_backup","backend_pid":4711}`},
 		{SessionRefused{"28000", "no_role", "no role of yours"}, "session.refused",
 			`{"sqlstate":"28000","reason":"no_role","message":"no role of yours"}`},
 		{CancelForwarded{"10.0.0.7:1", 4711}, "cancel.forwarded", `{"client":"10.0.0.7:1","backend_pid":4711}`},

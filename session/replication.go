@@ -1,0 +1,79 @@
+package session
+
+import (
+	"fmt"
+	"strings"
+
+	"gprxy/pool"
+	"gprxy/store"
+)
+
+// readReplication says what the parameter replication asks for. As in PostgreSQL
+// every one of them must make sense, "database" once is enough, and the last one
+// says whether at all.
+func readReplication(asked parameters) (pool.Replication, error) {
+	on, logical := false, false
+	for _, parameter := range asked {
+		if parameter.Name != "replication" {
+			continue
+		}
+		if parameter.Value == "database" {
+			on, logical = true, true
+			continue
+		}
+		var known bool
+		if on, known = parseBool(parameter.Value); !known {
+			return pool.NoReplication, &refusal{
+				code:    codeInvalidParameter,
+				reason:  "malformed",
+				message: fmt.Sprintf("invalid value for parameter %q: %q", "replication", parameter.Value),
+				hint:    `Valid values are: "false", 0, "true", 1, "database".`,
+			}
+		}
+	}
+	switch {
+	case !on:
+		return pool.NoReplication, nil
+	case logical:
+		return pool.LogicalReplication, nil
+	default:
+		return pool.PhysicalReplication, nil
+	}
+}
+
+// parseBool reads what PostgreSQL takes for a truth value
+// (src/backend/utils/adt/bool.c): words may be cut short as long as they differ.
+func parseBool(text string) (value, known bool) {
+	text = strings.ToLower(text)
+	isShort := func(word string, shortest int) bool {
+		return len(text) >= shortest && strings.HasPrefix(word, text)
+	}
+	switch {
+	case text == "1", isShort("true", 1), isShort("yes", 1), isShort("on", 2):
+		return true, true
+	case text == "0", isShort("false", 1), isShort("no", 1), isShort("off", 2):
+		return false, true
+	}
+	return false, false
+}
+
+// mayReplicate refuses replication where the settings do not allow it.
+func (s *session) mayReplicate() error {
+	if s.replication == pool.NoReplication || s.AllowReplication {
+		return nil
+	}
+	return &refusal{
+		code:    codeUnsupported,
+		reason:  "replication",
+		message: "replication connections are not served through gprxy",
+		hint:    "Ask the operator of gprxy for ALLOW_REPLICATION=on, or connect directly to PostgreSQL.",
+	}
+}
+
+func (s *session) replicationStarted() store.Fact {
+	kind := "physical"
+	if s.replication == pool.LogicalReplication {
+		kind = "logical"
+	}
+	return store.ReplicationStarted{Kind: kind, ServiceAccount: s.backend.CurrentUser(), BackendPID: s.backend.PID()}
+}

@@ -39,8 +39,10 @@ var words = map[string]wording{
 	store.CancelRejected{}.Type(): say(func(f store.CancelRejected) string {
 		return fmt.Sprintf("cancel from %s for backend %d rejected: %s", f.Client, f.BackendPID, inWords(f.Reason))
 	}),
-	store.SessionEnded{}.Type(): say(saySessionEnded),
-	store.LogRead{}.Type():      say(sayLogRead),
+	store.SessionEnded{}.Type():       say(saySessionEnded),
+	store.StatementsExecuted{}.Type(): say(sayExecuted),
+	store.StatementStarted{}.Type():   say(func(f store.Statement) string { return "about to run: " + sayText(f) }),
+	store.LogRead{}.Type():            say(sayLogRead),
 	store.LogPruned{}.Type(): say(func(f store.LogPruned) string {
 		return fmt.Sprintf("%s pruned events %d to %d, from before %s", f.By, f.FirstSeq, f.LastSeq, shortTime(f.Before))
 	}),
@@ -58,7 +60,7 @@ func eventTypes() []string {
 	return types
 }
 
-func say[F store.Fact](in func(F) string) wording {
+func say[F any](in func(F) string) wording {
 	return func(payload json.RawMessage) (string, error) {
 		var f F
 		if err := json.Unmarshal(payload, &f); err != nil {
@@ -141,6 +143,30 @@ func saySessionEnded(f store.SessionEnded) string {
 		text += ", " + counted(f.Errors, "error")
 	}
 	return text
+}
+
+// sayExecuted is about one statement: the reader takes those of an event apart.
+func sayExecuted(f store.Statement) string {
+	text := sayText(f) + " (" + milliseconds(float64(f.US)/1000)
+	if f.Rows > 0 {
+		text += ", " + counted(f.Rows, "row")
+	}
+	if f.Outcome != "" {
+		text += ", " + strings.TrimSpace(f.Outcome+" "+f.SQLState)
+	}
+	if f.Message != "" {
+		text += ": " + f.Message
+	}
+	return text + ")"
+}
+
+// sayText is the statement's text on one line.
+func sayText(f store.Statement) string {
+	if f.SQL == "" {
+		return strings.TrimSpace(f.Kind + " " + f.Tag)
+	}
+	const enough = 4 << 10 // a table shows less
+	return strings.Join(strings.Fields(f.SQL[:min(len(f.SQL), enough)]), " ")
 }
 
 func sayLogRead(f store.LogRead) string {

@@ -18,7 +18,7 @@ type head struct {
 
 const (
 	selectHead  = `SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1`
-	insertEvent = `INSERT INTO events (seq, time, type, session, body, hash) VALUES (?,?,?,?,?,?)`
+	insertEvent = `INSERT INTO events (seq, time, type, session, body, hash, count) VALUES (?,?,?,?,?,?,?)`
 )
 
 // appender is one connection that can append. It is not safe for concurrent use; several of
@@ -29,6 +29,7 @@ type appender struct {
 	file os.FileInfo // what stood at the path when it was opened
 
 	last, insert, load, save *sql.Stmt
+	texts                    *texts
 }
 
 // durable are the settings without which a commit could be lost: in WAL mode FULL syncs at each
@@ -46,7 +47,7 @@ func openAppender(ctx context.Context, path string, prepare func(*sql.Conn) erro
 	if err != nil {
 		return nil, err
 	}
-	a := &appender{db: db, conn: conn, file: file}
+	a := &appender{db: db, conn: conn, file: file, texts: newTexts(conn)}
 	if prepare != nil {
 		err = prepare(conn)
 	}
@@ -105,6 +106,9 @@ func (a *appender) append(ctx context.Context, batch []encoded) (h head, err err
 		h, err = a.write(ctx, batch)
 		return err
 	})
+	if err != nil {
+		a.texts.forget()
+	}
 	return h, err
 }
 
@@ -118,11 +122,14 @@ func (a *appender) write(ctx context.Context, batch []encoded) (head, error) {
 	touched := touched{a: a, rows: map[string]Session{}}
 	var buf []byte
 	for _, e := range batch {
-		h.seq++
+		if e.body, err = a.texts.body(ctx, &e); err != nil {
+			return head{}, err
+		}
+		h.seq += e.count()
 		var d hash
 		d, buf = digest(buf, h.seq, e.time, []byte(e.typ), []byte(e.session), []byte(e.body))
 		h.hash = link(h.hash, d)
-		if _, err := a.insert.ExecContext(ctx, h.seq, e.time, e.typ, e.session, e.body, h.hash[:]); err != nil {
+		if _, err := a.insert.ExecContext(ctx, h.seq, e.time, e.typ, e.session, e.body, h.hash[:], e.count()); err != nil {
 			return head{}, fmt.Errorf("store %s: %w", e.typ, err)
 		}
 		if err := touched.fold(ctx, h.seq, e); err != nil {

@@ -38,6 +38,7 @@ type DB struct {
 
 	jobs    chan job      // work on the file other than appending, done between batches
 	wake    chan struct{} // holds one token: the queue or closing changed
+	soon    chan struct{} // holds one token: statements were deferred
 	abandon chan struct{} // closed when Close may wait no longer
 	done    chan struct{} // closed when the writer goroutine has ended
 
@@ -105,6 +106,7 @@ func newDB(path string, o Options) *DB {
 		log:     o.Log,
 		jobs:    make(chan job),
 		wake:    make(chan struct{}, 1),
+		soon:    make(chan struct{}, 1),
 		abandon: make(chan struct{}),
 		done:    make(chan struct{}),
 		queue:   queue{limits: o.limits},
@@ -153,8 +155,27 @@ func (d *DB) Append(ctx context.Context, events ...Event) error {
 	if err != nil {
 		return err
 	}
-	result := make(chan error, 1)
-	if err := d.push(item{events: enc, result: result}); err != nil {
+	return d.wait(ctx, item{events: enc})
+}
+
+// AppendStarted appends that the session is about to run the statement, and gives the event's seq.
+func (d *DB) AppendStarted(ctx context.Context, session string, s Statement) (seq int64, err error) {
+	enc, err := encode(Event{Session: session, Fact: StatementStarted{s}}, d.opts.now())
+	if err != nil {
+		return 0, err
+	}
+	last := new(int64) // the writer may still set it when ctx has ended
+	if err := d.wait(ctx, item{events: []encoded{enc}, last: last}); err != nil {
+		return 0, err
+	}
+	return *last, nil
+}
+
+// wait queues the item and waits until it is durable.
+func (d *DB) wait(ctx context.Context, it item) error {
+	it.result = make(chan error, 1)
+	result := it.result
+	if err := d.push(it); err != nil {
 		return err
 	}
 	select {
@@ -178,6 +199,27 @@ func (d *DB) Defer(events ...Event) {
 		if err != nil {
 			d.log.Error("an event was not recorded", "session_id", e.Session, "error", err)
 		}
+	}
+}
+
+// Room waits while more statements are deferred than the log can write, which is at once unless the
+// disk is slow or the log fails. A session that calls it before each Defer of statements is held up
+// instead of losing them.
+func (d *DB) Room(ctx context.Context) error {
+	d.mu.Lock()
+	if !d.queue.full() {
+		d.mu.Unlock()
+		return nil
+	}
+	room := d.queue.whenRoom()
+	d.mu.Unlock()
+	select {
+	case <-room:
+		return nil
+	case <-d.done:
+		return ErrClosed
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the event log: %w", context.Cause(ctx))
 	}
 }
 
@@ -207,7 +249,7 @@ func (d *DB) Close(ctx context.Context) error {
 	}
 	d.closing = true
 	d.mu.Unlock()
-	d.signal()
+	signal(d.wake)
 	select {
 	case <-d.done:
 	case <-ctx.Done():
@@ -215,7 +257,7 @@ func (d *DB) Close(ctx context.Context) error {
 		<-d.done
 	}
 	err := d.release()
-	if n := d.queue.events; n > 0 {
+	if n := d.queue.waiting(); n > 0 {
 		err = errors.Join(fmt.Errorf("close the event log: %d events could not be written: %w", n, d.Healthy()), err)
 	}
 	return err

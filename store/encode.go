@@ -15,6 +15,9 @@ import (
 // holds the roles of a 64 kB token.
 const maxBody = 128 << 10
 
+// maxStatements bounds the statements of one event.
+const maxStatements = 64 << 20
+
 // maxSession bounds a session id; ids are also one line of the hashed text.
 const maxSession = 64
 
@@ -23,8 +26,27 @@ type encoded struct {
 	time    int64 // microseconds since 1970 UTC
 	typ     string
 	session string
-	body    string
-	fact    Fact // decoded from body, so that the fold sees what a later reader will see
+	body    string // "" while statements are not placed
+	fact    Fact   // decoded from body, so that the fold sees what a later reader will see
+
+	statements []Statement // whose body the writer makes, since it gives their texts their rows
+}
+
+// count is how many seqs the event takes.
+func (e *encoded) count() int64 {
+	if e.typ == (StatementsExecuted{}).Type() {
+		return int64(len(e.statements))
+	}
+	return 1
+}
+
+// size is about how many bytes the event takes in memory.
+func (e *encoded) size() int {
+	n := len(e.body)
+	for i := range e.statements {
+		n += e.statements[i].size()
+	}
+	return n
 }
 
 func encodeAll(events []Event, now time.Time) ([]encoded, error) {
@@ -47,6 +69,12 @@ func encode(e Event, now time.Time) (encoded, error) {
 	if len(e.Session) > maxSession || strings.ContainsFunc(e.Session, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return encoded{}, fmt.Errorf("record %s: the session id is not one", typ)
 	}
+	switch f := e.Fact.(type) {
+	case StatementsExecuted:
+		return encodeStatements(e.Session, typ, f.Statements)
+	case StatementStarted:
+		return encodeStatements(e.Session, typ, []Statement{f.Statement})
+	}
 	body, err := encodeBody(e.Fact)
 	if err != nil {
 		return encoded{}, fmt.Errorf("record %s: %w", typ, err)
@@ -62,6 +90,19 @@ func encode(e Event, now time.Time) (encoded, error) {
 		e.Time = now
 	}
 	return encoded{time: e.Time.UnixMicro(), typ: typ, session: e.Session, body: string(body), fact: fact}, nil
+}
+
+// encodeStatements leaves the body to the writer. What limits texts and values is the session; here
+// is only what SQLite and memory can bear.
+func encodeStatements(session, typ string, statements []Statement) (encoded, error) {
+	if len(statements) == 0 || session == "" {
+		return encoded{}, fmt.Errorf("record %s: it has no statement, or no session", typ)
+	}
+	e := encoded{time: statements[0].end().UnixMicro(), typ: typ, session: session, statements: statements}
+	if n := e.size(); n > maxStatements {
+		return encoded{}, fmt.Errorf("record %s: its %d bytes are more than the %d an event may have", typ, n, maxStatements)
+	}
+	return e, nil
 }
 
 // encodeBody writes the fact's JSON: control characters escaped, invalid UTF-8 replaced,

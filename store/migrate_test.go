@@ -4,6 +4,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"strings"
@@ -67,29 +68,43 @@ func TestNewerProgramBringsOlderFileUpToDate(t *testing.T) {
 	path := logPath(t)
 	d := open(t, path, Options{})
 	mustAppend(t, d, login("s1", "ann", "app_reader", t0)...)
-	next := fstest.MapFS{"0002_later.sql": {Data: []byte("CREATE TABLE later (x) STRICT; CREATE TABLE broken (")}}
-	old, err := fs.ReadFile(migrations.Files, "0001_event_log.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	next["0001_event_log.sql"] = &fstest.MapFile{Data: old}
+	have, later := withLater(t, "CREATE TABLE later (x) STRICT; CREATE TABLE broken (")
 	db := raw(t, path)
 	conn, err := db.Conn(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := migrate(t.Context(), conn, path, next); err == nil {
+	if err := migrate(t.Context(), conn, path, later); err == nil {
 		t.Fatal("a broken migration was applied")
 	}
-	if _, have, err := fileVersion(t.Context(), conn); err != nil || have != 1 {
-		t.Fatalf("version %d after a broken migration (%v)", have, err)
+	if _, v, err := fileVersion(t.Context(), conn); err != nil || v != have {
+		t.Fatalf("version %d after a broken migration (%v)", v, err)
 	}
-	next["0002_later.sql"].Data = []byte("CREATE TABLE later (x INTEGER) STRICT;")
-	if err := migrate(t.Context(), conn, path, next); err != nil {
+	_, later = withLater(t, "CREATE TABLE later (x INTEGER) STRICT;")
+	if err := migrate(t.Context(), conn, path, later); err != nil {
 		t.Fatal(err)
 	}
-	if _, have, err := fileVersion(t.Context(), conn); err != nil || have != 2 {
-		t.Fatalf("version %d after the migration (%v)", have, err)
+	if _, v, err := fileVersion(t.Context(), conn); err != nil || v != have+1 {
+		t.Fatalf("version %d after the migration (%v)", v, err)
 	}
+}
+
+// withLater gives the newest version, and the migrations with one more.
+func withLater(t *testing.T, script string) (newest int, files fstest.MapFS) {
+	t.Helper()
+	files = fstest.MapFS{}
+	names, err := fs.Glob(migrations.Files, "*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		data, err := fs.ReadFile(migrations.Files, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[name] = &fstest.MapFile{Data: data}
+	}
+	files[fmt.Sprintf("%04d_later.sql", len(names)+1)] = &fstest.MapFile{Data: []byte(script)}
+	return len(names), files
 }

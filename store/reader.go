@@ -8,12 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 )
 
 // oldestReadable is the first version whose tables the queries understand. Files older than this
 // are refused until a proxy has brought them up to date: a reader never changes the file.
-const oldestReadable = 1
+const oldestReadable = 2
 
 // Reader answers questions about the log. It is safe for concurrent use. No query keeps a
 // snapshot while the caller takes its time, except Verify: an open snapshot would keep the
@@ -21,6 +22,9 @@ const oldestReadable = 1
 type Reader struct {
 	path string
 	db   *sql.DB
+
+	mu    sync.Mutex           // guards texts
+	texts cache[int64, []byte] // by id, as JSON strings
 }
 
 // OpenReader opens the log at path for reading. The caller closes it.
@@ -39,7 +43,7 @@ func OpenReader(ctx context.Context, path string) (*Reader, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &Reader{path: path, db: db}, nil
+	return &Reader{path: path, db: db, texts: cache[int64, []byte]{limit: readTexts}}, nil
 }
 
 // Close ends the reader; no iterator of it may be in use.
@@ -85,11 +89,6 @@ func collect[T any](ctx context.Context, db querier, scan func(func(...any) erro
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
-func scanInt(scan func(...any) error) (n int64, err error) {
-	err = scan(&n)
-	return n, err
 }
 
 // NoteRead appends that somebody read the log, from a process that is not the proxy. It needs

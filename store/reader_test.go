@@ -115,12 +115,15 @@ func eventsBy(t *testing.T, r *Reader, way string, f EventFilter) func(func(Reco
 		if err != nil {
 			t.Fatal(err)
 		}
+		skip := int64(0)
 		if f.Limit > 0 && !s.empty() {
-			if s.from, _, err = r.newestFrom(t.Context(), f, s); err != nil {
+			var n int
+			if s.from, n, err = r.newestFrom(t.Context(), f, s); err != nil {
 				t.Fatal(err)
 			}
+			skip = f.over(n)
 		}
-		if err := r.walk(t.Context(), f, s, func(rec Record) bool { return yield(rec, nil) }); err != nil {
+		if err := r.walk(t.Context(), f, s, skip, func(rec Record) bool { return yield(rec, nil) }); err != nil {
 			t.Fatal(err)
 		}
 	}

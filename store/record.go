@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Record is an event as it stands in the log. The zero value of a field means absent. User,
-// ServiceAccount and Database are those of its session, as known by now.
+// Record is an event as it stands in the log, or one statement of a statement.executed. The zero value
+// of a field means absent. User, ServiceAccount and Database are those of its session, as known by now.
 type Record struct {
 	Seq            int64
 	Time           time.Time
@@ -19,8 +19,8 @@ type Record struct {
 	ServiceAccount string
 	Database       string
 	Client         string          // of its session, or of the fact itself when it has none
-	Detail         json.RawMessage // the fact
-	Hash           [32]byte
+	Detail         json.RawMessage // the fact; of a statement, a Statement with its text in place
+	Hash           [32]byte        // of the event; the statements of one event share it
 }
 
 // MarshalJSON gives the object of `gprxy audit --json`: absent values are null.
@@ -52,18 +52,19 @@ const recordColumns = `
 	s.database,
 	coalesce(s.client, json_extract(e.body, '$.client')),
 	e.body,
-	e.hash`
+	e.hash,
+	e.count`
 
-func scanRecord(scan func(...any) error) (Record, error) {
+func scanRow(scan func(...any) error) (storedRow, error) {
 	var (
-		rec  Record
+		row  storedRow
 		us   int64
 		body []byte
 		sum  []byte
 	)
-	err := scan(&rec.Seq, &us, &rec.Type, &rec.Session, nullable{&rec.User}, nullable{&rec.ServiceAccount},
-		nullable{&rec.Database}, nullable{&rec.Client}, &body, &sum)
-	rec.Time, rec.Detail = fromMicro(us), body
-	copy(rec.Hash[:], sum)
-	return rec, err
+	err := scan(&row.Seq, &us, &row.Type, &row.Session, nullable{&row.User}, nullable{&row.ServiceAccount},
+		nullable{&row.Database}, nullable{&row.Client}, &body, &sum, &row.count)
+	row.Time, row.Detail = fromMicro(us), body
+	copy(row.Hash[:], sum)
+	return row, err
 }

@@ -17,10 +17,8 @@ type SessionFilter struct {
 	Limit                          int       // the newest so many; 0: all
 }
 
-const (
-	pageRows = 500   // rows fetched by one query
-	fewRows  = 5_000 // up to so many rows are sorted rather than found in the order of another index
-)
+// fewRows is up to how many rows are sorted rather than found in the order of another index.
+const fewRows = 5_000
 
 // Sessions gives the matching sessions, newest first. It holds one page in memory; sessions that
 // begin meanwhile are not shown. Those still logging in are in no list.

@@ -48,7 +48,7 @@ func verify(ctx context.Context, tx *sql.Tx, progress func(done, total int64)) (
 		return Head{}, err
 	}
 	defer p.rows.Close()
-	rows, err := tx.QueryContext(ctx, `SELECT seq, time, type, session, body, hash FROM events ORDER BY seq`)
+	rows, err := tx.QueryContext(ctx, `SELECT seq, time, type, session, body, hash, count FROM events ORDER BY seq`)
 	if err != nil {
 		return Head{}, err
 	}
@@ -61,7 +61,7 @@ func verify(ctx context.Context, tx *sql.Tx, progress func(done, total int64)) (
 		if err := p.next(&c.row); err != nil {
 			return c.Head, err
 		}
-		if progress != nil && c.Events%progressEvery == 0 {
+		if progress != nil && c.Events/progressEvery > (c.Events-c.row.count)/progressEvery {
 			progress(c.Events, total)
 		}
 	}
@@ -79,6 +79,7 @@ type row struct {
 	seq, time          int64
 	typ, session, body sql.RawBytes
 	hash               sql.RawBytes
+	count              int64
 }
 
 // chain follows the events' hashes.
@@ -91,11 +92,11 @@ type chain struct {
 func (c *chain) next(rows *sql.Rows) error {
 	e := &c.row
 	want := c.Seq + 1
-	if err := rows.Scan(&e.seq, &e.time, &e.typ, &e.session, &e.body, &e.hash); err != nil {
+	if err := rows.Scan(&e.seq, &e.time, &e.typ, &e.session, &e.body, &e.hash, &e.count); err != nil {
 		return err
 	}
-	if e.seq != want {
-		return &BrokenError{Seq: want, What: fmt.Sprintf("this event is missing, the next one is %d", e.seq)}
+	if first := e.seq - e.count + 1; first != want {
+		return &BrokenError{Seq: want, What: fmt.Sprintf("this event is missing, the next one is %d", first)}
 	}
 	var d hash
 	d, c.buf = digest(c.buf, e.seq, e.time, e.typ, e.session, e.body)
@@ -104,7 +105,7 @@ func (c *chain) next(rows *sql.Rows) error {
 		return &BrokenError{Seq: want, What: "its content, or its place in the log, is not the one that was written (the hash differs)"}
 	}
 	c.Seq, c.Hash = e.seq, h
-	c.Events++
+	c.Events += e.count
 	return nil
 }
 

@@ -53,8 +53,8 @@ func TestTamperingShows(t *testing.T) {
 		{"one removed", `DELETE FROM events WHERE seq = 5`, 5, "missing"},
 		{"one removed, numbers closed up", `DELETE FROM events WHERE seq = 5; UPDATE events SET seq = seq - 1 WHERE seq > 5`, 5, "hash differs"},
 		{"two swapped", swap, 4, "hash differs"},
-		{"inserted at the end", `INSERT INTO events SELECT 12, time, type, session, body, hash FROM events WHERE seq = 11`, 12, "hash differs"},
-		{"inserted before the first", `INSERT INTO events SELECT 0, time, type, session, body, hash FROM events WHERE seq = 1`, 1, "missing"},
+		{"inserted at the end", `INSERT INTO events SELECT 12, time, type, session, body, hash, count FROM events WHERE seq = 11`, 12, "hash differs"},
+		{"inserted before the first", `INSERT INTO events SELECT 0, time, type, session, body, hash, count FROM events WHERE seq = 1`, 1, "missing"},
 		{"another person in the table", `UPDATE sessions SET user = 'amy' WHERE session = 's1'`, 1, "session s1"},
 		{"another account in the table", `UPDATE sessions SET service_account = NULL WHERE session = 's2'`, 6, "session s2"},
 		{"an open session changed", `UPDATE sessions SET database = 'x' WHERE session = 's3'`, 11, "session s3"},
@@ -97,8 +97,9 @@ func TestTriggersRefuseChanges(t *testing.T) {
 		`UPDATE events SET body = '{}' WHERE seq = 2`,
 		`DELETE FROM events WHERE seq = 2`,
 		`DELETE FROM events`,
-		`REPLACE INTO events SELECT seq, time, type, session, '{}', hash FROM events WHERE seq = 2`,
-		`INSERT INTO events SELECT 100, time, type, session, body, hash FROM events WHERE seq = 2`,
+		`REPLACE INTO events SELECT seq, time, type, session, '{}', hash, count FROM events WHERE seq = 2`,
+		`INSERT INTO events SELECT 100, time, type, session, body, hash, count FROM events WHERE seq = 2`,
+		`INSERT INTO events SELECT 20, time, type, session, body, hash, 2 FROM events WHERE seq = 2`,
 		`INSERT INTO events (time, type, session, body, hash) SELECT time, type, session, body, zeroblob(31) FROM events WHERE seq = 2`,
 	} {
 		if _, err := db.ExecContext(t.Context(), change); err == nil {

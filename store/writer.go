@@ -9,9 +9,6 @@ import (
 	"time"
 )
 
-// maxBatch is about how many events one transaction holds.
-const maxBatch = 1000
-
 // unsure is a batch whose COMMIT failed: the items are still queued, yet after a reopening SQLite may
 // find them complete in its write-ahead log. If head is then in the file they are not written twice.
 type unsure struct {
@@ -44,40 +41,57 @@ func (d *DB) push(it item) error {
 	if outage != nil && it.result != nil {
 		d.queue.items[len(d.queue.items)-1].tell(outage)
 	}
-	d.signal()
+	if it.deferredStatements() {
+		signal(d.soon)
+	} else {
+		signal(d.wake)
+	}
 	return nil
 }
 
-// signal lets the writer look at the queue again.
-func (d *DB) signal() {
+// signal leaves a token in the channel, if there is none.
+func signal(c chan struct{}) {
 	select {
-	case d.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
+
+// gather is how long deferred statements wait for those of other sessions: a commit costs more than they do.
+const gather = 5 * time.Millisecond
 
 // run is the writer goroutine. It ends after Close, when the queue is empty or Close waits no longer.
 func (d *DB) run(ctx context.Context) {
 	defer close(d.done)
 	retry := time.NewTicker(d.opts.retryEvery)
 	defer retry.Stop()
-	for {
+	for d.await(ctx, retry.C) {
 		d.flush(ctx)
 		if d.finished() {
 			return
 		}
-		wake, tick := d.wake, (<-chan time.Time)(nil)
-		if d.Healthy() != nil {
-			wake, tick = nil, retry.C
-		}
+	}
+	d.flush(ctx) // the last attempt
+}
+
+// await returns true when it is time to write, and false when Close waits no longer.
+func (d *DB) await(ctx context.Context, retry <-chan time.Time) bool {
+	wake, soon, tick := d.wake, d.soon, (<-chan time.Time)(nil)
+	if d.Healthy() != nil {
+		wake, soon, tick = nil, nil, retry
+	}
+	for {
 		select {
+		case <-soon:
+			soon, tick = nil, time.After(gather)
 		case <-wake:
+			return true
 		case <-tick:
+			return true
 		case j := <-d.jobs:
 			j.result <- d.work(ctx, j)
 		case <-d.abandon:
-			d.flush(ctx) // the last attempt
-			return
+			return false
 		}
 	}
 }
@@ -85,7 +99,7 @@ func (d *DB) run(ctx context.Context) {
 func (d *DB) finished() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.closing && d.queue.events == 0
+	return d.closing && len(d.queue.items) == 0
 }
 
 func (d *DB) work(ctx context.Context, j job) error {
@@ -99,7 +113,7 @@ func (d *DB) work(ctx context.Context, j job) error {
 func (d *DB) flush(ctx context.Context) {
 	for {
 		d.mu.Lock()
-		batch := d.queue.peek(maxBatch)
+		batch := d.queue.peek()
 		d.mu.Unlock()
 		if len(batch) == 0 {
 			return
@@ -154,11 +168,26 @@ func (d *DB) write(ctx context.Context, batch []item) error {
 	if d.opts.afterWrite != nil {
 		err = d.opts.afterWrite(err)
 	}
-	if err != nil && h.seq > 0 {
+	switch {
+	case err == nil:
+		number(batch, h)
+	case h.seq > 0:
 		d.unsure = unsure{head: h, items: len(batch)}
 	}
 	d.commits++
 	return err
+}
+
+// number tells the waiters who asked the seq of their last event. h is the head after the batch.
+func number(batch []item, h head) {
+	for i := len(batch) - 1; i >= 0; i-- {
+		if batch[i].last != nil {
+			*batch[i].last = h.seq
+		}
+		for j := range batch[i].events {
+			h.seq -= batch[i].events[j].count()
+		}
+	}
 }
 
 // alreadyDurable gives the number of queued items that a failed commit stored after all.
@@ -170,12 +199,15 @@ func (d *DB) alreadyDurable(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	n := d.unsure.items
+	before := d.unsure
 	d.unsure = unsure{}
 	if !held {
 		return 0, nil
 	}
-	return n, nil
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	number(d.queue.items[:before.items], before.head)
+	return before.items, nil
 }
 
 // ready makes sure that the connection is open and on the file that stands at the path.

@@ -1,0 +1,116 @@
+// What a session ran: the facts that carry statements.
+
+package store
+
+import "time"
+
+// Statement is one statement, or one part of a portal that was fetched in parts. Absent values are
+// zero. Its JSON is what the log holds; the rules of Fact apply to it.
+type Statement struct {
+	Kind string `json:"kind"` // KindSimple, KindExtended, KindFunction or KindCopy
+
+	// SQL is the text, cut or whole. The log keeps it here or, if it was parsed, is long or comes
+	// again, once in the table texts, of which TextID is then the row. The writer decides and sets
+	// TextID; a Reader gives both.
+	SQL        string `json:"sql,omitempty"`
+	TextID     int64  `json:"text,omitempty"`
+	TextBytes  int64  `json:"text_bytes,omitempty"`  // of the whole text, when SQL is cut
+	TextSHA256 string `json:"text_sha256,omitempty"` // of the whole text in hex, when SQL is cut
+
+	Name   string  `json:"name,omitempty"` // of the prepared statement
+	Portal string  `json:"portal,omitempty"`
+	Params []Param `json:"params,omitempty"`
+
+	Tag      string `json:"tag,omitempty"` // the command tag's verb, as PostgreSQL sent it
+	Rows     int64  `json:"rows,omitempty"`
+	SQLState string `json:"sqlstate,omitempty"`
+	Message  string `json:"message,omitempty"`
+
+	// AtUS is when it began, from the time of the event on, which is the end of the first statement
+	// beside it: it may be negative. The writer computes it from Start.
+	AtUS int64 `json:"at_us,omitempty"`
+	US   int64 `json:"us,omitempty"` // how long it took
+
+	TxStatus string `json:"tx,omitempty"` // I, T or E after it; "" if that is not known
+	BytesIn  int64  `json:"in,omitempty"`
+	BytesOut int64  `json:"out,omitempty"`
+	CopyIn   int64  `json:"copy_in,omitempty"` // bytes of COPY data
+	CopyOut  int64  `json:"copy_out,omitempty"`
+	Outcome  string `json:"outcome,omitempty"` // "" is ok
+	Part     int64  `json:"part,omitempty"`    // counts the parts of a portal from 1
+
+	SeqStarted int64 `json:"seq_started,omitempty"` // of its statement.started
+
+	Start  time.Time `json:"-"` // for the writer
+	Parsed bool      `json:"-"` // for the writer: the text stood in a Parse
+}
+
+// The kinds of statements.
+const (
+	KindSimple   = "simple"
+	KindExtended = "extended"
+	KindFunction = "function"
+	KindCopy     = "copy"
+)
+
+// The outcomes of statements other than ok.
+const (
+	OutcomeError     = "error"     // PostgreSQL sent an error
+	OutcomeSkipped   = "skipped"   // not run: an error before it made PostgreSQL skip to the next Sync
+	OutcomeSuspended = "suspended" // the portal has more rows
+	OutcomeCut       = "cut"       // the session or its backend was lost before the outcome was known
+	OutcomeCancelled = "cancelled" // an error that a cancel request brought about
+)
+
+// Param is a bind value. Its JSON is null, the text, or {"base64":"…"}.
+type Param struct {
+	Text   string // as people write the value, or its bytes in base64
+	Null   bool
+	Base64 bool
+}
+
+// StatementsExecuted are statements that one session finished within a moment of each other; each has
+// its own seq. The event's time is the end of the first, whatever Event.Time says. The writer owns
+// the slice from Append or Defer on.
+type StatementsExecuted struct {
+	Statements []Statement `json:"statements"`
+}
+
+// StatementStarted says that the statement is about to be sent to PostgreSQL.
+type StatementStarted struct {
+	Statement
+}
+
+func (StatementsExecuted) Type() string { return "statement.executed" }
+func (StatementStarted) Type() string   { return "statement.started" }
+
+func (StatementsExecuted) fact() {}
+func (StatementStarted) fact()   {}
+
+// end is when the statement was over.
+func (s Statement) end() time.Time { return s.Start.Add(time.Duration(s.US) * time.Microsecond) }
+
+// size is about how many bytes the statement takes in memory, and at most in the log.
+func (s *Statement) size() int {
+	n := 200 + len(s.SQL) + len(s.Name) + len(s.Portal) + len(s.Message)
+	for _, p := range s.Params {
+		n += 16 + len(p.Text)
+	}
+	return n
+}
+
+// MarshalJSON gives the value as the log holds it.
+func (p Param) MarshalJSON() ([]byte, error) { return appendParam(nil, p), nil }
+
+// UnmarshalJSON reads what MarshalJSON gives.
+func (p *Param) UnmarshalJSON(b []byte) error {
+	*p = Param{Null: string(b) == "null"}
+	switch {
+	case p.Null:
+		return nil
+	case len(b) > 0 && b[0] == '{':
+		p.Base64 = true
+		return decodeField(b, "base64", &p.Text)
+	}
+	return decodeString(b, &p.Text)
+}

@@ -230,6 +230,7 @@ func poolConfig(s Settings, log *slog.Logger) pool.Config {
 		MaxConns:       s.PoolMaxConns,
 		MaxTotal:       s.PoolMaxTotal,
 		AcquireTimeout: s.PoolAcquireTimeout,
+		RestartWait:    s.DBRestartWait,
 		MaxLifetime:    s.PoolMaxLifetime,
 		MaxIdleTime:    s.PoolMaxIdleTime,
 		Log:            log,

@@ -54,6 +54,7 @@ type Settings struct {
 	DBPort        uint16
 	DBSSLMode     string // libpq's words: disable, allow, prefer, require, verify-ca, verify-full
 	DBSSLRootCert string // PEM file or ""
+	DBRestartWait time.Duration
 
 	ServiceUser     string      // GPRXY_USER; set when PasswordLogin and PasswordAccount is AccountService
 	ServicePassword auth.Secret // GPRXY_PASS, likewise

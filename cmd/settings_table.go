@@ -89,6 +89,8 @@ func databaseSettings() []setting {
 			parse:   text(func(s *Settings) *string { return &s.DBSSLMode })},
 		{name: "DB_SSLROOTCERT", none: "required with verify-ca and verify-full", meaning: "PEM file of the CAs that may sign PostgreSQL's certificate; system for the system's",
 			parse: filePath(func(s *Settings) *string { return &s.DBSSLRootCert })},
+		{name: "DB_RESTART_WAIT", def: "5s", meaning: "how long logins wait for a PostgreSQL that has just gone away, as in a restart; afterwards they are refused at once",
+			parse: duration(0, 10*time.Minute, func(s *Settings) *time.Duration { return &s.DBRestartWait })},
 		{name: "GPRXY_USER", none: "required", meaning: "service user for logins with a database password",
 			parse: account(func(s *Settings) *string { return &s.ServiceUser })},
 		{name: "GPRXY_PASS", none: "required", meaning: "its password", secret: true,

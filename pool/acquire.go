@@ -39,12 +39,12 @@ func (p *Pools) Acquire(ctx context.Context, r Request) (*Lease, error) {
 	a := p.join(r.Key)
 	if err := p.queue(waitCtx, a); err != nil {
 		p.part(a)
-		return nil, waitError(ctx, err, began)
+		return nil, p.waitError(ctx, err, began)
 	}
 	l := &Lease{pools: p, account: a, person: r.Person, replication: r.Replication, cancelling: make(chan struct{}, 1)}
-	if err := p.fill(ctx, waitCtx, l, r); err != nil {
+	if err := p.fill(ctx, waitCtx, l, r, began); err != nil {
 		p.leaveQueue(a)
-		return nil, waitError(ctx, err, began)
+		return nil, p.waitError(ctx, err, began)
 	}
 	l.waited = time.Since(began)
 	if !p.register(l) {
@@ -61,17 +61,22 @@ type limitError struct{ limit string }
 
 func (e *limitError) Error() string { return e.limit + " is reached" }
 
-// waitError tells the end of the caller's patience from the end of the wait.
-func waitError(ctx context.Context, err error, began time.Time) error {
-	var limit *limitError
+// waitError tells the end of the caller's patience from the end of the wait, and a limit that is reached from a server
+// that does not let anybody go on.
+func (p *Pools) waitError(ctx context.Context, err error, began time.Time) error {
+	limit, waited := errors.AsType[*limitError](err)
 	switch {
-	case !errors.As(err, &limit):
+	case !waited && !away(err):
 		return err
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	default:
-		return &TimeoutError{Limit: limit.limit, Waited: time.Since(began)}
+	case !waited:
+		return err
 	}
+	if cause := p.outage.current(); cause != nil {
+		return cause
+	}
+	return &TimeoutError{Limit: limit.limit, Waited: time.Since(began)}
 }
 
 // queue waits for a lease of the account, then for one of all.
@@ -106,15 +111,15 @@ func (p *Pools) count(a *account, leased, waiting int) {
 }
 
 // fill gives the lease a backend that is ready for the session.
-func (p *Pools) fill(ctx, waitCtx context.Context, l *Lease, r Request) error {
+func (p *Pools) fill(ctx, waitCtx context.Context, l *Lease, r Request, arrived time.Time) error {
 	b, err := p.joinBucket(ctx, l.account, fingerprint(r.Parameters))
 	if err != nil {
 		return fmt.Errorf("making a pool: %w", err)
 	}
 	l.bucket = b
-	s := &search{pools: p, bucket: b, request: r, want: firstTry(p.dialer.mode)}
-	// Every idle backend may turn out to be dead, e.g. after a restart of PostgreSQL; the last try opens one.
-	for range p.config.MaxConns + 1 {
+	s := &search{pools: p, bucket: b, request: r, arrived: arrived, want: firstTry(p.dialer.mode)}
+	// Every idle backend may turn out to be dead, e.g. after a restart of PostgreSQL, and a new one may be caught by it.
+	for range p.config.MaxConns + 2 {
 		l.conn, err = s.find(ctx, waitCtx)
 		if err != nil {
 			break
@@ -126,19 +131,23 @@ func (p *Pools) fill(ctx, waitCtx context.Context, l *Lease, r Request) error {
 			return nil
 		}
 		l.drop()
-		if !l.reused || !lost(err) || waitCtx.Err() != nil {
+		err = connectError(ctx, err)
+		if !lost(err) || waitCtx.Err() != nil {
 			break
+		}
+		if l.reused && timedOut(err) {
+			b.pool.Reset() // the other idle ones would take as long to show the same
 		}
 	}
 	p.partBucket(b)
-	if _, ok := errors.AsType[*limitError](err); ok {
-		return err
-	}
-	return connectError(ctx, err)
+	return err
 }
 
 // lost says whether an error ended the connection, so that another backend may do better.
 func lost(err error) bool {
-	pgErr, ok := errors.AsType[*pgconn.PgError](err)
-	return !ok || pgErr.Severity == "FATAL" || pgErr.SeverityUnlocalized == "FATAL" || pgErr.SeverityUnlocalized == "PANIC"
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pgErr.Severity == "FATAL" || pgErr.SeverityUnlocalized == "FATAL" || pgErr.SeverityUnlocalized == "PANIC"
+	}
+	_, ok := errors.AsType[*UnreachableError](err)
+	return ok
 }

@@ -142,11 +142,19 @@ func (o *opening) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return wire, nil
 }
 
-// refusal adds to PostgreSQL's error what it said before it.
-func (o *opening) refusal(err error) error {
-	pgErr, ok := errors.AsType[*pgconn.PgError](err)
-	if login := &o.backend.tap.login; ok && login.accepted && !login.done {
-		return &LoginError{pgErr, login.greeting}
+// failure is this package's error for what ended the attempt. PostgreSQL's own has with it what was said before. A server
+// that has begun to answer and then takes long is busy with this login alone: with a lock on its database, or with a
+// directory that is asked for the password.
+func (o *opening) failure(err error) error {
+	err = connectError(o.ctx, err)
+	switch e := err.(type) {
+	case *pgconn.PgError:
+		if login := &o.backend.tap.login; login.accepted && !login.done {
+			return &LoginError{e, login.greeting}
+		}
+	case *UnreachableError:
+		slow := timedOut(e.Err) && o.backend.tap.spoken.Load()
+		e.away = !slow && !distrusted(e.Err)
 	}
 	return err
 }

@@ -124,23 +124,23 @@ func (p *Pools) reserve(b *bucket) room {
 		return room{granted: true, limit: limitConns}
 	}
 	r := room{changed: p.changed, limit: limitTotal}
-	accounts := p.accounts
+	of := func(Key) bool { return true }
 	if keyFull {
 		r.limit = limitConns
-		accounts = map[Key]*account{a.key: a}
+		of = func(k Key) bool { return k == a.key }
 	}
-	if r.victim = longestIdle(accounts, b); r.victim != nil {
+	if r.victim = longestIdle(p.accounts, b, of); r.victim != nil {
 		r.victim.users++
 	}
 	return r
 }
 
-// longestIdle returns the bucket, other than not, that has an idle backend and was used longest ago.
-func longestIdle(accounts map[Key]*account, not *bucket) *bucket {
+// longestIdle returns the bucket of such accounts, other than not, that has an idle backend and was used longest ago.
+func longestIdle(accounts map[Key]*account, not *bucket, of func(Key) bool) *bucket {
 	var found *bucket
 	for _, a := range accounts {
 		for _, b := range a.buckets {
-			if b == not || (found != nil && !b.lastUsed.Before(found.lastUsed)) {
+			if !of(a.key) || b == not || (found != nil && !b.lastUsed.Before(found.lastUsed)) {
 				continue
 			}
 			if b.pool.Stat().IdleConns() > 0 {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Config says where PostgreSQL is and how much of it may be used. Zero limits and times mean the default.
+// Config says where PostgreSQL is and how much of it may be used. Zero limits and times mean the default, if there is one.
 type Config struct {
 	Host        string // name, address, or the directory of a Unix socket
 	Port        uint16 // default 5432
@@ -21,6 +21,7 @@ type Config struct {
 	MaxTotal int // leases and open backends over all keys; default 80
 
 	AcquireTimeout time.Duration // wait for a free backend; default 10 s
+	RestartWait    time.Duration // of that, the wait for a server that has just gone away; zero means none
 	ConnectTimeout time.Duration // dial, TLS and login of one backend; default 10 s
 	MaxLifetime    time.Duration // a backend older than this is closed when idle or given back; default 1 h
 	MaxIdleTime    time.Duration // an idle backend is closed after this; default 10 min
@@ -55,6 +56,7 @@ func (c Config) complete() (Config, error) {
 	c.ConnectTimeout = orDefault(c.ConnectTimeout, 10*time.Second, "ConnectTimeout", &wrong)
 	c.MaxLifetime = orDefault(c.MaxLifetime, time.Hour, "MaxLifetime", &wrong)
 	c.MaxIdleTime = orDefault(c.MaxIdleTime, 10*time.Minute, "MaxIdleTime", &wrong)
+	c.RestartWait = orDefault(c.RestartWait, 0, "RestartWait", &wrong)
 	return c, errors.Join(wrong...)
 }
 

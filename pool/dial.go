@@ -21,6 +21,12 @@ var errNoTLS = errors.New("the server offers no TLS")
 // sslRequest is the packet that asks for TLS: length 8, code 80877103.
 var sslRequest = []byte{0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f}
 
+// dialTimeout bounds the TCP connection alone. Two lost packets, sent again after 1 and 3 s, are forgiven.
+const dialTimeout = 5 * time.Second
+
+// keepAlive finds out within 30 s of silence that a server's host has vanished.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
+
 // dialer opens connections to one server. It is immutable.
 type dialer struct {
 	network string // tcp or unix
@@ -55,8 +61,8 @@ func (d *dialer) connect(ctx context.Context, want security) (wire net.Conn, s *
 }
 
 func (d *dialer) connectTo(ctx context.Context, address string, want security) (net.Conn, *socket, error) {
-	var nd net.Dialer
-	raw, err := nd.DialContext(ctx, d.network, address)
+	nd := net.Dialer{Timeout: dialTimeout, KeepAliveConfig: keepAlive}
+	raw, err := nd.DialContext(ctx, d.network, address) // asks for the name's addresses each time
 	if err != nil {
 		return nil, nil, err
 	}

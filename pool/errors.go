@@ -43,7 +43,8 @@ func (e *LoginError) Unwrap() error { return e.Err }
 // UnreachableError says that PostgreSQL gave no usable answer. Error is fit for clients; Unwrap tells everything,
 // the address included, and is for the log.
 type UnreachableError struct {
-	Err error
+	Err  error
+	away bool // nobody is served now, see outage
 }
 
 func (e *UnreachableError) Error() string {
@@ -68,19 +69,16 @@ func (e *TimeoutError) Timeout() bool { return true }
 // plainCause names the kind of failure without the address that net's and pgconn's texts carry.
 func plainCause(err error) string {
 	var dns *net.DNSError
-	var unknown x509.UnknownAuthorityError
-	var verify *tls.CertificateVerificationError
-	var netErr net.Error
 	switch {
-	case errors.As(err, &verify), errors.As(err, &unknown):
-		return "its certificate is not trusted"
 	case errors.Is(err, errNoTLS):
 		return "it does not offer TLS"
+	case distrusted(err):
+		return "its certificate is not trusted"
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, os.ErrNotExist):
 		return "connection refused"
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return "its host name is not known"
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
+	case timedOut(err):
 		return "no answer in time"
 	default:
 		return "the connection failed"
@@ -90,9 +88,6 @@ func plainCause(err error) string {
 // connectError turns what pgconn says about a failed connect or a broken connection into this package's errors:
 // PostgreSQL's own refusal as it is, the caller's end of patience as ctx.Err(), the rest as unreachable.
 func connectError(ctx context.Context, err error) error {
-	if loginErr, ok := errors.AsType[*LoginError](err); ok {
-		return loginErr
-	}
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pgErr
 	}
@@ -100,4 +95,17 @@ func connectError(ctx context.Context, err error) error {
 		return context.Cause(ctx)
 	}
 	return &UnreachableError{Err: err}
+}
+
+// timedOut says whether an error is a limit of time that was reached.
+func timedOut(err error) bool {
+	netErr, ok := errors.AsType[net.Error](err)
+	return errors.Is(err, context.DeadlineExceeded) || ok && netErr.Timeout()
+}
+
+// distrusted says whether TLS failed over what the server is, not because it went.
+func distrusted(err error) bool {
+	_, verify := errors.AsType[*tls.CertificateVerificationError](err)
+	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
+	return verify || unknown || errors.Is(err, errNoTLS)
 }

@@ -3,7 +3,6 @@ package pool_test
 
 import (
 	"bytes"
-	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -18,12 +17,16 @@ type forwarder struct {
 	held       chan struct{} // gets a value when a CancelRequest has arrived
 	cutOnce    atomic.Bool   // the next connection on which the client sends something ends
 	open       atomic.Int32  // connections
+	opened     atomic.Int32  // connections so far
+	vanished   atomic.Int32  // of those, the first so many are silent from now on, as if the host were gone
+	mute       string        // a connection that begins with this gets the server's first words and no more, if set
+	ended      chan struct{} // closed when the listener is
 }
 
 // newForwarder forwards connections until the end of the test. Set the fields before the first connection.
 func newForwarder(t *testing.T, l net.Listener, to string) *forwarder {
 	t.Helper()
-	f := &forwarder{held: make(chan struct{}, 8)}
+	f := &forwarder{held: make(chan struct{}, 8), ended: make(chan struct{})}
 	var all sync.WaitGroup
 	all.Go(func() {
 		for {
@@ -34,11 +37,12 @@ func newForwarder(t *testing.T, l net.Listener, to string) *forwarder {
 			all.Go(func() { f.serve(t, client, to) })
 		}
 	})
-	t.Cleanup(func() { l.Close(); all.Wait() })
+	t.Cleanup(func() { l.Close(); close(f.ended); all.Wait() })
 	return f
 }
 
 func (f *forwarder) serve(t *testing.T, client net.Conn, to string) {
+	number := f.opened.Add(1)
 	f.open.Add(1)
 	defer f.open.Add(-1)
 	defer client.Close()
@@ -67,19 +71,48 @@ func (f *forwarder) serve(t *testing.T, client net.Conn, to string) {
 		return
 	}
 	var back sync.WaitGroup
-	back.Go(func() { io.Copy(client, server); client.Close() })
-	f.copy(server, client)
+	back.Go(func() { f.answer(client, server, number, f.mute != "" && bytes.Contains(first[:n], []byte(f.mute))) })
+	f.copy(server, client, number)
 	server.Close()
 	back.Wait()
 }
 
+// vanish makes the connections of now silent.
+func (f *forwarder) vanish() { f.vanished.Store(f.opened.Load()) }
+
+// answer passes on what the server sends: all of it, or the first words only.
+func (f *forwarder) answer(client, server net.Conn, number int32, mute bool) {
+	defer client.Close()
+	buffer := make([]byte, 4096)
+	for {
+		n, err := server.Read(buffer)
+		if f.vanished.Load() >= number {
+			<-f.ended
+			return
+		}
+		if err != nil {
+			return
+		}
+		if _, err := client.Write(buffer[:n]); err != nil {
+			return
+		}
+		if mute {
+			<-f.ended
+			return
+		}
+	}
+}
+
 // copy passes on what the client sends, until the end or the cut.
-func (f *forwarder) copy(server, client net.Conn) {
+func (f *forwarder) copy(server, client net.Conn, number int32) {
 	buffer := make([]byte, 4096)
 	for {
 		n, err := client.Read(buffer)
 		if err != nil || f.cutOnce.Swap(false) {
 			return
+		}
+		if f.vanished.Load() >= number {
+			continue // the kernel here still acknowledges; nobody hears it
 		}
 		if _, err := server.Write(buffer[:n]); err != nil {
 			return

@@ -72,15 +72,28 @@ func (l *Lease) SetParameter(name, value string) {
 	l.parameters = setParameter(l.parameters, Parameter{name, value})
 }
 
-// prepare applies the settings and makes sure that pgconn has no bytes of the session and no reader on the socket.
+// reuseLimit is how long a backend that was idle may take for the settings. They need neither locks nor disk, so one that
+// takes longer is likely to be on a host that has vanished.
+const reuseLimit = 2 * time.Second
+
+// prepare applies the settings and makes sure that pgconn has no bytes of the session and no reader on the socket. A
+// backend that was idle answers something in any case: that proves it alive, and idle_session_timeout begins anew.
 func (l *Lease) prepare(ctx context.Context, settings []Setting) error {
-	ctx, cancel := context.WithTimeout(ctx, l.pools.config.ConnectTimeout)
+	limit := l.pools.config.ConnectTimeout
+	if l.reused {
+		limit = min(limit, reuseLimit)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	pg := l.pg
 	if len(settings) > 0 {
 		sql, values := settingsSQL(settings)
 		if result := pg.ExecParams(ctx, sql, values, nil, nil, nil).Read(); result.Err != nil {
 			return result.Err
+		}
+	} else if l.reused {
+		if err := pg.Ping(ctx); err != nil {
+			return err
 		}
 	}
 	// A write that took long leaves a reader behind in pgconn, which SyncConn ends.

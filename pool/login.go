@@ -50,10 +50,14 @@ func (p *Pools) temporary(ctx context.Context, r Request, use func(*pgconn.PgCon
 	waitCtx, cancel := context.WithTimeout(ctx, p.config.AcquireTimeout)
 	defer cancel()
 	if p.logins.Acquire(waitCtx, 1) != nil {
-		return waitError(ctx, &limitError{limitLogins}, began)
+		return p.waitError(ctx, &limitError{limitLogins}, began)
 	}
 	defer p.logins.Release(1)
-	return p.connectOnce(ctx, r, use)
+	connect := func() error { return p.connectOnce(ctx, r, use) }
+	if err = p.outage.ask(waitCtx, began, connect); full(err) && p.giveUpIdle(ctx, r.Key, nil, err) {
+		err = p.outage.ask(waitCtx, began, connect)
+	}
+	return p.waitError(ctx, err, began)
 }
 
 // connectOnce connects, once more with TLS where sslmode allow wants it. The connect is bound by ConnectTimeout, and its
@@ -70,7 +74,7 @@ func (p *Pools) connectOnce(ctx context.Context, r Request, use func(*pgconn.PgC
 			continue
 		}
 		if err != nil {
-			return connectError(ctx, o.refusal(err))
+			return o.failure(err)
 		}
 		defer goodbye(o.backend.wire, o.backend.socket)
 		return use(pg, o.backend.tap)

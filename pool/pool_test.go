@@ -215,11 +215,18 @@ func eventually(t *testing.T, what string, check func() bool) {
 	}
 }
 
+// codeOf is the SQLSTATE of PostgreSQL's own refusal, "" for anything else.
+func codeOf(err error) string {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pgErr.Code
+	}
+	return ""
+}
+
 // wantCode requires PostgreSQL's own refusal.
 func wantCode(t *testing.T, err error, code string) {
 	t.Helper()
-	pgErr, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok || pgErr.Code != code {
+	if codeOf(err) != code {
 		t.Errorf("got %v (%T), want PostgreSQL's %s", err, err, code)
 	}
 }

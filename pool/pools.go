@@ -19,6 +19,7 @@ type Pools struct {
 	base   *pgxpool.Config     // copied for each bucket
 	slots  *semaphore.Weighted // leases over all keys, MaxTotal; FIFO
 	logins *semaphore.Weighted // login checks, loginChecks; FIFO
+	outage *outage
 
 	busy    sync.WaitGroup // running calls and leases; added to under mu while not closed
 	closing sync.WaitGroup // pgxpools being closed because their bucket was empty
@@ -55,6 +56,7 @@ func New(c Config) (*Pools, error) {
 		dialer:   d,
 		slots:    semaphore.NewWeighted(int64(c.MaxTotal)),
 		logins:   semaphore.NewWeighted(loginChecks),
+		outage:   newOutage(c),
 		calls:    map[*call]struct{}{},
 		leases:   map[*Lease]struct{}{},
 		accounts: map[Key]*account{},

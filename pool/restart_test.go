@@ -1,4 +1,4 @@
-// Backends that die while idle, and the end of the pools.
+// Backends that die while idle or in the reset, and the end of the pools.
 package pool_test
 
 import (
@@ -6,51 +6,11 @@ import (
 	"errors"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"gprxy/pool"
-	"gprxy/pool/pooltest"
 )
-
-func TestARestartOfPostgreSQLIsNotNoticedByTheNextLogins(t *testing.T) {
-	for _, mode := range []string{"disable", "require"} {
-		t.Run(mode, func(t *testing.T) {
-			s := pooltest.New(t, pooltest.Options{TLS: mode == "require"})
-			if err := s.CreateUser(t.Context(), "app", "right"); err != nil {
-				t.Fatal(err)
-			}
-			p := newPools(t, pool.Config{Host: "127.0.0.1", Port: s.Port, SSLMode: mode})
-			const n = 5
-			var leases []*pool.Lease
-			for range n {
-				leases = append(leases, acquire(t, p, request()))
-			}
-			for _, l := range leases {
-				release(t, l)
-			}
-			if err := s.Restart(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			var all sync.WaitGroup
-			for range n {
-				all.Go(func() {
-					l, err := p.Acquire(t.Context(), request(setting("gprxy.user", "ann")))
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					if l.Reused() {
-						t.Error("a dead backend was handed out")
-					}
-					release(t, l)
-				})
-			}
-			all.Wait()
-		})
-	}
-}
 
 func TestABackendThatPostgreSQLEndedWhileIdleIsReplaced(t *testing.T) {
 	p := newPools(t, config(maxConns(1)))

@@ -19,35 +19,71 @@ type search struct {
 	pools   *Pools
 	bucket  *bucket
 	request Request
+	arrived time.Time
 	want    security
+
+	refused error     // PostgreSQL is full
+	again   time.Time // when to ask it again
 }
 
-// find returns an idle backend, else a new one as soon as there is room. Idle backends of others, which count against
-// the limits but cannot serve this request, are closed to make room.
+// find returns an idle backend, else a new one as soon as the server is there and there is room for one.
 func (s *search) find(ctx, waitCtx context.Context) (*pgxpool.Conn, error) {
 	for {
 		conn, err := s.bucket.acquire(ctx, &attempt{person: s.request.Person})
+		if errors.Is(err, errNoIdle) {
+			conn, err = s.openInTurn(ctx, waitCtx)
+		}
 		if !errors.Is(err, errNoIdle) {
 			return conn, err
 		}
-		r := s.pools.reserve(s.bucket)
-		switch {
-		case r.granted:
-			conn, err := s.open(ctx)
-			if !errors.Is(err, errNoIdle) {
-				return conn, err
-			}
-		case r.victim != nil:
-			s.pools.evict(ctx, r.victim)
-		default:
-			if err := r.wait(waitCtx); err != nil {
-				return nil, err
-			}
-		}
-		if waitCtx.Err() != nil {
-			return nil, &limitError{r.limit}
-		}
 	}
+}
+
+// openInTurn opens a backend, or waits for what it lacks and returns errNoIdle: by then there may be an idle one.
+func (s *search) openInTurn(ctx, waitCtx context.Context) (*pgxpool.Conn, error) {
+	if time.Now().Before(s.again) {
+		return nil, s.awaitSession(waitCtx)
+	}
+	outage := s.pools.outage
+	t, err := outage.begin(s.arrived)
+	switch {
+	case err != nil:
+		return nil, err
+	case t == nil:
+		if err := outage.pause(waitCtx); err != nil {
+			return nil, err
+		}
+		return nil, errNoIdle
+	}
+	r := s.pools.reserve(s.bucket)
+	if !r.granted {
+		t.end(errNoIdle)
+		return nil, s.makeRoom(ctx, waitCtx, r)
+	}
+	conn, err := s.open(ctx, t)
+	switch {
+	case err == nil || waitCtx.Err() != nil:
+		return conn, err
+	case away(err):
+		return nil, errNoIdle
+	case full(err):
+		return nil, s.awaitPlace(ctx, err)
+	}
+	return nil, err
+}
+
+// makeRoom closes an idle backend that counts against the limit but cannot serve this request, or waits for one to come
+// or go.
+func (s *search) makeRoom(ctx, waitCtx context.Context, r room) error {
+	if r.victim != nil {
+		s.pools.evict(ctx, r.victim)
+	} else if err := r.wait(waitCtx); err != nil {
+		return err
+	}
+	if waitCtx.Err() != nil {
+		return &limitError{r.limit}
+	}
+	return errNoIdle
 }
 
 // wait waits for a change of the books.
@@ -76,14 +112,17 @@ func (p *Pools) evict(ctx context.Context, b *bucket) {
 	p.config.Log.Debug("idle backend closed to make room", "user", b.account.key.User, "database", b.account.key.Database)
 }
 
-// open opens a backend in the room reserve granted. It may return an idle one instead that was given back meanwhile.
-func (s *search) open(ctx context.Context) (*pgxpool.Conn, error) {
+// open opens a backend in the room reserve granted, and ends the try. It may return an idle one instead that was given
+// back meanwhile. Its errors are the package's, or errNoIdle.
+func (s *search) open(ctx context.Context, t *try) (_ *pgxpool.Conn, err error) {
 	o := s.opening(ctx)
 	conn, err := s.bucket.acquire(ctx, &attempt{person: s.request.Person, opening: o})
 	if !o.begun {
 		s.pools.giveBack(s.bucket)
+		t.end(errNoIdle)
 		return conn, err
 	}
+	defer func() { t.end(err) }()
 	watched := o.unwatch == nil || o.unwatch()
 	if err == nil && !watched && backendOf(conn.Conn()) == o.backend {
 		o.backend.socket.Close()
@@ -94,7 +133,10 @@ func (s *search) open(ctx context.Context) (*pgxpool.Conn, error) {
 		s.want = requireTLS
 		return nil, errNoIdle // once more, with room of its own
 	}
-	return conn, o.refusal(err)
+	if err != nil {
+		return nil, o.failure(err)
+	}
+	return conn, nil
 }
 
 func (s *search) opening(ctx context.Context) *opening {

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"io"
 	"slices"
+	"sync/atomic"
 )
 
 const (
@@ -35,6 +36,7 @@ type tap struct {
 	parameters []Parameter // in the order PostgreSQL first reported them
 	asked      bool        // PostgreSQL asked for a password, in any form
 	login      login
+	spoken     atomic.Bool // PostgreSQL has begun to answer
 }
 
 func (t *tap) Read(p []byte) (int, error) {
@@ -69,6 +71,7 @@ func (t *tap) see(p []byte) {
 
 // begin takes the length. pgconn refuses bad and oversized ones itself; here they must only do no harm.
 func (t *tap) begin() {
+	t.spoken.Store(true)
 	length := int64(binary.BigEndian.Uint32(t.header[1:]))
 	t.left = int(max(length-4, 0))
 	t.body = t.body[:0]

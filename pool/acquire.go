@@ -21,8 +21,8 @@ const (
 // lease must end with Release or Discard.
 //
 // Errors: *pgconn.PgError if PostgreSQL refused the connection, its parameters or the settings, within a *LoginError once
-// it had accepted the login; *UnreachableError if it
-// could not be asked; *TimeoutError if no backend became free in time; ErrClosed, ErrBadRequest, or ctx's error.
+// it had accepted the login; *UnreachableError if it could not be asked; *TimeoutError if no backend became free in time;
+// ErrClosed, ErrBadRequest, or ctx's error.
 func (p *Pools) Acquire(ctx context.Context, r Request) (*Lease, error) {
 	if err := r.check(); err != nil {
 		return nil, err

@@ -10,11 +10,11 @@ import (
 )
 
 // CheckLogin asks PostgreSQL whether r.User may connect to r.Database with r.Password, over a connection that is closed
-// again; parameters, but for "replication", and settings are not used. At most 16 run at once, in arrival order, on top of the pools' limits.
+// again; parameters, but for "replication", and settings are not used. At most 16 run at once, in arrival order, on top
+// of the pools' limits.
 //
 // Errors: *pgconn.PgError with PostgreSQL's refusal, within a *LoginError if the password was right; ErrNoPasswordAsked;
-// *UnreachableError; *TimeoutError, ErrClosed,
-// ErrBadRequest, or ctx's error.
+// *UnreachableError; *TimeoutError, ErrClosed, ErrBadRequest, or ctx's error.
 func (p *Pools) CheckLogin(ctx context.Context, r Request) error {
 	return p.temporary(ctx, r, func(_ *pgconn.PgConn, t *tap) error {
 		if !t.asked {

@@ -84,6 +84,10 @@ func TestTheOrderOfParametersMattersOnlyWhereOneComesTwice(t *testing.T) {
 		}
 		release(t, l)
 	}
+	quiet := pid("client_min_messages", "error", "application_name", strings.Repeat("n", 70))
+	if pid("application_name", strings.Repeat("n", 70), "client_min_messages", "error") == quiet {
+		t.Error("a login without notices serves one that would have had one")
+	}
 	// An earlier value is checked, too, and a name that is not ASCII is another one.
 	for _, bad := range [][]string{
 		{"work_mem", "much", "work_mem", "1MB", "DateStyle", "German"},

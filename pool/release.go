@@ -30,12 +30,15 @@ func (l *Lease) Release(ctx context.Context, inTransaction bool) error {
 	defer l.free()
 	ctx, cancel := context.WithTimeout(ctx, resetLimit)
 	defer cancel()
-	if l.Replicates() {
+	if l.Replicates() || l.backend.tag.single {
 		return l.dismiss(ctx)
 	}
 	if err := l.reset(ctx, inTransaction); err != nil {
 		l.drop()
 		return fmt.Errorf("the backend was closed instead of reused: %w", err)
+	}
+	if l.backend.tag.single {
+		return l.dismiss(ctx) // the session has made the trigger
 	}
 	l.backend.person = l.person
 	l.backend.served = true
@@ -74,6 +77,7 @@ func (l *Lease) reset(ctx context.Context, inTransaction bool) error {
 	}
 	// Once something could have survived, it may be there for as long as the backend.
 	b.tag.personal = b.tag.personal || now.personal
+	b.tag.single = now.single
 	if err := b.wire.SetDeadline(time.Time{}); err != nil {
 		return fmt.Errorf("ending the reset: %w", err)
 	}
@@ -110,8 +114,8 @@ func (b *backend) clean(ctx context.Context, pg *pgconn.PgConn, inTransaction bo
 	if pg.Frontend().ReadBufferLen() != 0 {
 		return tag{}, errors.New("PostgreSQL sent more than the answers to the reset")
 	}
-	if len(row) == 3 {
-		row = row[:2] // the third is setseed's, which has no value
+	if len(row) == 4 {
+		row = row[:3] // the fourth is setseed's, which has no value
 	}
 	return parseTag(row)
 }

@@ -111,16 +111,18 @@ func fingerprint(parameters []Parameter) string {
 	return b.String()
 }
 
-// canonical takes away what makes no difference: the order of the parameters and the case of their names. Where a name
-// comes twice it leaves everything as it is: PostgreSQL checks both values, and the last one counts.
+// canonical takes away what makes no difference: the order of the parameters and the case of their names. Two things
+// leave everything as it is. Where a name comes twice PostgreSQL checks both values, and the last one counts. And
+// client_min_messages decides which notices the parameters behind it give.
 func canonical(parameters []Parameter) []Parameter {
 	folded := make([]Parameter, len(parameters))
 	for i, p := range parameters {
 		folded[i] = Parameter{foldName(p.Name), p.Value}
 	}
 	slices.SortFunc(folded, func(a, b Parameter) int { return strings.Compare(currentName(a.Name), currentName(b.Name)) })
-	for i := 1; i < len(folded); i++ {
-		if currentName(folded[i-1].Name) == currentName(folded[i].Name) {
+	for i, p := range folded {
+		twice := i > 0 && currentName(folded[i-1].Name) == currentName(p.Name)
+		if twice || p.Name == "client_min_messages" {
 			return parameters
 		}
 	}

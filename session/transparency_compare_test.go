@@ -20,7 +20,8 @@ type transcript struct {
 // script names itself. Lengths stay, but for texts of pg_temp schemas and those the script names.
 type masker struct {
 	masks  []*regexp.Regexp
-	pids   map[uint32]uint32 // the number of the session
+	self   uint32            // the number of the session
+	pids   map[uint32]uint32 // the number of the session of each
 	digits [][]byte          // the pids as scripts ask for them: ten digits, so that all have one length
 	oids   map[uint32]uint32
 }
@@ -40,10 +41,11 @@ func (s *script) transcripts(peers []*peer) []transcript {
 		m.digits = append(m.digits, fmt.Appendf(nil, "%010d", pid))
 	}
 	var all []transcript
-	for _, c := range peers {
+	for i, c := range peers {
+		m.self = uint32(i + 1)
 		t := transcript{label: c.label}
-		for _, i := range c.seen {
-			t.items = append(t.items, item{i.kind, m.mask(i.kind, bytes.Clone(i.body))})
+		for _, seen := range c.seen {
+			t.items = append(t.items, item{seen.kind, m.mask(seen.kind, bytes.Clone(seen.body))})
 		}
 		all = append(all, t)
 	}
@@ -53,7 +55,7 @@ func (s *script) transcripts(peers []*peer) []transcript {
 func (m *masker) mask(kind byte, body []byte) []byte {
 	switch {
 	case kind == 'K' && len(body) >= 4:
-		m.replace(body, m.pids)
+		binary.BigEndian.PutUint32(body, m.self) // two sessions may have had the same one
 		clear(body[4:])
 	case kind == 'A' && len(body) >= 4:
 		m.replace(body, m.pids)

@@ -31,8 +31,8 @@ var differences = slices.Concat(
 		"a7-bytes-behind-the-terminator", "a7-a-name-without-value", "a7-a-value-cut-short", "a7-only-a-version"),
 	sameWords(fatal("28000", "no PostgreSQL user name specified in startup packet"), "a7-no-pairs", "a7-no-user",
 		"a7-an-empty-user", "a5-option-without-user"),
-	sameWords(fatal("22023", `invalid value for parameter "replication": "perhaps"`)+
-		` H="Valid values are: \"false\", 0, \"true\", 1, \"database\"."`, "c3-bad-replication"),
+	sameWords(badReplication("perhaps"), "c3-bad-replication", "a5-options-and-replication", "a7-replication-that-is-cut-short"),
+	sameWords(badReplication(""), "a7-empty-replication"),
 	sameWords(fatal("08P01", "invalid password packet size"), "a10-a-password-without-end"),
 
 	unsupported("a2-ssl-inside-tls", "1234.5679"),
@@ -74,6 +74,11 @@ func sameWords(message string, scripts ...string) (all []exception) {
 			reason: "gprxy's own message does not stand in PostgreSQL's source, so it has no F, L and R"})
 	}
 	return all
+}
+
+func badReplication(value string) string {
+	return fatal("22023", fmt.Sprintf("invalid value for parameter %q: %q", "replication", value)) +
+		` H="Valid values are: \"false\", 0, \"true\", 1, \"database\"."`
 }
 
 const oldServer = "gprxy speaks protocol 3.2 with clients, PostgreSQL before 18 only 3.0"

@@ -147,8 +147,14 @@ func (st *stage) furnish(t *testing.T) {
 	st.major = number / 10000
 	if st.major >= 17 {
 		st.run(t, "postgres", "CREATE DATABASE greets")
-		st.run(t, "greets", `CREATE FUNCTION greet() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'welcome'; END $$;
-			CREATE EVENT TRIGGER greet ON login EXECUTE FUNCTION greet(); ALTER EVENT TRIGGER greet ENABLE ALWAYS`)
+		st.run(t, "greets", `
+			CREATE FUNCTION greet() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+				RAISE NOTICE 'welcome';
+				PERFORM set_config('my.greeted', 'yes', false), set_config('TimeZone', 'Asia/Tokyo', false);
+				IF session_user = 'app_writer' THEN RAISE EXCEPTION 'not now' USING HINT = 'later'; END IF;
+			END $$;
+			CREATE EVENT TRIGGER greet ON login EXECUTE FUNCTION greet();
+			ALTER EVENT TRIGGER greet ENABLE ALWAYS`)
 	}
 	probe := dial(t, st.server.Addr())
 	send(t, probe, gssencRequest)

@@ -38,13 +38,15 @@ check: ## format, vet and static checks
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
-fuzz: ## run every fuzzer for T each (make fuzz T=60s)
-	@set -e; for package in $$($(GO) list ./...); do \
-	  for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
-	    echo "== $$package $$target"; \
-	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(T) $$package; \
-	  done; \
-	done
+fuzz: ## run every fuzzer for T each (make fuzz T=60s), on after a finding, and fail in the end
+	@fuzzers=$$(grep -roE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' . | sed -E 's|^(.*)/[^/]*:func (.*)|\1:\2|' | sort); \
+	total=$$(echo "$$fuzzers" | wc -l | tr -d ' '); n=0; found=; \
+	for fuzzer in $$fuzzers; do \
+	  n=$$((n + 1)); package=$${fuzzer%%:*}; target=$${fuzzer##*:}; \
+	  echo "[$$n/$$total] $$package $$target"; \
+	  $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(T) -fuzzminimizetime 5s $$package || found="$$found $$package:$$target"; \
+	done; \
+	[ -z "$$found" ] || { echo "findings (their inputs stand in testdata/fuzz):$$found"; exit 1; }
 
 crash: ## kill gprxy N times at random moments under load, and hold its log against what clients saw (make crash N=500)
 	@$(GO) run ./cmd/crash --kills $(N) $(if $(SEED),--seed $(SEED))

@@ -2,6 +2,8 @@ package session
 
 import (
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
 	"gprxy/pool"
@@ -94,6 +96,42 @@ func FuzzOptions(f *testing.F) {
 		}
 		if deniedOption(options+" -c role=x") == "" && options != "" && options[len(options)-1] != '\\' {
 			t.Errorf("%q hides a denied parameter", options)
+		}
+	})
+}
+
+// The choice of a login is taken out of the options whole, and nothing else is.
+func FuzzAuthChoice(f *testing.F) {
+	for _, seed := range []string{
+		"-c gprxy.auth=device", "--gprxy.auth=oauth -c a=b", "-cgprxy.auth=x -c gprxy.auth=y", `-c gprxy.auth=a\ b`, "-c", "-c -c gprxy.auth=z",
+		"-c a=b --GPRXY.AUTH=password", `-c gprxy.auth=\`, "-c gprxy.auth", " -c  search_path=gprxy.auth=x ",
+	} {
+		f.Add(seed)
+	}
+	texts := func(options string) (all []string) {
+		for _, word := range splitOptions(options) {
+			all = append(all, word.text)
+		}
+		return all
+	}
+	f.Fuzz(func(t *testing.T, options string) {
+		rest, value, found := cutOption(options, authParameter)
+		if !found && (rest != strings.TrimSpace(options) || value != "") {
+			t.Errorf("%q has no choice and becomes %q, %q", options, rest, value)
+		}
+		if _, _, again := cutOption(rest, authParameter); again {
+			t.Errorf("%q becomes %q, which still has a choice", options, rest)
+		}
+		before, after := texts(options), texts(rest)
+		for _, word := range after {
+			at := slices.Index(before, word)
+			if at < 0 {
+				t.Fatalf("%q becomes %q: the word %q is new", options, rest, word)
+			}
+			before = before[at+1:]
+		}
+		if found && !slices.ContainsFunc(texts(options), func(word string) bool { return strings.HasSuffix(word, "="+value) }) {
+			t.Errorf("%q chooses %q", options, value)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -41,7 +42,13 @@ const (
 	database      = "demo"
 )
 
-func TestMain(m *testing.M) { os.Exit(runTests(m)) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if flag.Lookup("test.fuzz").Value.String() != "" {
+		os.Exit(m.Run()) // no fuzzer needs the servers, and each of its workers would start its own
+	}
+	os.Exit(runTests(m))
+}
 
 func runTests(m *testing.M) (code int) {
 	ctx, done := context.WithTimeout(context.Background(), 2*time.Minute)

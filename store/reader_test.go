@@ -13,7 +13,7 @@ import (
 
 // shop is a log with a known story: s1 ann ended, s2 bob active, s3 eve refused, s4 still logging
 // in, s5 ann active since later, and a cancel that hit nothing.
-func shop(t *testing.T) (*DB, string) {
+func shop(t testing.TB) (*DB, string) {
 	path := logPath(t)
 	d := open(t, path, Options{})
 	hour := func(h int) time.Time { return t0.Add(time.Duration(h) * time.Hour) }

@@ -58,14 +58,7 @@ func LoginDevice(ctx context.Context, c Config, show func(Prompt) error) (Tokens
 
 // startDevice gets a code and makes sure that it can be shown and waited for.
 func (f *flow) startDevice(ctx context.Context) (*oauth2.DeviceAuthResponse, error) {
-	limit, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	bound := *f.config.HTTP
-	if bound.Transport == nil {
-		bound.Transport = http.DefaultTransport
-	}
-	bound.Transport = boundTo{ctx: limit, next: bound.Transport}
-	device, err := f.oauth.DeviceAuth(context.WithValue(limit, oauth2.HTTPClient, &bound), f.audience()...)
+	device, err := f.askDevice(ctx)
 	if err != nil {
 		return nil, f.refusal(ctx, err, f.config.ClientSecret)
 	}
@@ -85,6 +78,23 @@ func (f *flow) startDevice(ctx context.Context) (*oauth2.DeviceAuthResponse, err
 		device.Expiry = most
 	}
 	return device, nil
+}
+
+// askDevice makes the request.
+func (f *flow) askDevice(ctx context.Context) (device *oauth2.DeviceAuthResponse, err error) {
+	limit, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	bound := *f.config.HTTP
+	if bound.Transport == nil {
+		bound.Transport = http.DefaultTransport
+	}
+	bound.Transport = boundTo{ctx: limit, next: bound.Transport}
+	defer func() {
+		if recover() != nil { // so x/oauth2 takes the answer "null"
+			err = errors.New("the answer is no object")
+		}
+	}()
+	return f.oauth.DeviceAuth(context.WithValue(limit, oauth2.HTTPClient, &bound), f.audience()...)
 }
 
 // checkDevice refuses what must not come near a terminal or a browser.

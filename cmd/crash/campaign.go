@@ -27,6 +27,7 @@ const (
 	longestLoad      = 200 * time.Millisecond // from the first login to the kill
 	loginLimit       = 20 * time.Second       // for the first login after a start
 	backendsLimit    = 10 * time.Second       // for the backends of a dead gprxy to be gone
+	postgresLimit    = 20 * time.Second       // for PostgreSQL to be up again after it was killed
 	clientsLimit     = 20 * time.Second       // for all clients to notice that it is over
 	sessionsEndLimit = 10 * time.Second       // for gprxy to record the ends of sessions whose backends are gone
 )
@@ -195,8 +196,14 @@ func (c *campaign) killPostgres(ctx context.Context, r *round) error {
 		return err
 	}
 	r.over.Store(true)
-	if err := c.postgres.Up(ctx); err != nil {
-		return err
+	// As long as one of its processes has not noticed, PostgreSQL does not start on its data.
+	var down error
+	_, err := poll(ctx, "PostgreSQL is up again", postgresLimit, func() (bool, error) {
+		down = c.postgres.Up(ctx)
+		return down == nil, nil
+	})
+	if err != nil {
+		return errors.Join(err, down)
 	}
 	c.figures.postgresKilled++
 	return nil

@@ -216,15 +216,17 @@ func (g *guest) cancelled(ctx context.Context) error {
 		select {
 		case <-time.After(after):
 			err := g.conn.CancelRequest(ctx)
-			served <- err == nil && !g.over.Load()
+			served <- err == nil && !g.over.Load() && !g.postgresDied.Load()
 		case <-finished:
 			served <- false
 		}
 	}()
 	err := g.run(ctx, fmt.Sprintf("INSERT INTO ledger (id) SELECT %d FROM pg_sleep(0.5)", id))
 	close(finished)
-	g.visit.cancelled = <-served
-	return g.learn(err, id)
+	wasServed := <-served
+	err = g.learn(err, id)
+	g.visit.cancelled = wasServed && err == nil // else the session may have been over before the cancel came
+	return err
 }
 
 // leaveBusy leaves while a statement runs.

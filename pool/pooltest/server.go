@@ -126,7 +126,8 @@ func (s *Server) Restart(ctx context.Context) error {
 }
 
 // Crash kills the server's processes with SIGKILL, at once and in the middle of what they do. Data and port stay; Up
-// starts it again, and recovers. What is lost besides what was not committed is up to Settings (synchronous_commit).
+// starts it again, which recovers, but fails until the last process is gone. What is lost besides what was not committed
+// is up to Settings (synchronous_commit).
 func (s *Server) Crash(ctx context.Context) error {
 	if s.process == nil {
 		return errors.New("the server is down")

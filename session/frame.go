@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // A frame of the protocol is a type byte, a length that counts itself but not
@@ -32,11 +33,7 @@ func readStartupBody(r io.Reader) ([]byte, error) {
 	if size < lengthSize || size > maxStartupBody {
 		return nil, badStartupLength(string(head[:]))
 	}
-	body := make([]byte, size)
-	if _, err := io.ReadFull(r, body); err != nil {
-		return nil, clientLeft(err)
-	}
-	return body, nil
+	return readBody(r, int(size))
 }
 
 // badStartupLength knows one thing that often stands in the place of a length.
@@ -64,12 +61,28 @@ func readFrame(r io.Reader, kind byte, limit int) ([]byte, error) {
 	if size < 0 || size > int64(limit) {
 		return nil, malformed("invalid message length")
 	}
-	body := make([]byte, size)
-	if _, err := io.ReadFull(r, body); err != nil {
-		return nil, clientLeft(err)
-	}
-	return body, nil
+	return readBody(r, int(size))
 }
+
+// readBody reads size bytes. What it allocates follows what has come, not what
+// was announced: a stranger pays for memory with bytes of its own.
+func readBody(r io.Reader, size int) ([]byte, error) {
+	body := make([]byte, 0, min(size, firstRead))
+	for {
+		have := len(body)
+		body = body[:min(size, cap(body))]
+		if _, err := io.ReadFull(r, body[have:]); err != nil {
+			return nil, clientLeft(err)
+		}
+		if len(body) == size {
+			return body, nil
+		}
+		body = slices.Grow(body, min(len(body), size-len(body)))
+	}
+}
+
+// firstRead has room for most startup packets and passwords.
+const firstRead = 512
 
 // A frameWalker finds the frames in a stream that passes by in chunks. It holds
 // no more than a header and, for the few small frames somebody asks for, a body.

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -195,4 +197,45 @@ func FuzzStartupParameters(f *testing.F) {
 		_ = checkParameters(asked)
 		_, _ = readReplication(asked)
 	})
+}
+
+// A10: what a stranger announces and does not send costs nothing.
+func TestMemoryFollowsWhatCame(t *testing.T) {
+	startup := func(sent string) { readStartupBody(strings.NewReader(sent)) }
+	password := func(sent string) { readFrame(strings.NewReader(sent), 'p', maxPasswordBody) }
+	for name, attack := range map[string]func(){
+		"a startup packet of 10,000 bytes": func() { startup("\x00\x00\x27\x14\x00") },
+		"one of 4 GB":                      func() { startup("\xff\xff\xff\xff\x00") },
+		"one of less than nothing":         func() { startup("\x80\x00\x00\x00\x00") },
+		"a password of 65,535 bytes":       func() { password("p\x00\x01\x00\x03x") },
+		"one of 4 GB - 2":                  func() { password("p\xff\xff\xff\xfe") },
+		"one of less than nothing, as int": func() { password("p\x80\x00\x00\x00") },
+		"half of 65,535 bytes":             func() { password("p\x00\x01\x00\x03" + strings.Repeat("x", 500)) },
+	} {
+		const times = 100
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range times {
+			attack()
+		}
+		runtime.ReadMemStats(&after)
+		if each := (after.TotalAlloc - before.TotalAlloc) / times; each > 2048 {
+			t.Errorf("%s costs %d bytes", name, each)
+		}
+	}
+}
+
+// However a body comes, and whatever its length, it is read whole and no byte of
+// what follows.
+func TestBodiesOfAllLengths(t *testing.T) {
+	for _, size := range []int{0, 1, firstRead - 1, firstRead, firstRead + 1, 3*firstRead + 7, maxPasswordBody} {
+		body := strings.Repeat("x", size)
+		for name, wrap := range map[string]func(io.Reader) io.Reader{"at once": func(r io.Reader) io.Reader { return r }, "byte by byte": iotest.OneByteReader} {
+			r := strings.NewReader(frame('p', body) + "next")
+			got, err := readFrame(wrap(r), 'p', maxPasswordBody)
+			if err != nil || string(got) != body || r.Len() != len("next") {
+				t.Errorf("%d bytes %s: %d bytes, %v, %d left", size, name, len(got), err, r.Len())
+			}
+		}
+	}
 }

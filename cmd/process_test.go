@@ -108,7 +108,13 @@ var listening = regexp.MustCompile(`address=(\S+)`)
 // start runs `gprxy start` until it listens. It is killed at the end of the test.
 func (i *install) start(more ...string) *running {
 	i.t.Helper()
-	r := &running{Cmd: i.command("start"), t: i.t, ended: make(chan error, 1)}
+	return i.startAs(i.command("start"), more...)
+}
+
+// startAs is start by another command that leads to it.
+func (i *install) startAs(cmd *exec.Cmd, more ...string) *running {
+	i.t.Helper()
+	r := &running{Cmd: cmd, t: i.t, ended: make(chan error, 1)}
 	r.Env = append(r.Env,
 		"PROXY_PORT=0", "DB_HOST=127.0.0.1", fmt.Sprintf("DB_PORT=%d", i.postgres.Port), "DB_SSLMODE=disable",
 		"GPRXY_USER=gprxy_service", "GPRXY_PASS=gprxy_service-secret",
@@ -197,6 +203,7 @@ func (r *running) mustConnect(user, password string) *pgx.Conn {
 
 func TestTheProcess(t *testing.T) {
 	i := newInstall(t)
+	t.Run("goes on when it runs out of descriptors", i.testOutOfDescriptors)
 	t.Run("serves, shows its sessions, ends on SIGTERM", func(t *testing.T) {
 		r := i.start()
 		conn := r.mustConnect("alice", "alice-secret")

@@ -87,6 +87,7 @@ func (p *proxy) open(ctx context.Context, home string) (err error) {
 		TrustedProxies: p.settings.TrustedProxies,
 		Log:            p.log,
 	}
+	p.checkDescriptors()
 	p.check(ctx, roles)
 	return nil
 }
@@ -257,7 +258,12 @@ func (p *proxy) handlerConfig(secured *tls.Config, roles *auth.Roles) session.Co
 		StampSetting:         s.IdentityStamp == StampSetting || s.IdentityStamp == StampBoth,
 		StampApplicationName: s.IdentityStamp == StampApplicationName || s.IdentityStamp == StampBoth,
 		LoginTimeout:         s.LoginTimeout,
-		Log:                  p.log,
+		Limits: session.Limits{
+			Clients:          s.MaxClients,
+			Logins:           s.LoginMax,
+			LoginsPerAddress: s.LoginMaxPerAddress,
+		},
+		Log: p.log,
 	}
 }
 

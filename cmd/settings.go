@@ -48,7 +48,10 @@ type Settings struct {
 	ProxyKey   string // PEM file; set exactly when ProxyCert names a file
 	RequireTLS string // RequireTLSAuto, RequireTLSAlways or RequireTLSNever
 
-	TrustedProxies []netip.Prefix // whose connections begin with a PROXY protocol header
+	TrustedProxies     []netip.Prefix // whose connections begin with a PROXY protocol header
+	MaxClients         int            // served or waiting for a backend
+	LoginMax           int            // connections that have not logged in
+	LoginMaxPerAddress int            // of them, for one address
 
 	DBHost        string // host name, address, or the folder of a Unix socket
 	DBPort        uint16

@@ -19,6 +19,9 @@ func checkSettings(s *Settings, l *loader) {
 	checkIssuer(s, l)
 	checkSignOn(s, l)
 	checkRoles(s, l)
+	if s.LoginMaxPerAddress > s.LoginMax && s.LoginMax > 0 {
+		l.warn("LOGIN_MAX_PER_ADDRESS (%d) is more than LOGIN_MAX (%d) allows", s.LoginMaxPerAddress, s.LoginMax)
+	}
 	if s.PoolMaxConns > s.PoolMaxTotal && s.PoolMaxTotal > 0 {
 		l.warn("POOL_MAX_CONNS (%d) is more than POOL_MAX_TOTAL (%d) allows", s.PoolMaxConns, s.PoolMaxTotal)
 	}

@@ -10,6 +10,12 @@ import (
 
 func limitSettings() []setting {
 	return []setting{
+		{name: "MAX_CLIENTS", def: "1000", meaning: "clients served or waiting for a connection to PostgreSQL at once; more are refused",
+			parse: number(1, 1_000_000, func(s *Settings) *int { return &s.MaxClients })},
+		{name: "LOGIN_MAX", def: "1000", meaning: "connections that have not logged in at once; more take the place of the slowest",
+			parse: number(1, 1_000_000, func(s *Settings) *int { return &s.LoginMax })},
+		{name: "LOGIN_MAX_PER_ADDRESS", def: "500", meaning: "of these, for one address (of IPv6, one /64)",
+			parse: number(1, 1_000_000, func(s *Settings) *int { return &s.LoginMaxPerAddress })},
 		{name: "TRUSTED_PROXIES", none: "none", meaning: "load balancers that send a PROXY protocol header, v1 or v2, before each connection: a list of addresses and CIDRs with commas",
 			parse: networks(func(s *Settings) *[]netip.Prefix { return &s.TrustedProxies })},
 	}

@@ -127,10 +127,14 @@ func port(lowest uint64, field func(*Settings) *uint16) func(*Settings, *loader,
 }
 
 func count(field func(*Settings) *int) func(*Settings, *loader, string) *badValue {
+	return number(1, 10_000, field)
+}
+
+func number(lowest, highest int, field func(*Settings) *int) func(*Settings, *loader, string) *badValue {
 	return func(s *Settings, _ *loader, t string) *badValue {
 		n, err := strconv.Atoi(t)
-		if err != nil || n < 1 || n > 10_000 {
-			return &badValue{fmt.Sprintf("is %q", t), "use a number from 1 to 10000"}
+		if err != nil || n < lowest || n > highest {
+			return &badValue{fmt.Sprintf("is %q", t), fmt.Sprintf("use a number from %d to %d", lowest, highest)}
 		}
 		*field(s) = n
 		return nil

@@ -58,12 +58,12 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		return err
 	}
-	backOff := firstBackOff
+	short := shortage{log: s.Log}
 	for {
 		conn, err := l.Accept()
 		switch {
 		case err == nil:
-			backOff = firstBackOff
+			short.end()
 			s.start(base, conn)
 		case s.isStopping():
 			return ErrStopped
@@ -72,12 +72,36 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		default:
 			// Out of descriptors or memory (EMFILE, ENOBUFS): those who are in
 			// stay in, the others wait in the kernel's queue.
-			s.Log.Warn("could not accept a connection, trying again", "error", err, "wait", backOff)
-			if !wait(base, backOff) {
+			if !wait(base, short.next(err)) {
 				return ErrStopped
 			}
-			backOff = min(2*backOff, lastBackOff)
 		}
+	}
+}
+
+// A shortage is a time in which connections could not be accepted.
+type shortage struct {
+	log      *slog.Logger
+	failures int
+	backOff  time.Duration
+}
+
+// next is how long to wait after one more failure. It logs the first alone: who
+// causes it must not fill the log as well.
+func (s *shortage) next(err error) time.Duration {
+	if s.failures++; s.failures == 1 {
+		s.log.Warn("could not accept a connection: those who are in are served, others wait", "error", err)
+		s.backOff = firstBackOff
+	} else {
+		s.backOff = min(2*s.backOff, lastBackOff)
+	}
+	return s.backOff
+}
+
+func (s *shortage) end() {
+	if s.failures > 0 {
+		s.log.Info("connections are accepted again", "failures", s.failures)
+		s.failures = 0
 	}
 }
 

@@ -18,7 +18,7 @@ type Pools struct {
 	dialer *dialer
 	base   *pgxpool.Config     // copied for each bucket
 	slots  *semaphore.Weighted // leases over all keys, MaxTotal; FIFO
-	logins *semaphore.Weighted // login checks, loginChecks; FIFO
+	logins *semaphore.Weighted // login checks, LoginChecks; FIFO
 	outage *outage
 
 	busy    sync.WaitGroup // running calls and leases; added to under mu while not closed
@@ -55,7 +55,7 @@ func New(c Config) (*Pools, error) {
 		config:   c,
 		dialer:   d,
 		slots:    semaphore.NewWeighted(int64(c.MaxTotal)),
-		logins:   semaphore.NewWeighted(loginChecks),
+		logins:   semaphore.NewWeighted(LoginChecks),
 		outage:   newOutage(c),
 		calls:    map[*call]struct{}{},
 		leases:   map[*Lease]struct{}{},

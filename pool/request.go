@@ -61,8 +61,8 @@ type Stat struct {
 	Waiting int // requests waiting for POOL_MAX_CONNS or POOL_MAX_TOTAL
 }
 
-// loginChecks is how many temporary login connections may exist at once; they come on top of Config.MaxTotal.
-const loginChecks = 16
+// LoginChecks is how many temporary login connections may exist at once; they come on top of Config.MaxTotal.
+const LoginChecks = 16
 
 // resetLimit bounds how long a released backend may take to settle its cancels and answer the reset.
 const resetLimit = 5 * time.Second

@@ -27,6 +27,9 @@ func (s *session) mayLogIn() error {
 	if s.draining.Err() != nil {
 		return errDraining
 	}
+	if s.clients.full() {
+		return errTooManyClients
+	}
 	if err := s.chooseAuth(); err != nil {
 		return err
 	}

@@ -102,6 +102,7 @@ func (s *session) readCancelRequest(body []byte) error {
 func (s *session) cancel(ctx context.Context) {
 	ctx, done := context.WithTimeout(ctx, cancelTimeout)
 	defer done()
+	s.place.work()
 	pid := s.cancelKey.pid
 	target, known := s.keys.find(*s.cancelKey)
 	if !known {

@@ -43,6 +43,7 @@ func (s *session) authenticateDevice(ctx context.Context) error {
 		}
 	}
 	defer leave()
+	s.place.leave() // it has one of another kind
 	if err := s.record(ctx); err != nil {
 		return err
 	}
@@ -60,7 +61,7 @@ func (s *session) authenticateDevice(ctx context.Context) error {
 // showPrompt sends the address and the code, and lets the login take as long as
 // the code lives.
 func (s *session) showPrompt(p sso.Prompt) error {
-	s.extendLogin(p.Expires)
+	s.moveDeadline(p.Expires)
 	hint := fmt.Sprintf("Approve it only if you are connecting yourself just now. gprxy waits until %s.", p.Expires.UTC().Format("15:04 UTC"))
 	if p.CompleteURL != "" {
 		hint = "Or open " + p.CompleteURL + " which has the code already. " + hint

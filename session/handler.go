@@ -39,6 +39,7 @@ type Config struct {
 	StampApplicationName bool // append the person to application_name
 
 	LoginTimeout time.Duration // from accept to AuthenticationOk
+	Limits       Limits
 	Log          *slog.Logger
 }
 
@@ -66,15 +67,23 @@ const (
 // Handler serves client connections. It is safe for concurrent use.
 type Handler struct {
 	Config
-	keys     cancelKeys
-	devices  deviceLogins
-	draining context.Context
-	drain    context.CancelFunc
+	keys       cancelKeys
+	devices    deviceLogins
+	crowd      crowd // of those who log in
+	latecomers crowd // of those for whom it had no place
+	clients    clientCount
+	draining   context.Context
+	drain      context.CancelFunc
 }
 
 // NewHandler returns a handler that lives until its last ServeConn has returned.
 func NewHandler(c Config) *Handler {
-	h := &Handler{Config: c}
+	h := &Handler{
+		Config:     c,
+		crowd:      crowd{most: c.Limits.Logins, perOrigin: c.Limits.LoginsPerAddress},
+		latecomers: crowd{most: LateReaders, perOrigin: lateReadersPerOrigin},
+		clients:    clientCount{most: int64(c.Limits.Clients)},
+	}
 	// A signal to all sessions, given by Drain alone: nothing is awaited under it.
 	h.draining, h.drain = context.WithCancel(context.Background())
 	return h
@@ -88,6 +97,7 @@ func (h *Handler) Drain() { h.drain() }
 // conn. When ctx ends the session ends at once.
 func (h *Handler) ServeConn(ctx context.Context, conn net.Conn) {
 	s := h.newSession(conn)
+	defer s.stopCounting()
 	defer s.closeTLS()
 	defer s.recoverFault()
 	if s.enter(ctx) {
@@ -117,16 +127,22 @@ func (h *Handler) RefuseConn(ctx context.Context, conn net.Conn, why error) {
 func (s *session) enter(ctx context.Context) bool {
 	ctx, done := s.limitLogin(ctx)
 	defer done()
-	err := s.startup(ctx)
-	if err == nil && s.cancelKey != nil {
+	err := s.findPlace()
+	defer s.place.leave()
+	if err == nil {
+		err = s.startup(ctx)
+	}
+	switch {
+	case err == nil && s.cancelKey != nil:
 		s.cancel(ctx)
 		return false
-	}
-	if err == nil {
+	case err == nil && s.late:
+		err = errTooManyLogins
+	case err == nil:
 		err = s.admit(ctx)
 	}
 	if err != nil {
-		s.turnAway(ctx, err)
+		s.turnAway(ctx, s.whyNot(ctx, err))
 	}
 	return err == nil
 }
@@ -141,10 +157,14 @@ func (s *session) admit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.place.work()
 	ctx, watch := watchDeparture(ctx, s.conn)
 	defer s.endWatch(watch)
 	if err := s.authenticate(ctx, secret); err != nil {
 		return explain(ctx, err)
+	}
+	if err := s.becomeClient(); err != nil {
+		return err
 	}
 	if err := s.lease(ctx); err != nil {
 		return explain(ctx, err)

@@ -23,6 +23,10 @@ type session struct {
 	began    time.Time
 	limit    *time.Timer // ends the login at deadline
 	deadline time.Time
+	giveUp   func(why error) // ends the login now
+	place    *place          // among those who log in
+	late     bool            // there was no place: only a cancel request is served
+	counted  bool            // as one of Limits.Clients
 	log      *slog.Logger
 	secured  string // TLS version, "" in plain text
 
@@ -66,12 +70,14 @@ func (s *session) limitLogin(ctx context.Context) (context.Context, func()) {
 	s.limit = time.AfterFunc(time.Until(s.deadline), func() { cancel(errLoginTimeout) })
 	s.conn.SetDeadline(s.deadline)
 	plain := s.conn
+	s.giveUp = func(why error) { cancel(why); plain.SetReadDeadline(longAgo) }
 	stop := whenDone(s.draining, func() { plain.SetReadDeadline(longAgo) })
 	return ctx, func() { stop(); s.limit.Stop(); cancel(nil) }
 }
 
-// extendLogin moves the deadline, for a login that waits for a person.
-func (s *session) extendLogin(until time.Time) {
+// moveDeadline lets the login take until then: longer when it waits for a person,
+// shorter when it came too late.
+func (s *session) moveDeadline(until time.Time) {
 	s.deadline = until
 	s.limit.Reset(time.Until(until))
 	s.conn.SetDeadline(until)
@@ -94,9 +100,6 @@ func (s *session) turnAway(ctx context.Context, err error) {
 	if s.backend != nil {
 		s.keys.remove(s.key)
 		s.backend.Discard()
-	}
-	if s.draining.Err() != nil && errors.Is(err, errLoginTimeout) {
-		err = errDraining
 	}
 	switch {
 	case errors.Is(err, errClientGone):

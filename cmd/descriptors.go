@@ -1,0 +1,38 @@
+// Whether the process may open as many sockets as the settings let people have.
+
+package cmd
+
+import (
+	"syscall"
+
+	"gprxy/pool"
+	"gprxy/session"
+)
+
+// Descriptors for the log, the listening socket, requests to the issuer, cancel requests on their way.
+const otherDescriptors = 100
+
+// descriptors is how many descriptors the settings may need at most.
+func (s Settings) descriptors() uint64 {
+	return uint64(s.MaxClients + s.LoginMax + session.LateReaders + s.PoolMaxTotal + pool.LoginChecks + otherDescriptors)
+}
+
+// checkDescriptors raises the limit as far as it may, and warns when that is not enough. Too few only
+// make clients wait to be accepted, so it is no reason not to start.
+func (p *proxy) checkDescriptors() {
+	need := p.settings.descriptors()
+	var limit syscall.Rlimit
+	err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit)
+	if err == nil && uint64(limit.Cur) < need && limit.Cur < limit.Max { // the Go runtime has usually done so
+		limit.Cur = limit.Max
+		err = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
+	}
+	if err != nil {
+		p.log.Warn("could not look at the limit of open files", "error", err)
+		return
+	}
+	if uint64(limit.Cur) < need {
+		p.log.Warn("fewer files may be open than MAX_CLIENTS, LOGIN_MAX and POOL_MAX_TOTAL may need: raise the limit (LimitNOFILE, ulimit -n), or lower these",
+			"limit", limit.Cur, "may_need", need)
+	}
+}

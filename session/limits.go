@@ -1,0 +1,114 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+)
+
+// Limits bound what clients may cost, above all those nobody knows yet. The zero
+// value of a field sets no limit.
+type Limits struct {
+	Clients          int // people served or waiting for a backend
+	Logins           int // connections that have not logged in
+	LoginsPerAddress int // of them, for one address (of IPv6, one /64)
+}
+
+const (
+	// Connections beyond the places for logins are read only as far as to serve
+	// those that cancel: so many at once, of one origin so many, for so long.
+	LateReaders          = 64
+	lateReadersPerOrigin = 8
+	lateTimeout          = time.Second
+)
+
+var (
+	errTooManyClients = &refusal{
+		code:    codeTooManyConnections,
+		reason:  "too_many_clients",
+		message: "sorry, too many clients already",
+		hint:    "gprxy serves no more than MAX_CLIENTS at once. Close sessions that are not used, try again later, or ask the operator for a larger MAX_CLIENTS.",
+	}
+	errTooManyLogins = &refusal{
+		code:    codeTooManyConnections,
+		reason:  "too_many_logins",
+		message: "sorry, too many clients are logging in already",
+		hint:    "Try again in a moment; if it stays so, ask the operator of gprxy to look at LOGIN_MAX and LOGIN_MAX_PER_ADDRESS.",
+	}
+	errPlaceTaken = &refusal{
+		code:    codeTooManyConnections,
+		reason:  "place_taken",
+		message: "sorry, too many clients are logging in already, and this login was not finished in time",
+		hint:    errTooManyLogins.hint,
+	}
+)
+
+// findPlace takes a place among those who log in, until the login is done. Where
+// there is none the connection is late: it may still cancel.
+func (s *session) findPlace() error {
+	taken := func() { s.giveUp(errPlaceTaken) }
+	var ok bool
+	if s.place, ok = s.crowd.enter(s.prefix, taken); ok {
+		return nil
+	}
+	if s.place, ok = s.latecomers.enter(s.prefix, taken); !ok {
+		s.place = &place{}
+		return errTooManyLogins
+	}
+	s.late = true
+	s.moveDeadline(time.Now().Add(lateTimeout))
+	return nil
+}
+
+// whyNot prefers what gprxy did to end the login over how the client's socket
+// told of it.
+func (s *session) whyNot(ctx context.Context, err error) error {
+	switch cause := context.Cause(ctx); {
+	case s.late && !errors.Is(err, errClientGone):
+		return errTooManyLogins
+	case !errors.Is(err, errLoginTimeout):
+		return err
+	case s.draining.Err() != nil:
+		return errDraining
+	case cause != nil:
+		return cause
+	}
+	return err
+}
+
+// clientCount is how many clients there are, of at most most (0: any number).
+type clientCount struct {
+	most int64
+	n    atomic.Int64
+}
+
+func (c *clientCount) full() bool { return c.most > 0 && c.n.Load() >= c.most }
+
+// enter counts one more, if it may be. leave must then be called.
+func (c *clientCount) enter() bool {
+	if n := c.n.Add(1); c.most > 0 && n > c.most {
+		c.n.Add(-1)
+		return false
+	}
+	return true
+}
+
+func (c *clientCount) leave() { c.n.Add(-1) }
+
+// becomeClient turns a stranger who has logged in into a client that counts.
+func (s *session) becomeClient() error {
+	if !s.clients.enter() {
+		return errTooManyClients
+	}
+	s.counted = true
+	s.place.leave()
+	return nil
+}
+
+// stopCounting undoes becomeClient.
+func (s *session) stopCounting() {
+	if s.counted {
+		s.clients.leave()
+	}
+}

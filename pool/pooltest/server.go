@@ -125,6 +125,20 @@ func (s *Server) Restart(ctx context.Context) error {
 	return s.Up(ctx)
 }
 
+// Abort is pg_ctl stop -m immediate: sessions are cut without a checkpoint, and Up has to recover.
+func (s *Server) Abort() error {
+	if s.process == nil {
+		return errors.New("the server is down")
+	}
+	p := s.process
+	s.process = nil
+	if err := p.command.Process.Signal(syscall.SIGQUIT); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stopping PostgreSQL: %w", err)
+	}
+	<-p.done
+	return nil
+}
+
 // Crash kills the server's processes with SIGKILL, at once and in the middle of what they do. Data and port stay; Up
 // starts it again, which recovers, but fails until the last process is gone. What is lost besides what was not committed
 // is up to Settings (synchronous_commit).

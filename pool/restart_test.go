@@ -39,6 +39,23 @@ func TestABackendThatPostgreSQLEndedWhileIdleIsReplaced(t *testing.T) {
 	}
 }
 
+// idle_session_timeout counts from the last answer. A session must not inherit what the idle backend has left of it, also
+// when there is nothing to set.
+func TestIdleTimeBeginsAnewWithTheLease(t *testing.T) {
+	p := newPools(t, config(maxConns(1)))
+	release(t, acquire(t, p, request()))
+	last := func(pid uint32) string {
+		return admin(t, server, "postgres", "SELECT state_change FROM pg_stat_activity WHERE state = 'idle' AND pid = "+itoa(pid))
+	}
+	l := acquire(t, p, request())
+	before := last(l.PID())
+	release(t, l)
+	between := last(l.PID())
+	if again := acquire(t, p, request()); !again.Reused() || before == "" || last(again.PID()) == between {
+		t.Errorf("idle since %s before the lease and after it", between)
+	}
+}
+
 func TestAConnectionLostInTheResetIsCountedOnce(t *testing.T) {
 	p, f := forwarded(t, maxConns(2))
 	acquire(t, p, request())

@@ -5,12 +5,13 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 COMMIT  ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS  = -X gprxy/cmd.version=$(VERSION) -X gprxy/cmd.commit=$(COMMIT)
 T       ?= 10s
+B       ?= 900000000
 N       ?= 100
 SEED    ?=
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help demo test build check fuzz crash bench bench-log clean
+.PHONY: help demo test build check fuzz giant crash bench bench-log clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +51,9 @@ fuzz: ## run every fuzzer for T each (make fuzz T=60s), on after a finding, and 
 
 crash: ## kill gprxy N times at random moments under load, and hold its log against what clients saw (make crash N=500)
 	@$(GO) run ./cmd/crash --kills $(N) $(if $(SEED),--seed $(SEED))
+
+giant: ## move values of 900 MB through gprxy both ways and watch its memory (make giant B=900000000)
+	$(GO) test -v -timeout 20m -run Giant ./cmd -giant $(B)
 
 bench: ## measure gprxy beside direct PostgreSQL and PgBouncer (make bench ARGS='--rounds 5')
 	@$(GO) run ./bench $(ARGS)

@@ -3,6 +3,7 @@ package session_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"os"
@@ -65,6 +66,21 @@ func TestPsql(t *testing.T) {
 		cmd.Env = append(cmd.Env, "PGTZ=Asia/Tokyo", "PGOPTIONS=-c work_mem=3MB", "PGAPPNAME=my tool")
 		if got := output(t, cmd); got != "Asia/Tokyo\n3MB\nmy tool\nRESET\n3MB\n" {
 			t.Errorf("got %q", got)
+		}
+	})
+	t.Run("stores large objects", func(t *testing.T) { // D6: by FunctionCall
+		from, to := filepath.Join(t.TempDir(), "from"), filepath.Join(t.TempDir(), "to")
+		content := make([]byte, 300_000)
+		rand.Read(content)
+		if err := os.WriteFile(from, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		output(t, tool(t, p, "writer", "psql", "-c", `\lo_import '`+from+`'`, "-c", `\lo_export :LASTOID '`+to+`'`, "-c", `\lo_unlink :LASTOID`))
+		if got, err := os.ReadFile(to); err != nil || !bytes.Equal(got, content) {
+			t.Errorf("%d bytes came back, %v", len(got), err)
+		}
+		if s := p.sessions()[0]; s.Statements < 70 {
+			t.Errorf("%d statements counted", s.Statements)
 		}
 	})
 	t.Run("cancels with Ctrl-C", func(t *testing.T) {

@@ -11,10 +11,10 @@ SEED    ?=
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help demo test build check fuzz giant crash bench bench-log clean
+.PHONY: help demo test build check fuzz giant crash bench bench-log bench-audit clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## run the whole story on this machine: PostgreSQL, an identity provider, gprxy, people
 	@$(GO) run ./cmd/demo
@@ -60,6 +60,10 @@ bench: ## measure gprxy beside direct PostgreSQL and PgBouncer (make bench ARGS=
 
 bench-log: ## measure the event log: appends, logins, queries
 	$(GO) test -run '^$$' -bench . -benchmem ./store
+
+N ?= 20000
+bench-audit: ## put questions to a large event log (make bench-audit N=1000000 for ten million events)
+	@$(GO) run ./bench/audit --sessions $(N)
 
 clean: ## remove what was built
 	rm -f gprxy

@@ -127,7 +127,7 @@ func (a *appender) write(ctx context.Context, batch []encoded) (head, error) {
 		}
 		h.seq += e.count()
 		var d hash
-		d, buf = digest(buf, h.seq, e.time, []byte(e.typ), []byte(e.session), []byte(e.body))
+		d, buf = digest(buf, h.seq, e.time, e.typ, e.session, e.body)
 		h.hash = link(h.hash, d)
 		if _, err := a.insert.ExecContext(ctx, h.seq, e.time, e.typ, e.session, e.body, h.hash[:], e.count()); err != nil {
 			return head{}, fmt.Errorf("store %s: %w", e.typ, err)
@@ -140,11 +140,19 @@ func (a *appender) write(ctx context.Context, batch []encoded) (head, error) {
 }
 
 func (a *appender) head(ctx context.Context) (head, error) {
+	return scanHead(a.last.QueryRowContext(ctx))
+}
+
+func readHead(ctx context.Context, db querier) (head, error) {
+	return scanHead(db.QueryRowContext(ctx, selectHead))
+}
+
+func scanHead(row *sql.Row) (head, error) {
 	var (
 		h   head
 		sum []byte
 	)
-	err := a.last.QueryRowContext(ctx).Scan(&h.seq, &sum)
+	err := row.Scan(&h.seq, &sum)
 	if errors.Is(err, sql.ErrNoRows) {
 		return head{}, nil
 	}

@@ -12,7 +12,7 @@ type hash = [sha256.Size]byte
 
 // digest is SHA-256 of "seq\ntime\ntype\nsession\nbody". It is hashed apart from the chain so
 // that an event whose body was pruned can keep its digest and the chain still verifies.
-func digest(buf []byte, seq, time int64, typ, session, body []byte) (hash, []byte) {
+func digest(buf []byte, seq, time int64, typ, session, body string) (hash, []byte) {
 	buf = strconv.AppendInt(buf[:0], seq, 10)
 	buf = append(buf, '\n')
 	buf = strconv.AppendInt(buf, time, 10)

@@ -8,9 +8,9 @@ import (
 )
 
 func TestHashesArePinned(t *testing.T) {
-	first, _ := digest(nil, 1, 1772357400123456, []byte("proxy.stopped"), nil, []byte(`{"reason":"signal"}`))
+	first, _ := digest(nil, 1, 1772357400123456, "proxy.stopped", "", `{"reason":"signal"}`)
 	one := link(hash{}, first)
-	second, _ := digest(nil, 2, 1772357400123457, []byte("session.ended"), []byte("0000000000000001"), []byte(`{}`))
+	second, _ := digest(nil, 2, 1772357400123457, "session.ended", "0000000000000001", `{}`)
 	two := link(one, second)
 	// Made with Python's hashlib from docs/audit.md.
 	for _, tc := range []struct{ got, want string }{

@@ -117,33 +117,4 @@ func encodeBody(f Fact) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// decode gives the fact of a stored body, for the types that the fold looks at; other types give nil.
-func decode(typ string, body []byte) (Fact, error) {
-	switch typ {
-	case SessionConnected{}.Type():
-		return decodeAs[SessionConnected](typ, body)
-	case AuthSucceeded{}.Type():
-		return decodeAs[AuthSucceeded](typ, body)
-	case AuthFailed{}.Type():
-		return decodeAs[AuthFailed](typ, body)
-	case RoleMapped{}.Type():
-		return decodeAs[RoleMapped](typ, body)
-	case SessionStarted{}.Type():
-		return decodeAs[SessionStarted](typ, body)
-	case SessionRefused{}.Type():
-		return decodeAs[SessionRefused](typ, body)
-	case SessionEnded{}.Type():
-		return decodeAs[SessionEnded](typ, body)
-	}
-	return nil, nil
-}
-
-func decodeAs[F Fact](typ string, body []byte) (Fact, error) {
-	var f F
-	if err := json.Unmarshal(body, &f); err != nil {
-		return nil, fmt.Errorf("read the body of %s: %w", typ, err)
-	}
-	return f, nil
-}
-
 func fromMicro(us int64) time.Time { return time.UnixMicro(us).UTC() }

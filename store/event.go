@@ -142,12 +142,14 @@ type LogRead struct {
 	Filter  string `json:"filter,omitempty"`
 }
 
-// LogPruned says that the bodies of the events FirstSeq..LastSeq were given up.
+// LogPruned says that among the events FirstSeq..LastSeq those from before Before were given up; Events
+// is how many. Digests of them are left.
 type LogPruned struct {
 	By       string    `json:"by"`
 	Before   time.Time `json:"before"`
 	FirstSeq int64     `json:"first_seq"`
 	LastSeq  int64     `json:"last_seq"`
+	Events   int64     `json:"events,omitempty"`
 }
 
 // LogCheckpointed says that the head of the chain was signed and handed out.

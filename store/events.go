@@ -25,8 +25,11 @@ type EventFilter struct {
 // instead; so common a match is soon found by walking.
 const maxHits = 200_000
 
-// recentEvents is how far back a limited question looks before it asks for whole sessions.
-const recentEvents = 20_000
+// A limited question first looks so many events back, and then so many times further.
+const (
+	recentEvents = 20_000
+	lookFurther  = 8
+)
 
 // Events gives the matching events that are in the log now, oldest first, in constant memory.
 func (r *Reader) Events(ctx context.Context, f EventFilter) iter.Seq2[Record, error] {
@@ -47,40 +50,59 @@ var errStopped = errors.New("stopped")
 // eventsTo gives the matching events up to seq to.
 func (r *Reader) eventsTo(ctx context.Context, f EventFilter, to int64, give func(Record) bool) error {
 	span, err := r.span(ctx, f, to)
-	if err != nil || span.empty() {
+	switch {
+	case err != nil || span.empty():
+		return err
+	case f.Limit > 0:
+		return r.newestOf(ctx, f, span, give)
+	case f.bySession():
+		return r.allOf(ctx, f, span, give)
+	}
+	return r.walk(ctx, f, span, 0, give)
+}
+
+// allOf gives all matching events of matching sessions.
+func (r *Reader) allOf(ctx context.Context, f EventFilter, in span, give func(Record) bool) error {
+	hits, err := r.hits(ctx, f, in)
+	if err != nil {
 		return err
 	}
-	if f.Limit > 0 {
-		// Who is often in the log is found at its end, without looking up all they ever did.
-		recent := span.tail(recentEvents)
-		from, n, err := r.newestFrom(ctx, f, recent)
-		if err != nil {
-			return err
-		}
-		if n >= f.Limit || recent == span {
-			span.from = from
-			return r.walk(ctx, f, span, f.over(n), give)
-		}
+	if len(hits) > maxHits {
+		return r.walk(ctx, f, in, 0, give)
 	}
-	if f.bySession() {
-		hits, err := r.hits(ctx, f, span)
+	return r.giveHits(ctx, hits, 0, give)
+}
+
+// newestOf gives the newest f.Limit matching events. Who is often in the log is found at its end, who is
+// not by the sessions.
+func (r *Reader) newestOf(ctx context.Context, f EventFilter, in span, give func(Record) bool) error {
+	if f.bySession() && in.tail(recentEvents) != in {
+		few, err := r.fewSessions(ctx, f)
 		if err != nil {
 			return err
 		}
-		if len(hits) <= maxHits {
+		if few {
+			hits, err := r.newestHits(ctx, f, in)
+			if err != nil {
+				return err
+			}
 			hits, skip := f.newest(hits)
 			return r.giveHits(ctx, hits, skip, give)
 		}
 	}
-	skip := int64(0)
-	if f.Limit > 0 {
-		var n int
-		if span.from, n, err = r.newestFrom(ctx, f, span); err != nil {
+	for back := int64(recentEvents); ; back *= lookFurther {
+		recent := in.tail(back)
+		if !f.bySession() && back > recentEvents {
+			recent = in // the index of types, or every event, leads there
+		}
+		from, n, err := r.newestFrom(ctx, f, recent)
+		if err != nil {
 			return err
 		}
-		skip = f.over(n)
+		if n >= f.Limit || recent == in {
+			return r.walk(ctx, f, span{from, in.to}, f.over(n), give)
+		}
 	}
-	return r.walk(ctx, f, span, skip, give)
 }
 
 // over is how many of n events are too many: the first row may be a block of which only the end is wanted.

@@ -75,6 +75,8 @@ func TestEventFilters(t *testing.T) {
 		{"after", EventFilter{AfterSeq: 17}, "18 19"},
 		{"user", EventFilter{User: "ann"}, "2 3 4 5 10 15 16 17 18"},
 		{"the newest of a user", EventFilter{User: "ann", Limit: 5}, "10 15 16 17 18"},
+		{"the newest of a user and a time", EventFilter{User: "ann", Until: at(5.5), Limit: 2}, "5 10"},
+		{"the newest of a user and a type", EventFilter{User: "ann", Type: "session.connected", Limit: 1}, "15"},
 		{"account", EventFilter{ServiceAccount: "app_writer"}, "6 7 8 9 15 16 17 18"},
 		{"account and user", EventFilter{ServiceAccount: "app_writer", User: "ann"}, "15 16 17 18"},
 		{"database", EventFilter{Database: "other"}, "11 12 13"},
@@ -89,7 +91,7 @@ func TestEventFilters(t *testing.T) {
 		{"between, of a user", EventFilter{Since: at(2.5), Until: at(3.5), User: "ann"}, "10"},
 		{"never", EventFilter{Since: at(100)}, ""},
 	} {
-		for _, way := range []string{"", "walking"} {
+		for _, way := range []string{"", "walking", "by sessions"} {
 			var got []string
 			for _, rec := range all(t, eventsBy(t, r, way, tc.f)) {
 				got = append(got, fmt.Sprint(rec.Seq))
@@ -103,8 +105,11 @@ func TestEventFilters(t *testing.T) {
 
 // eventsBy answers as Events does, or as it would if a filter matched too much to be sorted.
 func eventsBy(t *testing.T, r *Reader, way string, f EventFilter) func(func(Record, error) bool) {
-	if way == "" {
+	switch {
+	case way == "":
 		return r.Events(t.Context(), f)
+	case way == "by sessions":
+		return newestBySessions(t, r, f)
 	}
 	return func(yield func(Record, error) bool) {
 		to, err := r.lastSeq(t.Context())
@@ -124,6 +129,31 @@ func eventsBy(t *testing.T, r *Reader, way string, f EventFilter) func(func(Reco
 			skip = f.over(n)
 		}
 		if err := r.walk(t.Context(), f, s, skip, func(rec Record) bool { return yield(rec, nil) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// newestBySessions answers as Events does for who is seldom in a long log.
+func newestBySessions(t *testing.T, r *Reader, f EventFilter) func(func(Record, error) bool) {
+	if !f.bySession() || f.Limit == 0 {
+		return r.Events(t.Context(), f)
+	}
+	return func(yield func(Record, error) bool) {
+		to, err := r.lastSeq(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, err := r.span(t.Context(), f, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hits, err := r.newestHits(t.Context(), f, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hits, skip := f.newest(hits)
+		if err := r.giveHits(t.Context(), hits, skip, func(rec Record) bool { return yield(rec, nil) }); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -4,6 +4,7 @@ package store
 
 import (
 	"database/sql"
+	"database/sql/driver"
 	"encoding/json"
 	"fmt"
 )
@@ -39,23 +40,61 @@ const (
 		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`
 )
 
-// sessionValues gives the row that saveSession stores; absent values are NULL.
+// sessionValues gives the row that saveSession stores, as the driver would read it: absent values are nil.
 func sessionValues(s Session) []any {
-	counted := s.State == StateEnded
-	return []any{
-		s.seq, s.Session, s.State, s.Started.UnixMicro(), microOrNull(s),
-		orNull(s.User), orNull(s.RequestedUser), orNull(s.AuthMethod), rolesOrNull(s.Roles), orNull(s.Role),
-		orNull(s.ServiceAccount), orNull(s.Database), orNull(s.Client), orNull(s.ApplicationName), orNull(s.TLS),
-		orNull(s.BackendPID), countIf(counted, s.Statements), countIf(counted, s.Rows), countIf(counted, s.Errors),
-		countIf(counted, s.BytesIn), countIf(counted, s.BytesOut), orNull(s.EndReason),
+	values := []any{
+		s.seq, s.Session, s.State, s.Started.UnixMicro(), nil,
+		valueOrNull(s.User), valueOrNull(s.RequestedUser), valueOrNull(s.AuthMethod), rolesOrNull(s.Roles), valueOrNull(s.Role),
+		valueOrNull(s.ServiceAccount), valueOrNull(s.Database), valueOrNull(s.Client), valueOrNull(s.ApplicationName), valueOrNull(s.TLS),
+		valueOrNull(int64(s.BackendPID)), nil, nil, nil, nil, nil, valueOrNull(s.EndReason),
 	}
+	if !s.Ended.IsZero() {
+		values[4] = s.Ended.UnixMicro()
+	}
+	if s.State == StateEnded {
+		for i, n := range []int64{s.Statements, s.Rows, s.Errors, s.BytesIn, s.BytesOut} {
+			values[16+i] = n
+		}
+	}
+	return values
 }
 
-func microOrNull(s Session) any {
-	if s.Ended.IsZero() {
+// isRow reports whether the row, as the driver reads it, is what sessionValues gives, without making it.
+func isRow(s Session, row []driver.Value) bool {
+	ended := s.State == StateEnded
+	return is(row[0], s.seq, true) && is(row[1], s.Session, true) && is(row[2], s.State, true) &&
+		is(row[3], s.Started.UnixMicro(), true) && is(row[4], s.Ended.UnixMicro(), !s.Ended.IsZero()) &&
+		is(row[5], s.User, s.User != "") && is(row[6], s.RequestedUser, s.RequestedUser != "") &&
+		is(row[7], s.AuthMethod, s.AuthMethod != "") && isRoles(row[8], s.Roles) && is(row[9], s.Role, s.Role != "") &&
+		is(row[10], s.ServiceAccount, s.ServiceAccount != "") && is(row[11], s.Database, s.Database != "") &&
+		is(row[12], s.Client, s.Client != "") && is(row[13], s.ApplicationName, s.ApplicationName != "") &&
+		is(row[14], s.TLS, s.TLS != "") && is(row[15], int64(s.BackendPID), s.BackendPID != 0) &&
+		is(row[16], s.Statements, ended) && is(row[17], s.Rows, ended) && is(row[18], s.Errors, ended) &&
+		is(row[19], s.BytesIn, ended) && is(row[20], s.BytesOut, ended) && is(row[21], s.EndReason, s.EndReason != "")
+}
+
+// is reports whether the column holds v, or NULL if v is not there.
+func is[T comparable](column driver.Value, v T, there bool) bool {
+	if !there {
+		return column == nil
+	}
+	got, ok := column.(T)
+	return ok && got == v
+}
+
+func isRoles(column driver.Value, roles []string) bool {
+	if len(roles) == 0 {
+		return column == nil
+	}
+	return column == rolesOrNull(roles)
+}
+
+func valueOrNull[T comparable](v T) any {
+	var zero T
+	if v == zero {
 		return nil
 	}
-	return s.Ended.UnixMicro()
+	return v
 }
 
 func rolesOrNull(roles []string) any {

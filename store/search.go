@@ -3,8 +3,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"slices"
 )
 
@@ -90,6 +92,8 @@ func (f EventFilter) ofEvent(c *conditions, in span) {
 // hit is a row of events: its seq, and how many events it holds.
 type hit struct{ seq, count int64 }
 
+func (h hit) compare(other hit) int { return cmp.Compare(h.seq, other.seq) }
+
 func scanHit(scan func(...any) error) (h hit, err error) {
 	err = scan(&h.seq, &h.count)
 	return h, err
@@ -108,8 +112,94 @@ func (r *Reader) hits(ctx context.Context, f EventFilter, in span) ([]hit, error
 		FROM sessions s
 		CROSS JOIN events e INDEXED BY events_session ON e.session = s.session`+
 		c.where()+` LIMIT ?`, append(c.args, maxHits+1)...)
-	slices.SortFunc(hits, func(a, b hit) int { return int(a.seq - b.seq) })
+	slices.SortFunc(hits, hit.compare)
 	return hits, err
+}
+
+// maxEnds is up to how many sessions are asked for their last events, 5 us each.
+const maxEnds = 30_000
+
+// fewSessions reports whether so few sessions match that each can be asked.
+func (r *Reader) fewSessions(ctx context.Context, f EventFilter) (bool, error) {
+	c := &conditions{}
+	f.ofSession(c)
+	var n int
+	err := r.db.QueryRowContext(ctx, `
+		SELECT count(*)
+		FROM (SELECT 1 FROM sessions s`+c.where()+` LIMIT ?)`, append(c.args, maxEnds+1)...).Scan(&n)
+	return n <= maxEnds, err
+}
+
+// lastOf is a session and the seq of its last row.
+type lastOf struct {
+	session string
+	seq     int64
+}
+
+func scanLastOf(scan func(...any) error) (l lastOf, err error) {
+	err = scan(&l.session, &l.seq)
+	return l, err
+}
+
+// newestHits gives at least the rows that hold the newest f.Limit matching events of matching sessions, in
+// order. Sessions are asked in the order of their last rows until no other can have a newer one.
+func (r *Reader) newestHits(ctx context.Context, f EventFilter, in span) (hits []hit, err error) {
+	c := &conditions{}
+	f.ofSession(c)
+	ends, err := collect(ctx, r.db, scanLastOf, `
+		SELECT
+			s.session,
+			ifnull((SELECT max(e.seq) FROM events e INDEXED BY events_session WHERE e.session = s.session AND e.session <> ''), 0)
+		FROM sessions s`+c.where(), c.args...)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(ends, func(a, b lastOf) int { return cmp.Compare(b.seq, a.seq) })
+	for chunk := range slices.Chunk(ends, 100) {
+		if chunk[0].seq < in.from || f.complete(hits, chunk[0].seq) {
+			break
+		}
+		more, err := r.hitsOf(ctx, f, in, chunk)
+		if err != nil {
+			return nil, err
+		}
+		hits = append(hits, more...)
+	}
+	slices.SortFunc(hits, hit.compare)
+	return hits, nil
+}
+
+// complete reports whether the hits after seq are as many as are wanted.
+func (f EventFilter) complete(hits []hit, seq int64) bool {
+	n := 0
+	for _, h := range hits {
+		if h.seq > seq {
+			n += int(h.count)
+		}
+	}
+	return n >= f.Limit
+}
+
+// hitsOf gives the matching rows of the sessions.
+func (r *Reader) hitsOf(ctx context.Context, f EventFilter, in span, of []lastOf) ([]hit, error) {
+	ids := make([]string, len(of))
+	for i, l := range of {
+		ids[i] = l.session
+	}
+	list, err := json.Marshal(ids)
+	if err != nil {
+		return nil, err
+	}
+	c := &conditions{}
+	f.ofEvent(c, in)
+	c.add(`e.session <> ''`)
+	return collect(ctx, r.db, scanHit, `
+		SELECT
+			e.seq,
+			e.count
+		FROM json_each(?) s
+		CROSS JOIN events e INDEXED BY events_session ON e.session = s.value`+
+		c.where(), append([]any{string(list)}, c.args...)...)
 }
 
 // newestFrom gives the seq of the first of the rows that hold the newest f.Limit matches, and how many

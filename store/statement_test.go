@@ -80,7 +80,7 @@ func TestStatementsAreFoundAndCutToTheLimit(t *testing.T) {
 		{"until", EventFilter{Until: t0.Add(time.Second), Limit: 2}, "10 11"},
 		{"after a block", EventFilter{AfterSeq: 11}, "12 13 14"},
 	} {
-		for _, way := range []string{"", "walking"} {
+		for _, way := range []string{"", "walking", "by sessions"} {
 			var got []string
 			for _, rec := range all(t, eventsBy(t, r, way, tc.f)) {
 				got = append(got, fmt.Sprint(rec.Seq))

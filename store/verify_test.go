@@ -5,13 +5,14 @@ package store
 import (
 	"database/sql"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 )
 
-// tampered closes a log of ten events of two sessions and lets somebody loose on it.
+// tampered closes a log of eleven events of three sessions, and three statements, and lets somebody loose on it.
 func tampered(t *testing.T, change string) error {
 	t.Helper()
 	path := logPath(t)
@@ -22,6 +23,7 @@ func tampered(t *testing.T, change string) error {
 	mustAppend(t, d, append(login("s1", "ann", "app_reader", t0), end("s1", t0))...)
 	mustAppend(t, d, append(login("s2", "bob", "app_writer", t0), end("s2", t0))...)
 	mustAppend(t, d, login("s3", "eve", "", t0)[0])
+	mustAppend(t, d, block("s3", ran("inline", 20), prepared("parsed", 20), prepared("parsed, too", 20)))
 	if err := d.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -31,6 +33,25 @@ func tampered(t *testing.T, change string) error {
 	}
 	alter(t, db, change)
 	_, err = reader(t, path).Verify(t.Context(), nil)
+	for _, seqs := range []int64{1, 3} {
+		if again := verifyInStretches(t, path, seqs); fmt.Sprint(again) != fmt.Sprint(err) {
+			t.Errorf("%s: in stretches of %d events: %v, at once: %v", change, seqs, again, err)
+		}
+	}
+	return err
+}
+
+// verifyInStretches verifies with two connections, and so many events to each at a time.
+func verifyInStretches(t *testing.T, path string, seqs int64) error {
+	t.Helper()
+	s, err := reader(t, path).snapshot(t.Context(), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.verify(t.Context(), seqs, nil)
+	if err := s.close(); err != nil {
+		t.Error(err)
+	}
 	return err
 }
 
@@ -53,7 +74,7 @@ func TestTamperingShows(t *testing.T) {
 		{"one removed", `DELETE FROM events WHERE seq = 5`, 5, "missing"},
 		{"one removed, numbers closed up", `DELETE FROM events WHERE seq = 5; UPDATE events SET seq = seq - 1 WHERE seq > 5`, 5, "hash differs"},
 		{"two swapped", swap, 4, "hash differs"},
-		{"inserted at the end", `INSERT INTO events SELECT 12, time, type, session, body, hash, count FROM events WHERE seq = 11`, 12, "hash differs"},
+		{"inserted at the end", `INSERT INTO events SELECT 15, time, type, session, body, hash, count FROM events WHERE seq = 11`, 15, "hash differs"},
 		{"inserted before the first", `INSERT INTO events SELECT 0, time, type, session, body, hash, count FROM events WHERE seq = 1`, 1, "missing"},
 		{"another person in the table", `UPDATE sessions SET user = 'amy' WHERE session = 's1'`, 1, "session s1"},
 		{"another account in the table", `UPDATE sessions SET service_account = NULL WHERE session = 's2'`, 6, "session s2"},
@@ -61,6 +82,17 @@ func TestTamperingShows(t *testing.T) {
 		{"a session taken from the table", `DELETE FROM sessions WHERE session = 's1'`, 1, "session s1"},
 		{"the last session taken from the table", `DELETE FROM sessions WHERE session = 's3'`, 11, "session s3"},
 		{"a session put into the table", `INSERT INTO sessions (seq, session, state, started) VALUES (2, 'x', 'ended', 0)`, 2, "session x"},
+		{"a statement", `UPDATE events SET body = replace(body, 'inline', 'online') WHERE seq = 14`, 12, "hash differs"},
+		{"statements removed", `DELETE FROM events WHERE seq = 14; INSERT INTO events SELECT 12, 0, '', '', '', zeroblob(32), 1`, 12, "hash differs"},
+		{"a count", `UPDATE events SET count = 2 WHERE seq = 14`, 12, "missing"},
+		{"a count that hides a removed event", `DELETE FROM events WHERE seq = 11; UPDATE events SET count = 4 WHERE seq = 14`, 11, "hash differs"},
+		{"a text", `UPDATE texts SET text = 'harmless' WHERE id = 1`, 14, "the text 1"},
+		{"a text and its hash", `UPDATE texts SET text = 'abc', bytes = 3, sha256 = x'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad' WHERE id = 2`, 14, "the text 2"},
+		{"a text's length", `UPDATE texts SET bytes = 7 WHERE id = 2`, 14, "the text 2"},
+		{"texts swapped", `UPDATE texts SET id = 9 WHERE id = 1; UPDATE texts SET id = 1 WHERE id = 2; UPDATE texts SET id = 2 WHERE id = 9`, 14, "the text 1"},
+		{"a text removed", `DELETE FROM texts WHERE id = 2`, 14, "the text 2"},
+		{"a text added", `INSERT INTO texts (sha256, bytes, used, text) VALUES (x'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad', 3, 0, 'abc')`, 14, "which no event names"},
+		{"a packed text that is garbage", `UPDATE texts SET packed = x'00' WHERE id = 1`, 14, "the text 1"},
 		{"a session put behind the table", `INSERT INTO sessions (seq, session, state, started) VALUES (99, 'x', 'ended', 0)`, 99, "session x"},
 	} {
 		err := tampered(t, tc.change)

@@ -1,0 +1,72 @@
+// Putting the questions to the binary.
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"time"
+)
+
+// questions are answered while a person waits: in 200 ms.
+var questions = [][]string{
+	{"audit", "--since", "1h"},
+	{"audit", "--user", "person007@example.com"},
+	{"sessions", "--active"},
+	{"sessions", "--user", "person007@example.com"},
+	{"sessions", "--user", "person299@example.com"},
+	{"audit", "--type", "auth.failed", "--since", "7d"},
+}
+
+func measure(ctx context.Context, p plan) (figures []figure, err error) {
+	var verdict struct {
+		Events float64 `json:"events"`
+	}
+	out, took, err := ask(ctx, p, "audit", "verify", "--json")
+	if err == nil {
+		err = json.Unmarshal(out, &verdict)
+	}
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(p.file)
+	if err != nil {
+		return nil, err
+	}
+	figures = append(figures,
+		figure{What: "events", Value: verdict.Events, Unit: "events"},
+		figure{What: "size of an event", Value: float64(info.Size()) / verdict.Events, Unit: "bytes"},
+		figure{What: "audit verify", Value: verdict.Events / took.Seconds(), Unit: "events/s", Limit: 500_000})
+	for _, q := range questions {
+		var times []time.Duration
+		for range p.rounds {
+			_, took, err := ask(ctx, p, q...)
+			if err != nil {
+				return nil, err
+			}
+			times = append(times, took)
+		}
+		slices.Sort(times)
+		figures = append(figures, figure{What: fmt.Sprint("gprxy ", q), Value: float64(times[len(times)/2].Microseconds()) / 1000, Unit: "ms", Limit: 200})
+	}
+	return figures, nil
+}
+
+// ask runs gprxy on the log, from the start of the process to its end.
+func ask(ctx context.Context, p plan, args ...string) (out []byte, took time.Duration, err error) {
+	cmd := exec.CommandContext(ctx, p.binary, append(args, "--event-log", p.file)...)
+	var answer, complaint bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &answer, &complaint
+	began := time.Now()
+	err = cmd.Run()
+	took = time.Since(began)
+	if err != nil {
+		return nil, took, fmt.Errorf("gprxy %v: %w: %s", args, err, complaint.String())
+	}
+	return answer.Bytes(), took, nil
+}

@@ -234,7 +234,9 @@ func poolConfig(s Settings, log *slog.Logger) pool.Config {
 		RestartWait:    s.DBRestartWait,
 		MaxLifetime:    s.PoolMaxLifetime,
 		MaxIdleTime:    s.PoolMaxIdleTime,
-		Log:            log,
+
+		StatelessExtensions: s.PoolStatelessExtensions,
+		Log:                 log,
 	}
 }
 

@@ -79,6 +79,8 @@ type Settings struct {
 	PoolMaxLifetime    time.Duration
 	PoolMaxIdleTime    time.Duration
 
+	PoolStatelessExtensions []string
+
 	IdentityStamp string // StampSetting, StampApplicationName, StampBoth or StampOff
 	EventLog      string // path with ~ expanded
 

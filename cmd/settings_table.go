@@ -138,6 +138,8 @@ func poolSettings() []setting {
 			parse: duration(time.Second, 30*24*time.Hour, func(s *Settings) *time.Duration { return &s.PoolMaxLifetime })},
 		{name: "POOL_MAX_IDLE_TIME", def: "10m", meaning: "a connection to PostgreSQL that was idle so long is closed",
 			parse: duration(time.Second, 30*24*time.Hour, func(s *Settings) *time.Duration { return &s.PoolMaxIdleTime })},
+		{name: "POOL_STATELESS_EXTENSIONS", none: "those gprxy knows", meaning: "more extensions written in C that keep nothing of a session: a list with commas",
+			parse: extensions},
 		{name: "IDENTITY_STAMP", def: StampSetting, meaning: "where PostgreSQL learns the person: the setting gprxy.user, application_name, both, or nowhere",
 			allowed: []string{StampSetting, StampApplicationName, StampBoth, StampOff},
 			parse:   text(func(s *Settings) *string { return &s.IdentityStamp })},

@@ -15,6 +15,7 @@ import (
 	"unicode"
 
 	"gprxy/auth"
+	"gprxy/pool"
 )
 
 const (
@@ -251,4 +252,16 @@ func (l *loader) secretFile(variable, path string) (given, bool) {
 		return given{}, false
 	}
 	return given{variable: variable, text: secret}, true
+}
+
+// extensions reads a list of names.
+func extensions(s *Settings, _ *loader, text string) *badValue {
+	for name := range strings.SplitSeq(text, ",") {
+		name = strings.TrimSpace(name)
+		if !pool.IsExtensionName(name) {
+			return &badValue{fmt.Sprintf("holds %q, which is not the name of an extension", name), "name extensions as pg_extension does, with commas between them"}
+		}
+		s.PoolStatelessExtensions = append(s.PoolStatelessExtensions, name)
+	}
+	return nil
 }

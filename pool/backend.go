@@ -5,10 +5,8 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
-	"slices"
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
@@ -22,12 +20,14 @@ var errNoIdle = errors.New("no idle backend fits")
 
 // backend is what the pools know about a connection beyond pgx. Whoever holds the connection owns it.
 type backend struct {
-	socket *socket
-	wire   net.Conn // what a session talks on: *tls.Conn, *net.TCPConn or *net.UnixConn
-	tap    *tap
-	tag    tag
-	person string // whom it served last
-	served bool   // it was released at least once
+	socket   *socket
+	wire     net.Conn // what a session talks on: *tls.Conn, *net.TCPConn or *net.UnixConn
+	tap      *tap
+	tag      tag
+	keepers  keepers
+	catalogs string // the snapshot keepers was asked with
+	person   string // whom it served last
+	served   bool   // it was released at least once
 }
 
 const backendKey = "gprxy.backend" // in pgconn's CustomData
@@ -66,7 +66,7 @@ func (p *Pools) withHooks(c *pgxpool.Config) *pgxpool.Config {
 	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		ctx, cancel := context.WithTimeout(ctx, p.config.ConnectTimeout)
 		defer cancel()
-		return ctx.Value(attemptKey{}).(*attempt).opening.introduce(ctx, conn)
+		return ctx.Value(attemptKey{}).(*attempt).opening.introduce(ctx, conn, p.config.StatelessExtensions)
 	}
 	c.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
 		a, _ := ctx.Value(attemptKey{}).(*attempt)
@@ -87,7 +87,7 @@ func (b *backend) fits(a *attempt) bool {
 		return false
 	case a.evict || !b.served:
 		return true // about to be closed, or just opened
-	case b.tag.personal && b.person != a.person:
+	case b.keepers.personal != "" && b.person != a.person:
 		return false
 	default:
 		return b.socket.quiet() == nil
@@ -159,32 +159,21 @@ func (o *opening) failure(err error) error {
 	return err
 }
 
-// introduce asks the new backend for its tag.
-func (o *opening) introduce(ctx context.Context, conn *pgx.Conn) error {
+// introduce asks the new backend who it is.
+func (o *opening) introduce(ctx context.Context, conn *pgx.Conn, stateless []string) error {
 	pg := conn.PgConn()
 	pg.CustomData()[backendKey] = o.backend
 	if o.request.Replication == PhysicalReplication {
 		return o.introduceWalsender()
 	}
-	results, err := pg.Exec(ctx, tagSQL).ReadAll()
-	if err != nil {
-		return fmt.Errorf("asking the new backend who it is: %w", err)
-	}
-	if len(results) != 1 || len(results[0].Rows) != 1 {
-		return errors.New("the new backend did not say who it is")
-	}
-	o.backend.tag, err = parseTag(results[0].Rows[0])
-	return err
+	return o.backend.introduce(ctx, pg, stateless)
 }
 
 // introduceWalsender takes the word of session_authorization for who the backend is: outside of a database there is no SQL,
 // and nothing, such as a setting of the role, by which current_user could differ.
 func (o *opening) introduceWalsender() error {
-	is := func(p Parameter) bool { return p.Name == "session_authorization" }
-	i := slices.IndexFunc(o.backend.tap.parameters, is)
-	if i < 0 {
+	if o.backend.tag.user = o.backend.tap.parameter("session_authorization"); o.backend.tag.user == "" {
 		return errors.New("the new walsender did not say who it is")
 	}
-	o.backend.tag.user = o.backend.tap.parameters[i].Value
 	return nil
 }

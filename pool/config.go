@@ -26,6 +26,10 @@ type Config struct {
 	MaxLifetime    time.Duration // a backend older than this is closed when idle or given back; default 1 h
 	MaxIdleTime    time.Duration // an idle backend is closed after this; default 10 min
 
+	// Extensions with functions in C that keep nothing of a session, beside those the package knows: their databases'
+	// backends may go from person to person. complete adds the known ones.
+	StatelessExtensions []string
+
 	Log *slog.Logger // nil discards
 }
 
@@ -50,6 +54,11 @@ func (c Config) complete() (Config, error) {
 	if !slices.Contains(sslModes, c.SSLMode) {
 		wrong = append(wrong, fmt.Errorf("unknown sslmode %q: use one of %s", c.SSLMode, strings.Join(sslModes, ", ")))
 	}
+	names, err := withStateless(c.StatelessExtensions)
+	if err != nil {
+		wrong = append(wrong, err)
+	}
+	c.StatelessExtensions = names
 	c.MaxConns = orDefault(c.MaxConns, 5, "MaxConns", &wrong)
 	c.MaxTotal = orDefault(c.MaxTotal, 80, "MaxTotal", &wrong)
 	c.AcquireTimeout = orDefault(c.AcquireTimeout, 10*time.Second, "AcquireTimeout", &wrong)

@@ -3,15 +3,12 @@ package pool
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"math/big"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgproto3"
 )
 
 // Release gives the backend back for the next session. The caller vouches that the connection is at a frame boundary,
@@ -30,24 +27,29 @@ func (l *Lease) Release(ctx context.Context, inTransaction bool) error {
 	defer l.free()
 	ctx, cancel := context.WithTimeout(ctx, resetLimit)
 	defer cancel()
-	if l.Replicates() || l.backend.tag.single {
+	b := l.backend
+	if l.Replicates() || b.keepers.never != "" {
 		return l.dismiss(ctx)
 	}
 	if err := l.reset(ctx, inTransaction); err != nil {
 		l.drop()
 		return fmt.Errorf("the backend was closed instead of reused: %w", err)
 	}
-	if l.backend.tag.single {
-		return l.dismiss(ctx) // the session has made the trigger
+	if b.keepers.never != "" {
+		return l.dismiss(ctx) // the session has seen to that
 	}
-	l.backend.person = l.person
-	l.backend.served = true
+	if b.keepers.personal != "" {
+		l.pools.config.Log.Debug("backend kept for the same person", "pid", l.PID(), "because", b.keepers.personal)
+	}
+	b.person = l.person
+	b.served = true
 	l.conn.Release()
 	return nil
 }
 
 // dismiss ends a backend that nobody else can use.
 func (l *Lease) dismiss(ctx context.Context) error {
+	l.pools.config.Log.Debug("backend closed after its session", "pid", l.PID(), "because", l.backend.keepers.never)
 	l.conn.Hijack()
 	if goodbye(l.backend.wire, l.backend.socket) {
 		return nil
@@ -55,6 +57,7 @@ func (l *Lease) dismiss(ctx context.Context) error {
 	return l.sendCancel(ctx)
 }
 
+// reset cleans the backend and finds out who may have it next.
 func (l *Lease) reset(ctx context.Context, inTransaction bool) error {
 	if err := l.awaitCancels(ctx); err != nil {
 		return err
@@ -75,91 +78,25 @@ func (l *Lease) reset(ctx context.Context, inTransaction bool) error {
 	if now.user != b.tag.user {
 		return errors.New("current_user is another one after the reset")
 	}
-	// Once something could have survived, it may be there for as long as the backend.
-	b.tag.personal = b.tag.personal || now.personal
-	b.tag.single = now.single
+	if err := b.recheck(ctx, l.pg, now, l.pools.config.StatelessExtensions); err != nil {
+		return err
+	}
 	if err := b.wire.SetDeadline(time.Time{}); err != nil {
 		return fmt.Errorf("ending the reset: %w", err)
 	}
 	return nil
 }
 
-// step is one simple query of the reset and the command tag PostgreSQL must answer it with.
-type step struct{ sql, answer string }
-
 // clean runs the reset in one round trip: separate messages, because DISCARD ALL is refused inside a transaction and in
-// a string of several statements. The tag is asked for again, since the session may have installed an extension.
+// a string of several statements. It returns the tag after it.
 func (b *backend) clean(ctx context.Context, pg *pgconn.PgConn, inTransaction bool) (tag, error) {
-	seed, err := randomSeed()
-	if err != nil {
-		return tag{}, err
-	}
-	steps := []step{{"DISCARD ALL", "DISCARD ALL"}, {tagSQL + seed, "SELECT 1"}}
+	steps := []step{{"DISCARD ALL", "DISCARD ALL"}, b.tagStep()}
 	if inTransaction {
 		steps = append([]step{{"ROLLBACK", "ROLLBACK"}}, steps...)
 	}
-	for _, s := range steps {
-		pg.Frontend().Send(&pgproto3.Query{String: s.sql})
-	}
-	if err := pg.Frontend().Flush(); err != nil {
-		return tag{}, fmt.Errorf("sending the reset: %w", err)
-	}
-	var row [][]byte
-	for _, s := range steps {
-		var err error
-		if row, err = answer(ctx, pg, s); err != nil {
-			return tag{}, err
-		}
-	}
-	if pg.Frontend().ReadBufferLen() != 0 {
-		return tag{}, errors.New("PostgreSQL sent more than the answers to the reset")
-	}
-	if len(row) == 4 {
-		row = row[:3] // the fourth is setseed's, which has no value
-	}
-	return parseTag(row)
-}
-
-// randomSeed is one more column for tagSQL: setseed survives DISCARD ALL, and whoever called it could foretell what
-// random() gives the next person.
-func randomSeed() (column string, err error) {
-	const steps = 1 << 52
-	n, err := rand.Int(rand.Reader, big.NewInt(steps))
+	rows, err := converse(ctx, pg, steps...)
 	if err != nil {
-		return "", fmt.Errorf("drawing a seed: %w", err)
+		return tag{}, fmt.Errorf("resetting the backend: %w", err)
 	}
-	return fmt.Sprintf(", pg_catalog.setseed('%.17g'::pg_catalog.float8)", float64(n.Int64())/steps), nil
-}
-
-// answer reads the answer to one step and insists on exactly that: an answer that belongs to something else would
-// shift all that follow. It returns the row, if there was one.
-func answer(ctx context.Context, pg *pgconn.PgConn, s step) (row [][]byte, err error) {
-	answered := false
-	for {
-		m, err := pg.ReceiveMessage(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("reading the answer to the reset: %w", err)
-		}
-		switch m := m.(type) {
-		case *pgproto3.ReadyForQuery:
-			if !answered || m.TxStatus != 'I' {
-				return nil, fmt.Errorf("the reset ended with transaction status %q", m.TxStatus)
-			}
-			return row, nil
-		case *pgproto3.CommandComplete:
-			if answered || string(m.CommandTag) != s.answer {
-				return nil, errors.New("an unexpected answer to the reset")
-			}
-			answered = true
-		case *pgproto3.DataRow:
-			for _, value := range m.Values {
-				row = append(row, append([]byte(nil), value...)) // valid only until the next message
-			}
-		case *pgproto3.RowDescription, *pgproto3.ParameterStatus, *pgproto3.NoticeResponse, *pgproto3.NotificationResponse:
-		case *pgproto3.ErrorResponse:
-			return nil, fmt.Errorf("PostgreSQL refused the reset: %w", pgconn.ErrorResponseToPgError(m))
-		default:
-			return nil, fmt.Errorf("an unexpected %T in the answer to the reset", m)
-		}
-	}
+	return parseTag(rows[len(rows)-1])
 }

@@ -1,44 +1,89 @@
-// The tag: what a backend says about itself that decides who may use it next.
+// The tag: what a backend says about itself when it is new and after each session.
 package pool
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// tagSQL asks for current_user and whether a session here can leave something behind that DISCARD ALL does not
-// remove. Every name is qualified, because search_path may be the client's; the user name comes as hex of UTF-8,
-// because client_encoding may be the client's too.
-//
-// A login trigger (PostgreSQL 17) may refuse a session or prepare it, so each session needs a login of its own.
-//
-// What survives: connections of dblink and of foreign data wrappers, globals of procedural languages, package state of
-// extensions that offer session variables, and, for superusers, any library that was LOADed.
-const tagSQL = `SELECT pg_catalog.encode(pg_catalog.convert_to(current_user::pg_catalog.text, 'UTF8'), 'hex'),
-	EXISTS (SELECT FROM pg_catalog.pg_foreign_data_wrapper)
-	OR EXISTS (SELECT FROM pg_catalog.pg_extension
-		WHERE extname OPERATOR(pg_catalog.=) ANY ('{dblink,orafce,pg_variables,session_variable}'::pg_catalog.name[]))
-	OR EXISTS (SELECT FROM pg_catalog.pg_language
-		WHERE lanname OPERATOR(pg_catalog.<>) ALL ('{internal,c,sql,plpgsql}'::pg_catalog.name[]))
-	OR pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on',
-	EXISTS (SELECT FROM pg_catalog.pg_event_trigger
-		WHERE evtevent OPERATOR(pg_catalog.=) 'login' AND evtenabled OPERATOR(pg_catalog.<>) 'D')`
-
-// tag is the answer to tagSQL.
+// tag is a backend's answer about itself.
 type tag struct {
 	user     string // current_user
-	personal bool   // only the same person may have the backend again
-	single   bool   // nobody may
+	snapshot string // what of the catalogs it sees: equal texts, equal catalogs
+	keepers  keepers
+}
+
+// tagSQL asks for the tag with functions alone, which costs a seventh of a millisecond. Every name is qualified, because
+// search_path may be the client's; texts come as hex of UTF-8, because client_encoding may be the client's too.
+//
+// DISCARD ALL leaves two traces that can be asked for. Temporary objects are dropped, but their schema and buffers stay: for
+// the next session pg_my_temp_schema() is not 0, and SET temp_buffers is an error. And a language keeps its globals while
+// its library is loaded, also if the session created it and dropped it again; libraries show by their settings.
+//
+// Two more are removed here: setseed() survives, and who called it could foretell random(), so the seed is drawn anew, by
+// the server, since the text of this statement can be read in pg_stat_activity.
+const tagSQL = `SELECT pg_catalog.encode(pg_catalog.convert_to(current_user::pg_catalog.text, 'UTF8'), 'hex'),
+	pg_catalog.pg_current_snapshot(),
+	CASE WHEN pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) '0'::pg_catalog.oid
+		THEN 'the session had temporary objects' ELSE '' END,
+	CASE WHEN pg_catalog.current_setting('plperl.use_strict', true) IS NOT NULL
+		OR pg_catalog.current_setting('pltcl.start_proc', true) IS NOT NULL
+		THEN 'a language with global variables is loaded' ELSE '' END,
+	pg_catalog.setseed(pg_catalog.uuid_hash_extended(pg_catalog.gen_random_uuid(), 0)::pg_catalog.float8
+		OPERATOR(pg_catalog./) '9223372036854775808'::pg_catalog.float8)`
+
+// flushSQL is one more column for tagSQL: what the session did to which table stands in pg_stat_xact_user_tables until it
+// is added to the statistics of all.
+const (
+	flushSQL   = `, pg_catalog.pg_stat_force_next_flush()`
+	flushSince = 15
+)
+
+// tagStep is the question for this backend's version.
+func (b *backend) tagStep() step {
+	sql := tagSQL
+	if b.majorVersion() >= flushSince {
+		sql += flushSQL
+	}
+	return step{sql, "SELECT 1"}
+}
+
+// majorVersion is 0 if PostgreSQL did not say.
+func (b *backend) majorVersion() int {
+	version := b.tap.parameter("server_version")
+	major, _ := strconv.Atoi(version[:len(version)-len(strings.TrimLeft(version, "0123456789"))])
+	return major
 }
 
 func parseTag(row [][]byte) (tag, error) {
-	if len(row) != 3 {
+	if len(row) < 4 {
 		return tag{}, errors.New("PostgreSQL described the backend in an unexpected way")
 	}
 	user, err := hex.DecodeString(string(row[0]))
 	if err != nil {
 		return tag{}, fmt.Errorf("reading current_user: %w", err)
 	}
-	return tag{user: string(user), personal: string(row[1]) != "f", single: string(row[2]) != "f"}, nil
+	return tag{
+		user:     string(user),
+		snapshot: string(row[1]),
+		keepers:  keepers{never: string(row[2]), personal: string(row[3])},
+	}, nil
+}
+
+// introduce asks a new backend for its tag and what sessions could leave in it.
+func (b *backend) introduce(ctx context.Context, pg *pgconn.PgConn, stateless []string) error {
+	rows, err := converse(ctx, pg, b.tagStep(), keepersStep(stateless))
+	if err != nil {
+		return fmt.Errorf("asking the new backend who it is: %w", err)
+	}
+	if b.tag, err = parseTag(rows[0]); err != nil {
+		return err
+	}
+	return b.noteKeepers(rows[1])
 }

@@ -116,6 +116,15 @@ func asksPassword(request uint32) bool {
 	}
 }
 
+// parameter is the value PostgreSQL last reported, "" if it reported none.
+func (t *tap) parameter(name string) string {
+	i := slices.IndexFunc(t.parameters, func(p Parameter) bool { return p.Name == name })
+	if i < 0 {
+		return ""
+	}
+	return t.parameters[i].Value
+}
+
 // setParameter replaces a parameter in place or appends it.
 func setParameter(list []Parameter, p Parameter) []Parameter {
 	i := slices.IndexFunc(list, func(known Parameter) bool { return known.Name == p.Name })

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"sync"
 )
 
 // binaryGlobs are the folders packages install the server to, a version number in each.
@@ -25,9 +24,6 @@ var binaryGlobs = []string{
 	"/usr/local/opt/postgresql/bin",
 	"/usr/local/pgsql/bin", // built from source
 }
-
-// installing lets one caller of this process install at a time.
-var installing sync.Mutex
 
 // binaries is the folder of the options, else what the machine has.
 func (o Options) binaries(ctx context.Context) (string, error) {
@@ -51,8 +47,14 @@ func binaries(ctx context.Context, progress io.Writer) (string, error) {
 	if dir := installed(); dir != "" {
 		return dir, nil
 	}
-	installing.Lock()
-	defer installing.Unlock()
+	// The caller's limit is for a start; an installation has its own, and so has waiting for another one.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*installLimit)
+	defer cancel()
+	done, err := takeTurn(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer done()
 	if dir := installed(); dir != "" {
 		return dir, nil
 	}

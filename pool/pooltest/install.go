@@ -20,7 +20,7 @@ func install(ctx context.Context, progress io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, installLimit)
 	defer cancel()
 	if _, err := exec.LookPath("apt-get"); err == nil {
-		return installApt(ctx, progress)
+		return installApt(ctx, progress, "postgresql")
 	}
 	if _, err := exec.LookPath("brew"); err == nil {
 		return run(ctx, progress, "brew", "install", "postgresql@17")
@@ -31,8 +31,9 @@ func install(ctx context.Context, progress io.Writer) error {
 // noCluster is a file postgresql-common reads before it would make and start a cluster of its own.
 const noCluster = "/etc/postgresql-common/createcluster.d/gprxy-pooltest.conf"
 
-// installApt installs the distribution's default server, as root or with sudo, and without a cluster.
-func installApt(ctx context.Context, progress io.Writer) error {
+// installApt installs a package as root or with sudo, and without a cluster: "postgresql" is the distribution's default
+// server.
+func installApt(ctx context.Context, progress io.Writer, name string) error {
 	var asRoot []string
 	if os.Geteuid() != 0 {
 		if _, err := exec.LookPath("sudo"); err != nil {
@@ -43,7 +44,7 @@ func installApt(ctx context.Context, progress io.Writer) error {
 	for _, step := range [][]string{
 		{"sh", "-c", "mkdir -p " + filepath.Dir(noCluster) + " && echo 'create_main_cluster = false' > " + noCluster},
 		{"apt-get", "update", "-qq"},
-		{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-qq", "--no-install-recommends", "postgresql"},
+		{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-qq", "-o", "DPkg::Lock::Timeout=120", "--no-install-recommends", name},
 		{"rm", "-f", noCluster}, // the next installation is the administrator's
 	} {
 		command := slices.Concat(asRoot, step)

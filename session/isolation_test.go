@@ -11,67 +11,6 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// G3: nothing one session did is seen by the next on the same backend.
-
-// traces are things a session can leave behind; each is looked for by a query
-// that gives "" when nothing is there.
-var traces = []struct{ name, leave, look string }{
-	{"setting", "set work_mem = '7777kB'", "select nullif(current_setting('work_mem'), '4MB')"},
-	{"custom setting", "set my.trace = 'left'", "select nullif(current_setting('my.trace', true), '')"},
-	{"role", "set role none; set session statement_timeout = 12345", "select nullif(current_setting('statement_timeout'), '0')"},
-	{"temp table", "create temp table trace (x int)", "select to_regclass('pg_temp.trace')::text"},
-	{"prepared statement", "prepare trace as select 1", "select string_agg(name, ',') from pg_prepared_statements"},
-	{"cursor", "begin; declare trace cursor with hold for select 1; commit", "select string_agg(name, ',') from pg_cursors where name <> ''"},
-	{"advisory lock", "select pg_advisory_lock(4711)", "select string_agg(objid::text, ',') from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()"},
-	{"listen", "listen trace", "select string_agg(c, ',') from pg_listening_channels() c"},
-	{"open transaction", "begin; insert into items values (-7, 'left open')", "select string_agg(name, ',') from items where id = -7"},
-	{"failed transaction", "begin; select 1/0", "select null::text"},
-	{"sequence", "create temp sequence trace_seq; select nextval('trace_seq')", "select to_regclass('pg_temp.trace_seq')::text"},
-	{"client encoding", "set client_encoding = 'LATIN1'", "select nullif(current_setting('client_encoding'), 'UTF8')"},
-	{"random seed", "select setseed(0.42)", "select case when random() = 0.742944875302392 then 'foretold' end"},
-	{"the person", "set gprxy.user = 'mallory'", "select nullif(current_setting('gprxy.user'), 'eve@example.com')"},
-}
-
-// leavings are ways for a client to go.
-var leavings = map[string]func(*testing.T, net.Conn){
-	"clean":           func(t *testing.T, c net.Conn) { send(t, c, message('X', "")) },
-	"killed idle":     func(_ *testing.T, c net.Conn) { c.Close() },
-	"killed in query": func(t *testing.T, c net.Conn) { send(t, c, query("select pg_sleep(30)")); c.Close() },
-	"killed in copy": func(t *testing.T, c net.Conn) {
-		send(t, c, query("copy (select 1) to stdout; select pg_sleep(30)"))
-		c.Close()
-	},
-	"killed unsynced":   func(t *testing.T, c net.Conn) { send(t, c, message('P', "p\x00select 1\x00\x00\x00")); c.Close() },
-	"killed in a frame": func(t *testing.T, c net.Conn) { send(t, c, query("select 1")[:7]); c.Close() },
-}
-
-func TestNoTraceReachesTheNextSession(t *testing.T) {
-	p := startProxy(t, func(o *options) { o.pool.MaxConns = 1 })
-	for how, leave := range leavings {
-		for _, trace := range traces {
-			t.Run(trace.name+", "+how, func(t *testing.T) {
-				conn := dial(t, p.addr)
-				greeting := login(t, conn, "bob", token("bob@example.com", "writer"), "client_encoding", "UTF8")
-				pid := backendPID(greeting)
-				send(t, conn, query(trace.leave))
-				receiveUntil(t, conn, 'Z')
-				leave(t, conn)
-
-				next := connect(t, p.dsn("eve", token("eve@example.com", "writer"), "client_encoding=UTF8"))
-				defer next.Close(t.Context())
-				var found *string
-				if err := next.QueryRow(t.Context(), trace.look, pgx.QueryExecModeSimpleProtocol).Scan(&found); err != nil || found != nil {
-					t.Errorf("found %q, %v", deref(found), err)
-				}
-				same := next.PgConn().PID() == pid
-				if want := how != "killed in a frame"; same != want {
-					t.Errorf("the same backend again: %v, want %v", same, want)
-				}
-			})
-		}
-	}
-}
-
 func backendPID(greeting []received) uint32 {
 	key := greeting[len(greeting)-2].body
 	return uint32(key[0])<<24 | uint32(key[1])<<16 | uint32(key[2])<<8 | uint32(key[3])

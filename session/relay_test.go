@@ -60,7 +60,8 @@ func TestFlushWithoutSync(t *testing.T) {
 func TestCopy(t *testing.T) {
 	p := startProxy(t)
 	conn := connect(t, p.dsn("bob", token("bob@example.com", "writer")))
-	run(t, conn, "create temp table c (id int, v text)")
+	run(t, conn, "create table c (id int, v text)") // a temporary one would keep the backend from being used again
+	t.Cleanup(func() { admin(t, "drop table c") })
 	many := make([][]any, 20_000)
 	for i := range many {
 		many[i] = []any{i, strings.Repeat("v", i%50)}

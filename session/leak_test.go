@@ -101,34 +101,34 @@ type ending struct {
 
 var ends = []ending{
 	{"clean", func(t *testing.T, c net.Conn) { send(t, c, message('X', "")) }},
-	{"killed idle", func(_ *testing.T, c net.Conn) { kill(c) }},
+	{"killed idle", func(_ *testing.T, c net.Conn) { cutOff(c) }},
 	{"killed in a transaction", func(t *testing.T, c net.Conn) {
 		send(t, c, query("begin; insert into noted values (-1)"))
 		receiveUntil(t, c, 'Z')
-		kill(c)
+		cutOff(c)
 	}},
 	{"killed in COPY IN", func(t *testing.T, c net.Conn) {
 		send(t, c, query("copy noted from stdin"))
 		if receiveAny(t, c, "GZ") == 'G' {
 			send(t, c, message('d', "-1\n"))
 		}
-		kill(c)
+		cutOff(c)
 	}},
 	{"killed in COPY OUT", func(t *testing.T, c net.Conn) {
 		send(t, c, query("copy (select repeat('x', 1000), generate_series(1, 1000000)) to stdout"))
 		receiveAny(t, c, "dZ")
-		kill(c)
+		cutOff(c)
 	}},
 	{"killed in a pipeline", func(t *testing.T, c net.Conn) {
 		execute := message('B', "\x00\x00\x00\x00\x00\x00\x00\x00") + message('E', "\x00\x00\x00\x00\x00")
 		sleep, insert := message('P', "\x00select pg_sleep(60)\x00\x00\x00"), message('P', "\x00insert into noted values (2)\x00\x00\x00")
 		send(t, c, sleep+execute+message('S', "")+insert+execute+message('S', "")+query("select 1")+insert+execute)
-		kill(c)
+		cutOff(c)
 	}},
 }
 
-// kill is what is left of a client whose machine reset the connection.
-func kill(c net.Conn) {
+// cutOff is what is left of a client whose machine reset the connection.
+func cutOff(c net.Conn) {
 	c.(*net.TCPConn).SetLinger(0)
 	c.Close()
 }

@@ -46,6 +46,7 @@ var words = map[string]wording{
 	store.LogPruned{}.Type(): say(func(f store.LogPruned) string {
 		return fmt.Sprintf("%s pruned events %d to %d, from before %s", f.By, f.FirstSeq, f.LastSeq, shortTime(f.Before))
 	}),
+	store.LogCondensed{}.Type(): say(sayLogCondensed),
 	store.LogCheckpointed{}.Type(): say(func(f store.LogCheckpointed) string {
 		return fmt.Sprintf("checkpoint of event %d signed with key %s", f.Seq, f.KeyID)
 	}),
@@ -171,6 +172,15 @@ func sayText(f store.Statement) string {
 
 func sayLogRead(f store.LogRead) string {
 	return strings.TrimSpace(fmt.Sprintf("%s ran gprxy %s %s", f.OSUser, f.Command, f.Filter))
+}
+
+func sayLogCondensed(f store.LogCondensed) string {
+	from := "several addresses"
+	if f.Client != "" {
+		from = f.Client
+	}
+	return fmt.Sprintf("%d times %s (%s) from %s within %s, counted instead of recorded one by one",
+		f.Count, f.Of, inWords(f.Reason), from, span(f.Last.Sub(f.First)))
 }
 
 func counted(n int64, what string) string {

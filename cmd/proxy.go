@@ -110,6 +110,7 @@ func (p *proxy) run(ctx context.Context) error {
 	}
 	p.drain(ctx)
 	serving.Wait()
+	p.handler.Close()
 	stopped := store.Event{Time: time.Now(), Fact: store.ProxyStopped{Reason: reason}}
 	p.events.Defer(stopped)
 	return errors.Join(err, p.close(ctx))

@@ -146,6 +146,23 @@ func (o *outage) current() error {
 	return o.cause
 }
 
+// newsLasts is how old the news of an outage may be for those who need not know exactly.
+const newsLasts = time.Second
+
+// Down is why the server serves nobody, once that has lasted longer than a restart does. It is nil also when nobody has
+// asked the server for a second: whoever calls next should.
+func (p *Pools) Down() error {
+	o := p.outage
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	now := time.Now()
+	restarting := !o.answered.IsZero() && now.Sub(o.since) < o.restartWait
+	if restarting || now.Sub(o.probed) > newsLasts {
+		return nil
+	}
+	return o.cause
+}
+
 // ask runs connect for a request that came at arrived, again while the server is away and the request may wait.
 func (o *outage) ask(waitCtx context.Context, arrived time.Time, connect func() error) error {
 	for {

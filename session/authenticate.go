@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,12 @@ import (
 const (
 	rulePasswordService = "password_service"
 	rulePasswordSelf    = "password_self"
+)
+
+// Reasons of auth.failed that are not auth's.
+const (
+	reasonEmptyPassword = "empty_password"
+	reasonPasswordOff   = "password_login_off"
 )
 
 // mayLogIn checks what needs no secret, before one is asked for.
@@ -90,11 +97,11 @@ func (s *session) authenticate(ctx context.Context, secret string) error {
 	case s.asks == AuthDevice:
 		return s.authenticateDevice(ctx)
 	case secret == "":
-		return &authFailure{method: auth.MethodPassword, reason: "empty_password"}
+		return &authFailure{method: auth.MethodPassword, reason: reasonEmptyPassword}
 	case s.Tokens != nil && auth.LooksLikeToken(secret):
 		return s.authenticateToken(ctx, secret, auth.MethodToken)
 	case s.Passwords == PasswordOff:
-		return &authFailure{method: auth.MethodPassword, reason: "password_login_off"}
+		return &authFailure{method: auth.MethodPassword, reason: reasonPasswordOff}
 	default:
 		return s.authenticatePassword(ctx, secret)
 	}
@@ -117,6 +124,9 @@ func (s *session) authenticateToken(ctx context.Context, token, method string) e
 // authenticatePassword lets PostgreSQL judge the password. Nothing reaches the
 // database before the log has taken the session down.
 func (s *session) authenticatePassword(ctx context.Context, password string) error {
+	if err := s.Pools.Down(); err != nil && s.tally.spent(s.prefix, time.Now()) {
+		return err // nobody can judge the password, and its attempt need not be recorded by itself
+	}
 	if err := s.record(ctx); err != nil {
 		return err
 	}
@@ -142,6 +152,16 @@ type authFailure struct {
 func (f *authFailure) Error() string {
 	return fmt.Sprintf("authentication by %s failed: %s", f.method, f.reason)
 }
+
+// judged tells whether somebody has looked at what the client proves itself with,
+// and refused it.
+func judged(err error) bool {
+	failure, failed := errors.AsType[*authFailure](err)
+	return failed && !slices.Contains(unjudged, failure.reason)
+}
+
+// unjudged are the reasons for which nobody looked.
+var unjudged = []string{reasonEmptyPassword, reasonPasswordOff, auth.ReasonIssuerUnavailable}
 
 // wantsToken tells whether another token might have been let in.
 func wantsToken(err error) bool {

@@ -96,6 +96,8 @@ func (s *session) readCancelRequest(body []byte) error {
 	return nil
 }
 
+const reasonUnknownKey = "unknown_key"
+
 // cancel serves a CancelRequest. The client gets no answer, as the protocol has
 // it; its connection is closed once the backend has the request, so that the
 // client's next statement cannot be hit.
@@ -106,7 +108,10 @@ func (s *session) cancel(ctx context.Context) {
 	pid := s.cancelKey.pid
 	target, known := s.keys.find(*s.cancelKey)
 	if !known {
-		s.recordCancel(ctx, store.Event{Fact: store.CancelRejected{Client: s.client, BackendPID: pid, Reason: "unknown_key"}})
+		rejected := store.CancelRejected{Client: s.client, BackendPID: pid, Reason: reasonUnknownKey}
+		if s.tally.admit(rejected.Type(), rejected.Reason, s.prefix, time.Now()) {
+			s.recordCancel(ctx, store.Event{Fact: rejected})
+		}
 		return
 	}
 	if err := target.backend.Cancel(ctx); err != nil {

@@ -72,11 +72,12 @@ type Handler struct {
 	crowd      crowd // of those who log in
 	latecomers crowd // of those for whom it had no place
 	clients    clientCount
+	tally      *tally
 	draining   context.Context
 	drain      context.CancelFunc
 }
 
-// NewHandler returns a handler that lives until its last ServeConn has returned.
+// NewHandler returns a handler. Close ends it when its last ServeConn has returned.
 func NewHandler(c Config) *Handler {
 	h := &Handler{
 		Config:     c,
@@ -84,6 +85,7 @@ func NewHandler(c Config) *Handler {
 		latecomers: crowd{most: LateReaders, perOrigin: lateReadersPerOrigin},
 		clients:    clientCount{most: int64(c.Limits.Clients)},
 	}
+	h.tally = newTally(h.recordCounts)
 	// A signal to all sessions, given by Drain alone: nothing is awaited under it.
 	h.draining, h.drain = context.WithCancel(context.Background())
 	return h
@@ -92,6 +94,9 @@ func NewHandler(c Config) *Handler {
 // Drain turns new logins away, ends sessions that rest, and the others as soon
 // as their query and transaction are done. It does not wait for them.
 func (h *Handler) Drain() { h.drain() }
+
+// Close hands over to the log what is only counted yet.
+func (h *Handler) Close() { h.tally.close() }
 
 // ServeConn serves one client until it leaves or is made to. The caller closes
 // conn. When ctx ends the session ends at once.

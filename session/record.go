@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"gprxy/auth"
 	"gprxy/store"
@@ -44,11 +45,39 @@ func (s *session) events(facts ...store.Fact) []store.Event {
 	return events
 }
 
+// mayRecord tells whether a refusal is recorded by itself: always if it is known
+// who is refused or the proof was judged, else while there are not too many.
+func (s *session) mayRecord(err error, reason string) bool {
+	of := store.SessionRefused{}.Type()
+	switch {
+	case s.identity.User != "", judged(err):
+		return true
+	case s.recorded: // and so must its end be
+		s.tally.spend(s.prefix, time.Now())
+		return true
+	case s.parameters == nil:
+		of = "connection.refused"
+	}
+	return s.tally.admit(of, reason, s.prefix, time.Now())
+}
+
+// recordCounts records what was counted in place of being recorded by itself.
+func (h *Handler) recordCounts(facts []store.LogCondensed) {
+	for _, f := range facts {
+		h.Log.Warn("many of the same kind, counted together", "of", f.Of, "reason", f.Reason, "client", f.Client, "count", f.Count)
+		h.Events.Defer(store.Event{Time: f.Last, Fact: f})
+	}
+}
+
 // recordRefusal notes why the client is turned away. A connection that did not
 // get as far as a startup packet is no session and leaves a log line only.
 func (s *session) recordRefusal(ctx context.Context, err error) {
 	response := errorResponse(err, s.user)
 	reason := refusalReason(err)
+	if !s.mayRecord(err, reason) {
+		s.log.Debug("refused, one of many", "sqlstate", response.Code, "reason", reason)
+		return
+	}
 	s.log.Warn("refused", "requested_user", s.user, "user", s.identity.User, "database", s.database,
 		"sqlstate", response.Code, "reason", reason, "error", err)
 	if s.parameters == nil {
@@ -86,7 +115,7 @@ func shorten(text string) string {
 // with OAUTHBEARER to fetch a token.
 func (s *session) recordLeft(reason string) {
 	s.log.Debug("left before login", "requested_user", s.user, "database", s.database)
-	if s.parameters == nil {
+	if s.parameters == nil || !s.recorded && !s.tally.admit(store.SessionEnded{}.Type(), reason, s.prefix, time.Now()) {
 		return
 	}
 	s.Events.Defer(s.events(store.SessionEnded{Reason: reason, DurationMS: s.milliseconds()})...)

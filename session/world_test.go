@@ -187,6 +187,7 @@ func (p *proxy) close(serving chan error) {
 	if err := <-serving; !errors.Is(err, listener.ErrStopped) {
 		p.t.Errorf("serving ended with %v", err)
 	}
+	p.handler.Close()
 	if err := p.pools.Close(ctx); err != nil {
 		p.t.Errorf("closing the pools: %v", err)
 	}

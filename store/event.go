@@ -159,6 +159,18 @@ type LogCheckpointed struct {
 	KeyID string `json:"key_id"`
 }
 
+// LogCondensed says that Count facts of type Of were not recorded one by one, because strangers
+// caused so many between First and Last. "connection.refused" stands for connections that were
+// turned away before their startup packet, which are no events by themselves.
+type LogCondensed struct {
+	Of     string    `json:"of"`
+	Reason string    `json:"reason"`
+	Client string    `json:"client,omitempty"` // address, or IPv6 network; "": several, or unknown
+	Count  int64     `json:"count"`
+	First  time.Time `json:"first"`
+	Last   time.Time `json:"last"`
+}
+
 func (ProxyStarted) Type() string       { return "proxy.started" }
 func (ProxyStopped) Type() string       { return "proxy.stopped" }
 func (SessionConnected) Type() string   { return "session.connected" }
@@ -175,6 +187,7 @@ func (SessionEnded) Type() string       { return "session.ended" }
 func (LogRead) Type() string            { return "log.read" }
 func (LogPruned) Type() string          { return "log.pruned" }
 func (LogCheckpointed) Type() string    { return "log.checkpointed" }
+func (LogCondensed) Type() string       { return "log.condensed" }
 
 func (ProxyStarted) fact()       {}
 func (ProxyStopped) fact()       {}
@@ -192,3 +205,4 @@ func (SessionEnded) fact()       {}
 func (LogRead) fact()            {}
 func (LogPruned) fact()          {}
 func (LogCheckpointed) fact()    {}
+func (LogCondensed) fact()       {}

@@ -50,6 +50,8 @@ func TestFactsKeepTheirBytes(t *testing.T) {
 		{LogRead{"root", "audit", "since=1h"}, "log.read", `{"os_user":"root","command":"audit","filter":"since=1h"}`},
 		{LogPruned{"root", expires, 1, 9, 7}, "log.pruned",
 			`{"by":"root","before":"2026-03-01T10:00:00Z","first_seq":1,"last_seq":9,"events":7}`},
+		{LogCondensed{"cancel.rejected", "unknown_key", "10.0.0.7", 99940, expires, expires.Add(time.Second)}, "log.condensed",
+			`{"of":"cancel.rejected","reason":"unknown_key","client":"10.0.0.7","count":99940,"first":"2026-03-01T10:00:00Z","last":"2026-03-01T10:00:01Z"}`},
 		{LogCheckpointed{9, "ab", "k1"}, "log.checkpointed", `{"seq":9,"hash":"ab","key_id":"k1"}`},
 	} {
 		e, err := encode(Event{Time: t0, Fact: tc.fact}, t0)

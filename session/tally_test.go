@@ -1,0 +1,155 @@
+package session
+
+import (
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"gprxy/store"
+)
+
+// kept is a tally whose reports are kept.
+func kept() (*tally, *[]store.LogCondensed) {
+	var mu sync.Mutex
+	all := new([]store.LogCondensed)
+	t := newTally(func(facts []store.LogCondensed) {
+		mu.Lock()
+		defer mu.Unlock()
+		*all = append(*all, facts...)
+	})
+	return t, all
+}
+
+// Nothing is lost: what is not recorded by itself is counted, with its kind, its
+// origin and its time.
+func TestTallyLosesNothing(t *testing.T) {
+	c, reports := kept()
+	start := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
+	single := 0
+	const each = 500
+	for i := range each {
+		for _, what := range []string{"session.refused", "cancel.rejected"} {
+			if c.admit(what, "why", from("192.0.2.1"), start.Add(time.Duration(i)*time.Millisecond)) {
+				single++
+			}
+		}
+	}
+	c.close()
+	if single != recordedPerOrigin {
+		t.Errorf("%d were recorded one by one, want %d", single, recordedPerOrigin)
+	}
+	counted := 0
+	for _, r := range *reports {
+		counted += int(r.Count)
+		if r.Client != "192.0.2.1" || r.Reason != "why" || r.First.Before(start) || r.Last.Sub(start) != (each-1)*time.Millisecond {
+			t.Errorf("report %+v", r)
+		}
+	}
+	if len(*reports) != 2 || single+counted != 2*each {
+		t.Errorf("%d single and %d counted are not %d: %+v", single, counted, 2*each, *reports)
+	}
+}
+
+// One noisy origin does not use up what others may have recorded; all together
+// they are bounded too, and so is what is remembered and reported of them.
+func TestTallyBounds(t *testing.T) {
+	c, reports := kept()
+	now := time.Now()
+	for range 10_000 {
+		c.admit("session.refused", "why", from("192.0.2.1"), now)
+	}
+	if !c.admit("session.refused", "why", from("192.0.2.2"), now) {
+		t.Error("a quiet origin is not recorded because another is noisy")
+	}
+	single := 0
+	for i := range 100_000 {
+		address := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
+		if c.admit("session.refused", "why", netip.PrefixFrom(address, 32), now) {
+			single++
+		}
+	}
+	if want := recordedInAll - recordedPerOrigin - 1; single != want {
+		t.Errorf("of 100,000 origins %d were recorded one by one, want %d", single, want)
+	}
+	if n := len(c.origins.byKey); n > tallyOrigins {
+		t.Errorf("%d origins are remembered", n)
+	}
+	c.close()
+	counted := int64(0)
+	for _, r := range *reports {
+		counted += r.Count
+	}
+	if len(*reports) > tallyReported+1 || counted != 10_000-recordedPerOrigin+100_000-int64(single) {
+		t.Errorf("%d counted in %d reports", counted, len(*reports))
+	}
+}
+
+// With time there is room again.
+func TestTallyRecovers(t *testing.T) {
+	c, _ := kept()
+	defer c.close()
+	now := time.Now()
+	for range 2 * recordedPerOrigin {
+		c.admit("session.ended", "why", from("192.0.2.1"), now)
+	}
+	if c.admit("session.ended", "why", from("192.0.2.1"), now.Add(4*time.Second)) {
+		t.Error("recorded after 4 s")
+	}
+	if !c.admit("session.ended", "why", from("192.0.2.1"), now.Add(6*time.Second)) {
+		t.Error("not recorded after 6 s")
+	}
+}
+
+// The report comes by itself, again and again.
+func TestTallyReportsInTime(t *testing.T) {
+	reported := make(chan int64, 10)
+	c := newTally(func(facts []store.LogCondensed) { reported <- facts[0].Count })
+	c.every = 10 * time.Millisecond
+	defer c.close()
+	for range recordedPerOrigin {
+		c.admit("session.ended", "why", from("192.0.2.1"), time.Now())
+	}
+	for range 3 {
+		c.admit("session.ended", "why", from("192.0.2.1"), time.Now())
+		if n := <-reported; n != 1 {
+			t.Errorf("reported %d", n)
+		}
+	}
+}
+
+func TestRecentForgetsWhatWasNotAskedForLongest(t *testing.T) {
+	r := recent[string, int]{most: 3}
+	for _, key := range []string{"a", "b", "c"} {
+		*r.entry(key) = len(key)
+	}
+	r.find("a")
+	r.entry("d")
+	for key, want := range map[string]bool{"a": true, "b": false, "c": true, "d": true} {
+		if got := r.find(key) != nil; got != want {
+			t.Errorf("%s is known: %v", key, got)
+		}
+	}
+}
+
+func TestPrefixNames(t *testing.T) {
+	for prefix, want := range map[netip.Prefix]string{
+		from("192.0.2.1"):                       "192.0.2.1",
+		netip.MustParsePrefix("2001:db8::/64"):  "2001:db8::/64",
+		{}:                                      "",
+		netip.MustParsePrefix("2001:db8::/128"): "2001:db8::",
+	} {
+		if got := prefixName(prefix); got != want {
+			t.Errorf("%v is called %q, want %q", prefix, got, want)
+		}
+	}
+}
+
+func BenchmarkTally(b *testing.B) {
+	c, _ := kept()
+	defer c.close()
+	for i := range b.N {
+		address := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
+		c.admit("session.refused", "why", netip.PrefixFrom(address, 32), time.Now())
+	}
+}

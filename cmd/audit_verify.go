@@ -53,6 +53,17 @@ type verdict struct {
 	HeadHash    *string `json:"head_hash"`
 	FirstBadSeq *int64  `json:"first_bad_seq"`
 	Problem     *string `json:"problem"`
+	// Pruned is what retention gave up of the verified events.
+	Pruned []prunedRange `json:"pruned"`
+}
+
+type prunedRange struct {
+	Events   int64  `json:"events"`
+	Before   string `json:"before"`
+	By       string `json:"by"`
+	Time     string `json:"time"`
+	FirstSeq int64  `json:"first_seq"`
+	LastSeq  int64  `json:"last_seq"`
 }
 
 func (o *auditVerifyOptions) run(ctx context.Context, c *call) error {
@@ -63,7 +74,9 @@ func (o *auditVerifyOptions) run(ctx context.Context, c *call) error {
 	defer r.Close()
 	p := &progress{call: c}
 	defer debug.SetGCPercent(debug.SetGCPercent(verifyGC))
-	head, err := r.Verify(ctx, p.show)
+	head, err := r.Verify(ctx, func(done, total int64) {
+		p.say("checked %d of %d events (%d %%)", done, total, done*100/max(total, 1))
+	})
 	p.clear()
 	var broken *store.BrokenError
 	if errors.As(err, &broken) && o.json {
@@ -72,28 +85,39 @@ func (o *auditVerifyOptions) run(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	return o.print(c, head)
+}
+
+func (o *auditVerifyOptions) print(c *call, head store.Head) error {
 	hash := hex.EncodeToString(head.Hash[:])
+	ranges := make([]prunedRange, len(head.Pruned))
+	for i, p := range head.Pruned {
+		ranges[i] = prunedRange{p.Events, p.Before.Format(time.RFC3339), p.By, p.At.Format(store.TimeFormat), p.FirstSeq, p.LastSeq}
+	}
 	if o.json {
-		return writeJSON(c.Out, verdict{Intact: true, Events: &head.Events, HeadSeq: &head.Seq, HeadHash: &hash})
+		return writeJSON(c.Out, verdict{Intact: true, Events: &head.Events, HeadSeq: &head.Seq, HeadHash: &hash, Pruned: ranges})
 	}
 	fmt.Fprintf(c.Out, "intact     %s\nhead seq   %d\nhead hash  %s\n", counted(head.Events, "event"), head.Seq, hash)
+	for _, p := range head.Pruned {
+		fmt.Fprintf(c.Out, "pruned     %s from before %s, by %s at %s\n", counted(p.Events, "event"), p.Before.Format(time.DateOnly), printable(p.By), shortTime(p.At))
+	}
 	return nil
 }
 
-// progress shows on a terminal how far the check has come, ten times a second at most.
+// progress shows on a terminal how far a long command has come, ten times a second at most.
 type progress struct {
 	call  *call
 	last  time.Time
 	shown bool
 }
 
-func (p *progress) show(done, total int64) {
+func (p *progress) say(format string, args ...any) {
 	now := p.call.Now()
-	if p.call.ErrWidth == 0 || total == 0 || now.Sub(p.last) < 100*time.Millisecond {
+	if p.call.ErrWidth == 0 || now.Sub(p.last) < 100*time.Millisecond {
 		return
 	}
 	p.last, p.shown = now, true
-	fmt.Fprintf(p.call.Err, "\rchecked %d of %d events (%d %%)", done, total, done*100/total)
+	fmt.Fprintf(p.call.Err, "\r"+format, args...)
 }
 
 func (p *progress) clear() {

@@ -53,6 +53,7 @@ func commands() []command {
 		sessionsCommand(),
 		auditCommand(),
 		auditVerifyCommand(),
+		auditPruneCommand(),
 		versionCommand(),
 	}
 }

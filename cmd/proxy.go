@@ -48,6 +48,7 @@ type proxy struct {
 	socket  net.Listener
 
 	checks sync.WaitGroup // of what may be wrong outside, while the proxy already serves
+	upkeep sync.WaitGroup // of the event log, for as long as the proxy serves
 }
 
 // openProxy opens every part. On failure nothing is left open.
@@ -101,6 +102,9 @@ func (p *proxy) run(ctx context.Context) error {
 	p.log.Info("listening", "address", p.socket.Addr().String(), "tls", p.settings.ProxyCert != "",
 		"postgresql", p.upstream(), "event_log", p.settings.EventLog,
 		"token_login", p.tokens != nil, "password_login", p.settings.PasswordLogin)
+	keep, stopKeeping := context.WithCancel(ctx)
+	defer stopKeeping()
+	p.upkeep.Go(func() { p.keepRetention(keep) })
 	var serving sync.WaitGroup
 	failed := make(chan error, 1)
 	serving.Go(func() { failed <- p.server.Serve(ctx, p.socket) })
@@ -108,6 +112,7 @@ func (p *proxy) run(ctx context.Context) error {
 	if err = p.untilEnd(ctx, failed); err != nil {
 		reason = "listener failed"
 	}
+	stopKeeping()
 	p.drain(ctx)
 	serving.Wait()
 	p.handler.Close()
@@ -150,6 +155,7 @@ func (p *proxy) close(ctx context.Context) error {
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer done()
 	p.checks.Wait()
+	p.upkeep.Wait()
 	var problems []error
 	if p.socket != nil {
 		if err := p.socket.Close(); err != nil && !errors.Is(err, net.ErrClosed) {

@@ -27,9 +27,9 @@ func (o *readOptions) flags(fs *pflag.FlagSet) {
 }
 
 func (o *readOptions) validate(c *call) error {
-	path, warnings, err := loadEventLog(Sources{Flags: c.set, Environment: c.Environment})
+	s, warnings, err := loadOnly(Sources{Flags: c.set, Environment: c.Environment}, "EVENT_LOG")
 	c.warn(warnings...)
-	o.path = path
+	o.path = s.EventLog
 	return err
 }
 

@@ -84,6 +84,8 @@ type Settings struct {
 	IdentityStamp string // StampSetting, StampApplicationName, StampBoth or StampOff
 	EventLog      string // path with ~ expanded
 
+	Audit AuditSettings
+
 	LogLevel  string // LogProduction or LogDebug
 	LogFormat string // FormatText, FormatJSON or FormatLogfmt
 

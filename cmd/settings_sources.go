@@ -34,13 +34,13 @@ func LoadSettings(src Sources) (Settings, []string, error) {
 	return s, l.warnings, nil
 }
 
-// loadEventLog finds only EVENT_LOG, for the commands that read the log: other settings may be wrong
-// or missing on the machine of somebody who only wants to look.
-func loadEventLog(src Sources) (string, []string, error) {
+// loadOnly finds only the named settings, for the commands that read the log: others may be wrong or
+// missing on the machine of somebody who only wants to look.
+func loadOnly(src Sources, names ...string) (Settings, []string, error) {
 	l := gather(src)
 	s := Settings{}
 	for _, row := range settingsTable() {
-		if row.name == "EVENT_LOG" {
+		if slices.Contains(names, row.name) {
 			l.fill(&s, row)
 		}
 	}
@@ -48,9 +48,9 @@ func loadEventLog(src Sources) (string, []string, error) {
 		l.warn("%s %s", p.Variable, p.Wrong)
 	}
 	if len(l.problems) > 0 {
-		return "", l.warnings, &SettingsError{Problems: l.problems}
+		return Settings{}, l.warnings, &SettingsError{Problems: l.problems}
 	}
-	return s.EventLog, l.warnings, nil
+	return s, l.warnings, nil
 }
 
 // loader carries the given values and collects what is wrong with them.

@@ -36,8 +36,11 @@ END;
 -- ... and only what a run stands for may go.
 DROP TRIGGER events_no_delete;
 CREATE TRIGGER events_no_delete BEFORE DELETE ON events
-WHEN ifnull((SELECT first FROM pruned WHERE seq >= old.seq ORDER BY seq LIMIT 1), old.seq) > old.seq - old.count + 1
-    OR NOT EXISTS (SELECT 1 FROM pruned WHERE seq >= old.seq)
+WHEN NOT EXISTS (
+    SELECT 1
+    FROM (SELECT first FROM pruned WHERE seq >= old.seq ORDER BY seq LIMIT 1)
+    WHERE first <= old.seq - old.count + 1
+)
 BEGIN
     SELECT raise(ABORT, 'events are append-only: no DELETE');
 END;

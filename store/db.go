@@ -55,6 +55,7 @@ type DB struct {
 }
 
 type job struct {
+	ctx    context.Context
 	do     func(context.Context, *appender) error
 	result chan error // has room for one
 }
@@ -279,18 +280,18 @@ func (d *DB) release() error {
 
 // Rebuild drops the sessions projection and folds it anew from the events: the same rows.
 func (d *DB) Rebuild(ctx context.Context) error {
-	j := job{do: rebuild, result: make(chan error, 1)}
+	return d.do(ctx, rebuild)
+}
+
+// do lets the writer do something else between batches, and waits for it. ctx is the work's as well.
+func (d *DB) do(ctx context.Context, work func(context.Context, *appender) error) error {
+	j := job{ctx: ctx, do: work, result: make(chan error, 1)}
 	select {
 	case d.jobs <- j:
+		return <-j.result
 	case <-d.done:
 		return ErrClosed
 	case <-ctx.Done():
-		return fmt.Errorf("wait to rebuild the projections: %w", context.Cause(ctx))
-	}
-	select {
-	case err := <-j.result:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("rebuild the projections: %w", context.Cause(ctx))
+		return fmt.Errorf("wait for the event log: %w", context.Cause(ctx))
 	}
 }

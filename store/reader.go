@@ -94,20 +94,11 @@ type querier interface {
 // NoteRead appends that somebody read the log, from a process that is not the proxy. It needs
 // write access to the file and does not make or update it.
 func NoteRead(ctx context.Context, path string, read LogRead) error {
-	if err := mustExist(path); err != nil {
-		return err
-	}
-	known, err := currentVersion()
-	if err != nil {
-		return err
-	}
 	e, err := encode(Event{Fact: read}, time.Now())
 	if err != nil {
 		return err
 	}
-	a, err := openAppender(ctx, path, func(c *sql.Conn) error {
-		return checkSchema(ctx, c, path, known)
-	})
+	a, err := openOthers(ctx, path)
 	if err != nil {
 		return fmt.Errorf("note the reading: %w", err)
 	}
@@ -115,4 +106,18 @@ func NoteRead(ctx context.Context, path string, read LogRead) error {
 		return errors.Join(fmt.Errorf("note the reading: %w", err), a.close())
 	}
 	return a.close()
+}
+
+// openOthers opens the log for a process that is not its proxy: to append, but not to make or update it.
+func openOthers(ctx context.Context, path string) (*appender, error) {
+	if err := mustExist(path); err != nil {
+		return nil, err
+	}
+	known, err := currentVersion()
+	if err != nil {
+		return nil, err
+	}
+	return openAppender(ctx, path, func(c *sql.Conn) error {
+		return checkSchema(ctx, c, path, known)
+	})
 }

@@ -22,6 +22,9 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv("GPRXY_STORE_CRASH"); path != "" {
 		os.Exit(appendUntilKilled(path))
 	}
+	if path := os.Getenv("GPRXY_STORE_PRUNE"); path != "" {
+		os.Exit(pruneUntilKilled(path))
+	}
 	os.Exit(m.Run())
 }
 
@@ -102,6 +105,19 @@ func raw(t testing.TB, path string) *sql.DB {
 	db.SetMaxOpenConns(1)
 	t.Cleanup(func() { db.Close() })
 	return db
+}
+
+// dropTriggers lets somebody loose on the file.
+func dropTriggers(t testing.TB, path string) {
+	t.Helper()
+	db := raw(t, path)
+	names, err := collect(t.Context(), db, scanString, `SELECT name FROM sqlite_schema WHERE type = 'trigger'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		alter(t, db, "DROP TRIGGER "+name)
+	}
 }
 
 func alter(t testing.TB, db *sql.DB, query string, args ...any) {

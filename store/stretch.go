@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 )
 
 // stretch holds the rows with after < seq <= to, and what was found out about them.
@@ -104,16 +103,8 @@ func (st *stretch) addSaid(e *event) error {
 
 // addTexts compares what the event says of texts with their rows.
 func (st *stretch) addTexts(conn rawConn, e *event) error {
-	const before = `,"texts":[` // stands in no string: its quotes would be escaped
-	at := strings.LastIndex(e.body, before)
-	if at < 0 {
-		return nil
-	}
-	var bound []struct {
-		ID     int64
-		SHA256 string
-	}
-	if err := json.Unmarshal([]byte(e.body[at+len(before)-1:len(e.body)-1]), &bound); err != nil {
+	bound, err := boundBy(e.body)
+	if err != nil {
 		return &BrokenError{Seq: e.seq, What: "its texts cannot be read: " + err.Error()}
 	}
 	for _, b := range bound {

@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -55,6 +56,23 @@ func appendBound(b []byte, texts []boundText) []byte {
 		b = append(b, '}')
 	}
 	return append(b, ']')
+}
+
+// namedText is a text that an event vouches for, as its body has it.
+type namedText struct {
+	ID     int64
+	SHA256 string
+}
+
+// boundBy gives the texts that a body vouches for.
+func boundBy(body string) (bound []namedText, err error) {
+	const before = `,"texts":[` // stands in no string: its quotes would be escaped
+	at := strings.LastIndex(body, before)
+	if at < 0 {
+		return nil, nil
+	}
+	err = json.Unmarshal([]byte(body[at+len(before)-1:len(body)-1]), &bound)
+	return bound, err
 }
 
 // texts gives texts their rows. It belongs to one appender, and what it remembers holds only as long

@@ -28,9 +28,7 @@ func tampered(t *testing.T, change string) error {
 		t.Fatal(err)
 	}
 	db := raw(t, path)
-	for _, trigger := range []string{"events_no_update", "events_no_delete", "events_in_order"} {
-		alter(t, db, "DROP TRIGGER "+trigger)
-	}
+	dropTriggers(t, path)
 	alter(t, db, change)
 	_, err = reader(t, path).Verify(t.Context(), nil)
 	for _, seqs := range []int64{1, 3} {

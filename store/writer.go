@@ -106,7 +106,7 @@ func (d *DB) work(ctx context.Context, j job) error {
 	if err := d.ready(ctx); err != nil {
 		return err
 	}
-	return j.do(ctx, d.app)
+	return j.do(j.ctx, d.app)
 }
 
 // flush writes batch after batch until the queue is empty or the log fails.

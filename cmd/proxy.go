@@ -33,6 +33,8 @@ const (
 	killGrace = 5 * time.Second
 	// What closing pools and log may take at the end.
 	closeTimeout = 20 * time.Second
+	// How long a client waits for a connection to PostgreSQL before it is told what for.
+	waitNotice = 5 * time.Second
 )
 
 // proxy holds what `gprxy start` runs. The fields stand in the order in which they are opened.
@@ -267,6 +269,7 @@ func (p *proxy) handlerConfig(secured *tls.Config, roles *auth.Roles) session.Co
 		StampSetting:         s.IdentityStamp == StampSetting || s.IdentityStamp == StampBoth,
 		StampApplicationName: s.IdentityStamp == StampApplicationName || s.IdentityStamp == StampBoth,
 		LoginTimeout:         s.LoginTimeout,
+		WaitNotice:           waitNotice,
 		Limits: session.Limits{
 			Clients:          s.MaxClients,
 			Logins:           s.LoginMax,

@@ -26,6 +26,9 @@ func checkSettings(s *Settings, l *loader) {
 	if s.PoolMaxConns > s.PoolMaxTotal && s.PoolMaxTotal > 0 {
 		l.warn("POOL_MAX_CONNS (%d) is more than POOL_MAX_TOTAL (%d) allows", s.PoolMaxConns, s.PoolMaxTotal)
 	}
+	if s.PoolAcquireTimeout >= s.LoginTimeout && s.LoginTimeout > 0 {
+		l.warn("POOL_ACQUIRE_TIMEOUT (%s) is not reached: LOGIN_TIMEOUT (%s) ends the login first", short(s.PoolAcquireTimeout), short(s.LoginTimeout))
+	}
 }
 
 // bad reports whether a variable already has a problem, so that one mistake is told once.

@@ -37,12 +37,14 @@ func (p *Pools) Acquire(ctx context.Context, r Request) (*Lease, error) {
 	defer cancel()
 
 	a := p.join(r.Key)
-	if err := p.queue(waitCtx, a); err != nil {
+	w := &waiting{pools: p, account: a, arrived: began}
+	defer w.tellLater(r)()
+	if err := p.queue(waitCtx, w); err != nil {
 		p.part(a)
 		return nil, p.waitError(ctx, err, began)
 	}
 	l := &Lease{pools: p, account: a, person: r.Person, replication: r.Replication, cancelling: make(chan struct{}, 1)}
-	if err := p.fill(ctx, waitCtx, l, r, began); err != nil {
+	if err := p.fill(ctx, waitCtx, l, r, w); err != nil {
 		p.leaveQueue(a)
 		return nil, p.waitError(ctx, err, began)
 	}
@@ -80,18 +82,22 @@ func (p *Pools) waitError(ctx context.Context, err error, began time.Time) error
 }
 
 // queue waits for a lease of the account, then for one of all.
-func (p *Pools) queue(ctx context.Context, a *account) error {
+func (p *Pools) queue(ctx context.Context, w *waiting) error {
+	a := w.account
 	p.count(a, 0, 1)
+	w.on(limitConns, nil)
 	if err := a.slots.Acquire(ctx, 1); err != nil {
 		p.count(a, 0, -1)
 		return &limitError{limitConns}
 	}
+	w.on(limitTotal, nil)
 	if err := p.slots.Acquire(ctx, 1); err != nil {
 		a.slots.Release(1)
 		p.count(a, 0, -1)
 		return &limitError{limitTotal}
 	}
 	p.count(a, 1, -1)
+	w.on("", nil)
 	return nil
 }
 
@@ -111,13 +117,13 @@ func (p *Pools) count(a *account, leased, waiting int) {
 }
 
 // fill gives the lease a backend that is ready for the session.
-func (p *Pools) fill(ctx, waitCtx context.Context, l *Lease, r Request, arrived time.Time) error {
+func (p *Pools) fill(ctx, waitCtx context.Context, l *Lease, r Request, w *waiting) error {
 	b, err := p.joinBucket(ctx, l.account, fingerprint(r.Parameters))
 	if err != nil {
 		return fmt.Errorf("making a pool: %w", err)
 	}
 	l.bucket = b
-	s := &search{pools: p, bucket: b, request: r, arrived: arrived, want: firstTry(p.dialer.mode)}
+	s := &search{pools: p, bucket: b, request: r, waiting: w, want: firstTry(p.dialer.mode)}
 	// Every idle backend may turn out to be dead, e.g. after a restart of PostgreSQL, and a new one may be caught by it.
 	for range p.config.MaxConns + 2 {
 		l.conn, err = s.find(ctx, waitCtx)

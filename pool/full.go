@@ -34,6 +34,7 @@ func (s *search) awaitPlace(ctx context.Context, refused error) error {
 
 // awaitSession waits for a session of the account to end while it is not yet time to ask PostgreSQL again.
 func (s *search) awaitSession(waitCtx context.Context) error {
+	s.waiting.on("", s.refused)
 	if s.pools.nextChange().wait(waitCtx) != nil {
 		return s.refused
 	}

@@ -66,6 +66,43 @@ func TestACallerThatGivesUpLeavesNoPlaceTaken(t *testing.T) {
 	}
 }
 
+func TestWhoWaitsLongIsToldOnceAndBeforeItGoesOn(t *testing.T) {
+	p := newPools(t, config(maxConns(1), acquireTimeout(time.Minute)))
+	first := acquire(t, p, request())
+	told, mayGoOn := make(chan pool.Wait, 2), make(chan struct{})
+	tell := func(r *pool.Request) {
+		r.TellAfter = 20 * time.Millisecond
+		r.Tell = func(w pool.Wait) { told <- w; <-mayGoOn }
+	}
+	served := make(chan *pool.Lease, 1)
+	go func() {
+		l, err := p.Acquire(t.Context(), request(tell))
+		if err != nil {
+			t.Error(err)
+		}
+		served <- l
+	}()
+	w := <-told
+	if w.Limit != "POOL_MAX_CONNS" || w.Allowed != 1 || w.Waiting != 1 || w.Left < 50*time.Second || w.Left > time.Minute {
+		t.Errorf("told %+v", w)
+	}
+	release(t, first)
+	eventually(t, "the request has its place", func() bool { return stat(p, request().Key).Waiting == 0 })
+	select {
+	case <-served:
+		t.Error("the request went on while it was being told")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(mayGoOn)
+	if l := <-served; l != nil {
+		l.Discard()
+	}
+	acquire(t, p, request(tell, func(r *pool.Request) { r.TellAfter = 10 * time.Second })) // served at once
+	if len(told) > 0 {
+		t.Error("told twice, or without waiting")
+	}
+}
+
 func TestRequestsAreServedInArrivalOrder(t *testing.T) {
 	p := newPools(t, config(maxConns(1)))
 	first := acquire(t, p, request())

@@ -49,6 +49,11 @@ type Request struct {
 	// by the same person only.
 	Person string
 
+	// Tell, if set, is called when Acquire has waited for TellAfter, once and from another goroutine. Acquire returns
+	// after it has.
+	Tell      func(Wait)
+	TellAfter time.Duration
+
 	// Settings are applied after the acquire, in this order; they bind the backend to nobody.
 	Settings []Setting
 }

@@ -19,7 +19,7 @@ type search struct {
 	pools   *Pools
 	bucket  *bucket
 	request Request
-	arrived time.Time
+	waiting *waiting
 	want    security
 
 	refused error     // PostgreSQL is full
@@ -45,11 +45,12 @@ func (s *search) openInTurn(ctx, waitCtx context.Context) (*pgxpool.Conn, error)
 		return nil, s.awaitSession(waitCtx)
 	}
 	outage := s.pools.outage
-	t, err := outage.begin(s.arrived)
+	t, err := outage.begin(s.waiting.arrived)
 	switch {
 	case err != nil:
 		return nil, err
 	case t == nil:
+		s.waiting.on("", outage.current())
 		if err := outage.pause(waitCtx); err != nil {
 			return nil, err
 		}
@@ -57,9 +58,11 @@ func (s *search) openInTurn(ctx, waitCtx context.Context) (*pgxpool.Conn, error)
 	}
 	r := s.pools.reserve(s.bucket)
 	if !r.granted {
+		s.waiting.on(r.limit, nil)
 		t.end(errNoIdle)
 		return nil, s.makeRoom(ctx, waitCtx, r)
 	}
+	s.waiting.on("", nil)
 	conn, err := s.open(ctx, t)
 	switch {
 	case err == nil || waitCtx.Err() != nil:

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgproto3/v2"
-
 	"gprxy/auth"
 	"gprxy/auth/sso"
 )
@@ -66,17 +64,7 @@ func (s *session) showPrompt(p sso.Prompt) error {
 	if p.CompleteURL != "" {
 		hint = "Or open " + p.CompleteURL + " which has the code already. " + hint
 	}
-	message, err := encode(s.negotiated, &pgproto3.AuthenticationOk{}, &pgproto3.NoticeResponse{
-		Severity: "NOTICE", SeverityUnlocalized: "NOTICE", Code: "00000",
-		Message: fmt.Sprintf("open %s and enter the code %s to log in", p.URL, p.UserCode),
-		Hint:    hint,
-	})
-	if err != nil {
-		return err
-	}
-	s.negotiated, s.welcomed = nil, true
-	_, err = s.conn.Write(message)
-	return clientLeft(err)
+	return s.welcome(fmt.Sprintf("open %s and enter the code %s to log in", p.URL, p.UserCode), hint)
 }
 
 func deviceFailure(err error) error {

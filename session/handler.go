@@ -39,6 +39,7 @@ type Config struct {
 	StampApplicationName bool // append the person to application_name
 
 	LoginTimeout time.Duration // from accept to AuthenticationOk
+	WaitNotice   time.Duration // how long a client waits for a backend before it is told what for
 	Limits       Limits
 	Log          *slog.Logger
 }

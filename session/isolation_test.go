@@ -85,27 +85,6 @@ func TestThePoolIsShared(t *testing.T) {
 	connect(t, p.dsn("eve", token("eve@example.com", "reader"))).Close(t.Context())
 }
 
-// A client that leaves while it waits for a backend frees its place in the queue.
-func TestAWaitingClientMayLeave(t *testing.T) {
-	p := startProxy(t, func(o *options) { o.pool.MaxConns = 1; o.pool.AcquireTimeout = time.Minute })
-	rawSession(t, p, "reader")
-	conn := dial(t, p.addr)
-	send(t, conn, startupPacket(3<<16, "user", "eve", "database", database))
-	receive(t, conn)
-	send(t, conn, message('p', token("eve@example.com", "reader")+"\x00"))
-	waiting := func() int {
-		n := 0
-		for _, s := range p.pools.Stats() {
-			n += s.Waiting
-		}
-		return n
-	}
-	eventually(t, "the client waits", 5*time.Second, func() bool { return waiting() == 1 })
-	conn.Close()
-	eventually(t, "nobody waits", 5*time.Second, func() bool { return waiting() == 0 })
-	eventually(t, "the end is recorded", 5*time.Second, func() bool { return p.sessions()[0].EndReason == "left_before_login" })
-}
-
 // G3 of the protocol's rows: after a restart of PostgreSQL no login sees an error.
 func TestARestartOfPostgreSQLIsNotSeenByTheNext(t *testing.T) {
 	p := startProxy(t)

@@ -17,7 +17,7 @@ func (s *session) lease(ctx context.Context) error {
 	if s.replication == pool.NoReplication {
 		request.Settings = s.stamp()
 	}
-	backend, err := s.Pools.Acquire(ctx, request)
+	backend, err := s.acquire(ctx, request)
 	if err != nil {
 		return s.accountFailure(err)
 	}
@@ -34,6 +34,16 @@ func (s *session) lease(ctx context.Context) error {
 		started = append(started, s.replicationStarted())
 	}
 	return s.record(ctx, started...)
+}
+
+// acquire waits for a backend: not longer than until the client leaves or gprxy
+// begins to drain, and not in silence.
+func (s *session) acquire(ctx context.Context, request pool.Request) (*pool.Lease, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer whenDone(s.draining, func() { cancel(errDraining) })()
+	request.Tell, request.TellAfter = s.tellWait, s.WaitNotice
+	return s.Pools.Acquire(ctx, request)
 }
 
 func (s *session) poolRequest(login auth.Login) pool.Request {

@@ -14,6 +14,7 @@ import (
 // End reasons of session.ended. The names are public.
 const (
 	endLeftBeforeLogin = "left_before_login"
+	endLeftWaiting     = "left_while_waiting"
 	endTokenDiscovery  = "token_discovery"
 	endTerminated      = "client_terminated"
 	endClientGone      = "client_gone"
@@ -111,10 +112,10 @@ func shorten(text string) string {
 }
 
 // recordLeft notes a client that left before it was let in: no failed login.
-// psql leaves each time it has to ask its user for the password, and a client
-// with OAUTHBEARER to fetch a token.
+// psql leaves each time it has to ask its user for the password, a client with
+// OAUTHBEARER to fetch a token, and others give up waiting for a backend.
 func (s *session) recordLeft(reason string) {
-	s.log.Debug("left before login", "requested_user", s.user, "database", s.database)
+	s.log.Debug("left before login", "requested_user", s.user, "database", s.database, "reason", reason)
 	if s.parameters == nil || !s.recorded && !s.tally.admit(store.SessionEnded{}.Type(), reason, s.prefix, time.Now()) {
 		return
 	}

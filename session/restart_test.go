@@ -40,7 +40,7 @@ func breakable(t *testing.T, change ...func(*options)) (*pooltest.Server, *proxy
 
 // G3: a restart of PostgreSQL costs the sessions that are open, and no login, however many want in meanwhile.
 func TestARestartUnderClientsThatReconnect(t *testing.T) {
-	server, p := breakable(t)
+	server, p := breakable(t, func(o *options) { o.session.WaitNotice = 100 * time.Millisecond })
 	const clients = 20
 	var logins, cut atomic.Int32
 	ctx, stop := context.WithCancel(t.Context())
@@ -89,6 +89,19 @@ func TestARestartUnderClientsThatReconnect(t *testing.T) {
 	}
 	stop()
 	all.Wait()
+
+	if err := server.Down(); err != nil {
+		t.Fatal(err)
+	}
+	waits := dial(t, p.addr)
+	send(t, waits, startupPacket(3<<16, "user", "eve", "database", database))
+	receive(t, waits)
+	send(t, waits, message('p', token("eve@example.com", "reader")+"\x00"))
+	wantWelcome(t, waits, "waiting for PostgreSQL: PostgreSQL is unreachable: connection refused")
+	if err := server.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	receiveUntil(t, waits, 'Z')
 	if refused := p.records("session.refused"); len(refused) > 0 {
 		t.Errorf("%d logins were refused, e.g. %s", len(refused), refused[0].Detail)
 	}

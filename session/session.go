@@ -102,6 +102,9 @@ func (s *session) turnAway(ctx context.Context, err error) {
 		s.backend.Discard()
 	}
 	switch {
+	case errors.Is(err, errClientGone) && s.account.User != "":
+		s.recordLeft(endLeftWaiting)
+		return
 	case errors.Is(err, errClientGone):
 		s.recordLeft(endLeftBeforeLogin)
 		return

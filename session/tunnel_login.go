@@ -134,9 +134,10 @@ func withHeader(kind byte, body []byte) []byte {
 }
 
 // greet collects gprxy's greeting, which begins with AuthenticationOk, and sends
-// it on in one piece. From then on the relay can follow the conversation.
+// it on in one piece, or in two when gprxy says that it waits. From then on the
+// relay can follow the conversation.
 func (c *tunnelled) greet(greeting []byte) error {
-	for len(greeting) < maxGreeting {
+	for size := 0; size < maxGreeting; {
 		message, err := c.readMessage()
 		if err != nil {
 			return err
@@ -144,7 +145,14 @@ func (c *tunnelled) greet(greeting []byte) error {
 		if message[0] == replyError {
 			return c.passRefusal(greeting, message)
 		}
+		size += len(message)
 		greeting = append(greeting, message...)
+		if message[0] == replyNotice {
+			if _, err := c.near.Write(greeting); err != nil {
+				return clientLeft(err)
+			}
+			greeting = nil
+		}
 		if message[0] != replyReady {
 			continue
 		}

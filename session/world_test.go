@@ -140,6 +140,7 @@ func startProxy(t *testing.T, change ...func(*options)) *proxy {
 		Service:      auth.Login{User: "gprxy_service", Password: "service-secret"},
 		StampSetting: true,
 		LoginTimeout: 20 * time.Second,
+		WaitNotice:   20 * time.Second,
 	}
 	for _, c := range change {
 		c(&o)

@@ -1,0 +1,70 @@
+// The wait: what a request waits for, so that its client can be told.
+package pool
+
+import (
+	"sync"
+	"time"
+)
+
+// Wait is what a request waits for at a moment.
+type Wait struct {
+	Limit   string        // the setting whose limit is reached; "" if PostgreSQL itself lets nobody go on
+	Allowed int           // what that setting allows
+	Waiting int           // requests that wait, of the account or of all, this one included
+	Cause   error         // with no Limit: why PostgreSQL lets nobody go on; nil if it only takes long
+	Left    time.Duration // until the wait ends
+}
+
+// waiting follows one request.
+type waiting struct {
+	pools   *Pools
+	account *account
+	arrived time.Time
+
+	mu    sync.Mutex // guards what follows
+	limit string
+	cause error
+}
+
+// tellLater calls r.Tell once the request has waited for long. After stop has returned it neither runs nor will.
+func (w *waiting) tellLater(r Request) (stop func()) {
+	if r.Tell == nil {
+		return func() {}
+	}
+	told := make(chan struct{})
+	timer := time.AfterFunc(r.TellAfter, func() {
+		defer close(told)
+		r.Tell(w.now())
+	})
+	return func() {
+		if !timer.Stop() {
+			<-told
+		}
+	}
+}
+
+// on notes what the request waits for from now on: a limit, or PostgreSQL because of cause.
+func (w *waiting) on(limit string, cause error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.limit, w.cause = limit, cause
+}
+
+func (w *waiting) now() Wait {
+	w.mu.Lock()
+	wait := Wait{Limit: w.limit, Cause: w.cause, Left: time.Until(w.arrived.Add(w.pools.config.AcquireTimeout))}
+	w.mu.Unlock()
+	p := w.pools
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch wait.Limit {
+	case limitConns:
+		wait.Allowed, wait.Waiting = p.config.MaxConns, w.account.waiting
+	case limitTotal:
+		wait.Allowed = p.config.MaxTotal
+		for _, a := range p.accounts {
+			wait.Waiting += a.waiting
+		}
+	}
+	return wait
+}

@@ -54,7 +54,6 @@ func commands() []command {
 		auditCommand(),
 		auditVerifyCommand(),
 		auditPruneCommand(),
-		auditKeyCommand(),
 		versionCommand(),
 	}
 }

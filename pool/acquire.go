@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/semaphore"
 )
 
 // The limits a TimeoutError names.
@@ -22,7 +24,7 @@ const (
 //
 // Errors: *pgconn.PgError if PostgreSQL refused the connection, its parameters or the settings, within a *LoginError once
 // it had accepted the login; *UnreachableError if it could not be asked; *TimeoutError if no backend became free in time;
-// ErrClosed, ErrBadRequest, or ctx's error.
+// ErrClosed, ErrBadRequest, or the error of ctx or of r.Announce.
 func (p *Pools) Acquire(ctx context.Context, r Request) (*Lease, error) {
 	if err := r.check(); err != nil {
 		return nil, err
@@ -39,16 +41,15 @@ func (p *Pools) Acquire(ctx context.Context, r Request) (*Lease, error) {
 	a := p.join(r.Key)
 	w := &waiting{pools: p, account: a, arrived: began}
 	defer w.tellLater(r)()
-	if err := p.queue(waitCtx, w); err != nil {
+	if err := p.queue(ctx, waitCtx, w, r); err != nil {
 		p.part(a)
 		return nil, p.waitError(ctx, err, began)
 	}
-	l := &Lease{pools: p, account: a, person: r.Person, replication: r.Replication, cancelling: make(chan struct{}, 1)}
+	l := &Lease{pools: p, account: a, person: r.Person, replication: r.Replication, began: began, cancelling: make(chan struct{}, 1)}
 	if err := p.fill(ctx, waitCtx, l, r, w); err != nil {
 		p.leaveQueue(a)
 		return nil, p.waitError(ctx, err, began)
 	}
-	l.waited = time.Since(began)
 	if !p.register(l) {
 		l.Discard()
 		return nil, ErrClosed
@@ -66,6 +67,9 @@ func (e *limitError) Error() string { return e.limit + " is reached" }
 // waitError tells the end of the caller's patience from the end of the wait, and a limit that is reached from a server
 // that does not let anybody go on.
 func (p *Pools) waitError(ctx context.Context, err error, began time.Time) error {
+	if announced, ok := errors.AsType[*announceError](err); ok {
+		return announced.err
+	}
 	limit, waited := errors.AsType[*limitError](err)
 	switch {
 	case !waited && !away(err):
@@ -82,22 +86,51 @@ func (p *Pools) waitError(ctx context.Context, err error, began time.Time) error
 }
 
 // queue waits for a lease of the account, then for one of all.
-func (p *Pools) queue(ctx context.Context, w *waiting) error {
+func (p *Pools) queue(ctx, waitCtx context.Context, w *waiting, r Request) error {
 	a := w.account
 	p.count(a, 0, 1)
 	w.on(limitConns, nil)
-	if err := a.slots.Acquire(ctx, 1); err != nil {
+	if err := r.take(ctx, waitCtx, a.slots, limitConns); err != nil {
 		p.count(a, 0, -1)
-		return &limitError{limitConns}
+		return err
 	}
 	w.on(limitTotal, nil)
-	if err := p.slots.Acquire(ctx, 1); err != nil {
+	if err := r.take(ctx, waitCtx, p.slots, limitTotal); err != nil {
 		a.slots.Release(1)
 		p.count(a, 0, -1)
-		return &limitError{limitTotal}
+		return err
 	}
 	p.count(a, 1, -1)
 	w.on("", nil)
+	return nil
+}
+
+// take takes a slot at once, or announces that it waits and does.
+func (r Request) take(ctx, waitCtx context.Context, slots *semaphore.Weighted, limit string) error {
+	if slots.TryAcquire(1) {
+		return nil
+	}
+	if err := r.announce(ctx, nil); err != nil {
+		return err
+	}
+	if slots.Acquire(waitCtx, 1) != nil {
+		return &limitError{limit}
+	}
+	return nil
+}
+
+// announceError is what Announce returned.
+type announceError struct{ err error }
+
+func (e *announceError) Error() string { return e.err.Error() }
+
+func (r Request) announce(ctx context.Context, l *Lease) error {
+	if r.Announce == nil {
+		return nil
+	}
+	if err := r.Announce(ctx, l); err != nil {
+		return &announceError{err}
+	}
 	return nil
 }
 
@@ -126,18 +159,13 @@ func (p *Pools) fill(ctx, waitCtx context.Context, l *Lease, r Request, w *waiti
 	s := &search{pools: p, bucket: b, request: r, waiting: w, want: firstTry(p.dialer.mode)}
 	// Every idle backend may turn out to be dead, e.g. after a restart of PostgreSQL, and a new one may be caught by it.
 	for range p.config.MaxConns + 2 {
-		l.conn, err = s.find(ctx, waitCtx)
-		if err != nil {
+		var conn *pgxpool.Conn
+		if conn, err = s.find(ctx, waitCtx); err != nil {
 			break
 		}
-		l.pg = l.conn.Conn().PgConn()
-		l.backend = backendOf(l.conn.Conn())
-		l.reused = l.backend.served
-		if err = l.prepare(ctx, r.Settings); err == nil {
+		if err = l.take(ctx, conn, r); err == nil {
 			return nil
 		}
-		l.drop()
-		err = connectError(ctx, err)
 		if !lost(err) || waitCtx.Err() != nil {
 			break
 		}
@@ -147,6 +175,28 @@ func (p *Pools) fill(ctx, waitCtx context.Context, l *Lease, r Request, w *waiti
 	}
 	p.partBucket(b)
 	return err
+}
+
+// take announces the backend and makes it ready. With an error the lease has none.
+func (l *Lease) take(ctx context.Context, conn *pgxpool.Conn, r Request) error {
+	l.conn = conn
+	l.pg = conn.Conn().PgConn()
+	l.backend = backendOf(conn.Conn())
+	l.reused = l.backend.served
+	l.waited = time.Since(l.began)
+	if err := r.announce(ctx, l); err != nil {
+		if l.reused {
+			l.conn.Release() // nothing was sent to it
+		} else {
+			l.drop()
+		}
+		return err
+	}
+	if err := l.prepare(ctx, r.Settings); err != nil {
+		l.drop()
+		return connectError(ctx, err)
+	}
+	return nil
 }
 
 // lost says whether an error ended the connection, so that another backend may do better.

@@ -26,6 +26,7 @@ type Lease struct {
 	pg      *pgconn.PgConn
 	backend *backend
 	reused  bool
+	began   time.Time // of the acquire
 	waited  time.Duration
 
 	replication Replication

@@ -26,11 +26,14 @@ type search struct {
 	again   time.Time // when to ask it again
 }
 
-// find returns an idle backend, else a new one as soon as the server is there and there is room for one.
+// find returns an idle backend, else announces a new one and opens it as soon as the server is there and there is room.
 func (s *search) find(ctx, waitCtx context.Context) (*pgxpool.Conn, error) {
 	for {
 		conn, err := s.bucket.acquire(ctx, &attempt{person: s.request.Person})
 		if errors.Is(err, errNoIdle) {
+			if err := s.request.announce(ctx, nil); err != nil {
+				return nil, err
+			}
 			conn, err = s.openInTurn(ctx, waitCtx)
 		}
 		if !errors.Is(err, errNoIdle) {

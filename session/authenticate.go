@@ -88,8 +88,8 @@ func (s *session) askPassword() (string, error) {
 	return string(body[:len(body)-1]), nil
 }
 
-// authenticate finds out who the client is and which account serves it, and
-// returns when both stand in the log.
+// authenticate finds out who the client is and which account serves it, and notes
+// both for the log: lease records them before a backend hears of the session.
 func (s *session) authenticate(ctx context.Context, secret string) error {
 	switch {
 	case s.asks == AuthOAuth:
@@ -118,7 +118,8 @@ func (s *session) authenticateToken(ctx context.Context, token, method string) e
 	if s.account, err = s.Roles.For(identity, s.user); err != nil {
 		return err
 	}
-	return s.record(ctx, s.authSucceeded(), s.roleMapped())
+	s.note(s.authSucceeded(), s.roleMapped())
+	return nil
 }
 
 // authenticatePassword lets PostgreSQL judge the password. Nothing reaches the
@@ -139,7 +140,8 @@ func (s *session) authenticatePassword(ctx context.Context, password string) err
 	if s.Passwords == PasswordSelf {
 		s.account = auth.Account{User: s.user, Password: auth.Secret(password), Rule: rulePasswordSelf}
 	}
-	return s.record(ctx, s.authSucceeded(), s.roleMapped())
+	s.note(s.authSucceeded(), s.roleMapped())
+	return nil
 }
 
 // An authFailure is a login that did not prove who it is. Clients learn nothing

@@ -28,8 +28,8 @@ const (
 // on with the token that the person's login brings.
 //
 // libpq shows notices only after AuthenticationOk, so that is sent first. It
-// admits to nothing: no backend is taken, and no statement heard, before the
-// login stands in the log as always.
+// admits to nothing: no backend hears of the session, and no statement is heard,
+// before the login stands in the log as always.
 func (s *session) authenticateDevice(ctx context.Context) error {
 	leave, ok := s.devices.enter(s.prefix, s.Device.Max, time.Now())
 	if !ok {

@@ -9,11 +9,11 @@ import (
 	"gprxy/store"
 )
 
-// lease acquires a backend of the account, makes a cancel key for the session,
-// and returns when the log knows which backend serves it.
+// lease acquires a backend of the account and makes a cancel key for the session.
 func (s *session) lease(ctx context.Context) error {
 	request := s.poolRequest(auth.Login{User: s.account.User, Password: s.account.Password})
 	request.Person = s.identity.Issuer + " " + s.identity.User
+	request.Announce = s.recordBackend
 	if s.replication == pool.NoReplication {
 		request.Settings = s.stamp()
 	}
@@ -23,17 +23,27 @@ func (s *session) lease(ctx context.Context) error {
 	}
 	s.backend = backend
 	s.key = s.keys.add(s.id, s.protocol, backend)
-	started := []store.Fact{store.SessionStarted{
+	return nil
+}
+
+// recordBackend records the login, and which backend serves it, before PostgreSQL
+// hears of either. The usual login, for which a backend is idle, waits for the
+// log once. A backend that proves dead is followed by another session.started.
+func (s *session) recordBackend(ctx context.Context, backend *pool.Lease) error {
+	if backend == nil {
+		return s.record(ctx)
+	}
+	s.note(store.SessionStarted{
 		ServiceAccount: backend.CurrentUser(),
 		BackendPID:     backend.PID(),
 		Backend:        backend.Backend(),
 		WaitMS:         float64(backend.Waited().Microseconds()) / 1000,
 		Reused:         backend.Reused(),
-	}}
+	})
 	if s.replication != pool.NoReplication {
-		started = append(started, s.replicationStarted())
+		s.note(s.replicationStarted(backend))
 	}
-	return s.record(ctx, started...)
+	return s.record(ctx)
 }
 
 // acquire waits for a backend: not longer than until the client leaves or gprxy

@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,4 +62,42 @@ func TestNoRecordNoAccess(t *testing.T) {
 	if refusals != 3 {
 		t.Errorf("%d refusals recorded, want the 3 during the outage", refusals)
 	}
+}
+
+// G2: an idle backend hears nothing of a login that could not be recorded.
+func TestAnIdleBackendHearsNothingOfALoginThatIsNotRecorded(t *testing.T) {
+	p := startProxy(t)
+	pid := connectAndLeave(t, p)
+	heard := func() string {
+		return admin(t, fmt.Sprintf("SELECT state_change FROM pg_stat_activity WHERE pid = %d", pid))
+	}
+	before := heard()
+	folder := filepath.Dir(p.log)
+	if err := os.Rename(folder, folder+".away"); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if answer := refused(t, p.dsn("bob", token("bob@example.com", "reader"))); answer.Code != "58030" {
+			t.Errorf("answer %+v", answer)
+		}
+	}
+	if after := heard(); after != before || before == "" {
+		t.Errorf("the backend's state changed at %q, then at %q", before, after)
+	}
+	if err := os.Rename(folder+".away", folder); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the log can be written again", 10*time.Second, func() bool { return p.events.Healthy() == nil })
+	if next := connectAndLeave(t, p); next != pid {
+		t.Errorf("the idle backend %d was not kept, the next login has %d", pid, next)
+	}
+}
+
+// connectAndLeave returns the pid of the backend that it leaves idle.
+func connectAndLeave(t *testing.T, p *proxy) uint32 {
+	conn := connect(t, p.dsn("bob", token("bob@example.com", "reader")))
+	pid := conn.PgConn().PID()
+	conn.Close(t.Context())
+	waitIdle(t, p)
+	return pid
 }

@@ -23,27 +23,35 @@ const (
 	endFault           = "fault"
 )
 
-// record appends the facts, and session.connected before the first of them. It
-// returns when they are durable; if they cannot be, the session must not go on.
-func (s *session) record(ctx context.Context, facts ...store.Fact) error {
-	if err := s.Events.Append(ctx, s.events(facts...)...); err != nil {
-		return fmt.Errorf("record the session: %w", explain(ctx, err))
-	}
-	return nil
-}
-
-func (s *session) events(facts ...store.Fact) []store.Event {
-	var events []store.Event
+// note takes facts down, and session.connected before the first of them, for the
+// next append. Before anything is done that rests on them, record is called.
+func (s *session) note(facts ...store.Fact) {
 	if !s.recorded {
 		s.recorded = true
 		connected := s.event(s.connectedFact())
 		connected.Time = s.began
-		events = append(events, connected)
+		s.pending = append(s.pending, connected)
 	}
 	for _, fact := range facts {
-		events = append(events, s.event(fact))
+		s.pending = append(s.pending, s.event(fact))
 	}
+}
+
+// noted gives what is to be appended, once.
+func (s *session) noted() []store.Event {
+	events := s.pending
+	s.pending = nil
 	return events
+}
+
+// record appends the facts after those noted before. It returns when all of them
+// are durable; if they cannot be, the session must not go on.
+func (s *session) record(ctx context.Context, facts ...store.Fact) error {
+	s.note(facts...)
+	if err := s.Events.Append(ctx, s.noted()...); err != nil {
+		return fmt.Errorf("record the session: %w", explain(ctx, err))
+	}
+	return nil
 }
 
 // mayRecord tells whether a refusal is recorded by itself: always if it is known
@@ -84,22 +92,21 @@ func (s *session) recordRefusal(ctx context.Context, err error) {
 	if s.parameters == nil {
 		return
 	}
-	var facts []store.Fact
 	if failure, ok := errors.AsType[*authFailure](err); ok {
-		facts = append(facts, store.AuthFailed{
+		s.note(store.AuthFailed{
 			Method: failure.method, User: failure.person, Issuer: failure.issuer,
 			TokenID: failure.tokenIdent, Reason: failure.reason, Detail: failure.detail,
 		})
 	}
 	if denied, ok := errors.AsType[*auth.RoleError](err); ok {
-		facts = append(facts, s.authSucceeded(), store.RoleDenied{
+		s.note(s.authSucceeded(), store.RoleDenied{
 			Roles: denied.Roles, RequestedUser: s.user, Reason: denied.Reason,
 		})
 	}
-	facts = append(facts, store.SessionRefused{
+	s.note(store.SessionRefused{
 		SQLState: response.Code, Reason: reason, Message: shorten(response.Message),
 	})
-	s.keep(ctx, facts)
+	s.keep(ctx)
 }
 
 // shorten bounds a text that a client or PostgreSQL had a hand in.
@@ -119,17 +126,19 @@ func (s *session) recordLeft(reason string) {
 	if s.parameters == nil || !s.recorded && !s.tally.admit(store.SessionEnded{}.Type(), reason, s.prefix, time.Now()) {
 		return
 	}
-	s.Events.Defer(s.events(store.SessionEnded{Reason: reason, DurationMS: s.milliseconds()})...)
+	s.note(store.SessionEnded{Reason: reason, DurationMS: s.milliseconds()})
+	s.Events.Defer(s.noted()...)
 }
 
-// keep makes the facts durable before the client hears of them, or, when that
-// cannot be, leaves them with the log to be written once it can.
-func (s *session) keep(ctx context.Context, facts []store.Fact) {
+// keep makes what was noted durable before the client hears of it, or, when that
+// cannot be, leaves it with the log to be written once it can.
+func (s *session) keep(ctx context.Context) {
+	events := s.noted()
 	if s.Events.Healthy() != nil || ctx.Err() != nil {
-		s.Events.Defer(s.events(facts...)...)
+		s.Events.Defer(events...)
 		return
 	}
-	if err := s.Events.Append(ctx, s.events(facts...)...); err != nil {
+	if err := s.Events.Append(ctx, events...); err != nil {
 		s.log.Debug("the refusal waits for the event log", "error", err)
 	}
 }

@@ -70,10 +70,10 @@ func (s *session) mayReplicate() error {
 	}
 }
 
-func (s *session) replicationStarted() store.Fact {
+func (s *session) replicationStarted(backend *pool.Lease) store.Fact {
 	kind := "physical"
 	if s.replication == pool.LogicalReplication {
 		kind = "logical"
 	}
-	return store.ReplicationStarted{Kind: kind, ServiceAccount: s.backend.CurrentUser(), BackendPID: s.backend.PID()}
+	return store.ReplicationStarted{Kind: kind, ServiceAccount: backend.CurrentUser(), BackendPID: backend.PID()}
 }

@@ -40,7 +40,8 @@ type session struct {
 	database    string
 	cancelKey   *cancelRequest
 
-	recorded bool // session.connected is in the log
+	recorded bool          // session.connected is in the log or among pending
+	pending  []store.Event // facts that go into the log with the next append
 	identity auth.Identity
 	account  auth.Account
 	backend  *pool.Lease
@@ -135,7 +136,8 @@ func (s *session) recoverFault() {
 		s.backend.Discard()
 	}
 	if s.recorded {
-		s.Events.Defer(s.event(store.SessionEnded{Reason: endFault, DurationMS: s.milliseconds()}))
+		s.note(store.SessionEnded{Reason: endFault, DurationMS: s.milliseconds()})
+		s.Events.Defer(s.noted()...)
 	}
 }
 

@@ -117,7 +117,7 @@ func (c *conversation) request(kind byte) {
 			c.owed.push(kind)
 		}
 	case msgSync:
-		if c.copyIn && c.owed.tail() == msgSync {
+		if c.copyIn && c.owed.tail() == msgSync && !c.owed.has(msgCopyDone, msgCopyFail) {
 			return // ignored like the one before it, or in doubt like it
 		}
 		c.skipping = false
@@ -231,7 +231,7 @@ func (c *conversation) endCopyIn() {
 	first := c.owed.pop() // the Query or Execute that copies
 	for !c.owed.empty() {
 		if c.owed.pop() == msgCopyDone {
-			c.unsynced = c.unsynced || first == msgExecute && !c.owed.has(msgSync)
+			c.unsynced = c.unsynced || first == msgExecute && !c.owed.has(msgSync, msgQuery, msgFunctionCall)
 			c.owed.pushFront(first)
 			return
 		}
@@ -264,10 +264,10 @@ func (c *conversation) failed(body []byte) {
 
 // failCopyIn: a COPY FROM STDIN failed. Whether a Sync sent by then was ignored
 // (read while copying) or will be answered (read while skipping) cannot be told
-// from outside.
+// from outside, unless the client had ended the COPY before it.
 func (c *conversation) failCopyIn() {
 	c.copyIn = false
-	if c.owed.has(msgSync) {
+	if c.owed.oldest(msgSync, msgCopyDone, msgCopyFail) == msgSync {
 		c.doubt = "a COPY failed with a Sync under way"
 	}
 }

@@ -158,7 +158,7 @@ func FuzzConversationModel(f *testing.F) {
 	for _, script := range []string{
 		"Q0<<<<", "QQQ010<<<<<<<<", "PBDES00000<<<<<<<", "PBES30000<<", "PBESPBES3000<0000<<<<<", "PBE0<H<S", "PBE0Q0<<<<",
 		"Q5<dddc000000<<", "Q5<ddf0000<<", "Qddc5000<<<", "Q5<dc0" + "8<dc00<<<", "PBES050<G<dcS000<<<", "BE05<dS9000<<", "Q5<SSSdc00000<<",
-		"F0<<F3<<", "!Q!0<<!<!<", "PH3<BEQS0000<", "PBES0003<<<<", "Q8<dc00<<", "E7S0<<<", "C0S0<<", "Q5<Q0<<", "fcdH0000",
+		"F0<<F3<<", "!Q!0<<!<!<", "PH3<BEQS0000<", "PBES0003<<<<", "Q5<cSS000<<<<", "E5<dcS900<<", "E5<dfS000<<", "E5<cF000<<<<", "Q8<dc00<<", "E7S0<<<", "C0S0<<", "Q5<Q0<<", "fcdH0000",
 		// What psql, pgbench, pgx and a driver with a pipeline sent.
 		"Q0<<<<Q0<<<<", "PDS000<<<<BES000<<<<", "PBDES00000<<<<<<", "PBDESPBDESPBDES000000000000000<<<<<<<<<<<<<<<<<<", "Q5<ddddc00000<<",
 	} {

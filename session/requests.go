@@ -67,6 +67,13 @@ func (q *requests) pop() byte {
 }
 
 // has tells whether a request of one of these kinds is under way.
-func (q *requests) has(kinds ...byte) bool {
-	return bytes.ContainsAny(q.kinds[q.first:], string(kinds))
+func (q *requests) has(kinds ...byte) bool { return q.oldest(kinds...) != 0 }
+
+// oldest is the oldest request of these kinds, 0 when there is none.
+func (q *requests) oldest(kinds ...byte) byte {
+	i := bytes.IndexAny(q.kinds[q.first:], string(kinds))
+	if i < 0 {
+		return 0
+	}
+	return q.kinds[q.first+i]
 }

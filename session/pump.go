@@ -22,13 +22,7 @@ type pump struct {
 // errInterrupted: the pump was told to stop; nothing read was lost.
 var errInterrupted = errors.New("the relay was interrupted")
 
-const (
-	chunkSize = 16 * 1024
-
-	// How late the end of a stream may be noticed that arrived together with
-	// its last bytes (see readSome).
-	endCheck = 50 * time.Millisecond
-)
+const chunkSize = 16 * 1024
 
 // Buffers belong to a session only while it has bytes in hand.
 var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
@@ -36,14 +30,7 @@ var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 var longAgo = time.Unix(1, 0)
 
 func newPump(conn net.Conn) *pump {
-	p := &pump{conn: conn}
-	switch c := conn.(type) {
-	case *net.TCPConn:
-		p.raw, _ = c.SyscallConn()
-	case *net.UnixConn:
-		p.raw, _ = c.SyscallConn()
-	}
-	return p
+	return &pump{conn: conn, raw: rawSocket(conn)}
 }
 
 // interrupt makes run return errInterrupted soon, now or when it is called next.
@@ -72,7 +59,7 @@ func (p *pump) runUntil(end time.Time, handle func(chunk []byte) error) error {
 	if p.raw == nil {
 		return p.runBuffered(handle)
 	}
-	return p.runRaw(end, handle)
+	return p.runRaw(handle)
 }
 
 // arm sets the read deadline without losing an interrupt that comes meanwhile.
@@ -100,82 +87,41 @@ func (p *pump) runBuffered(handle func([]byte) error) error {
 	}
 }
 
-// runRaw stays inside the callback of RawConn.Read: returning false there waits
-// for the socket without first trying a read that finds nothing, which
-// net.Conn.Read would do for every chunk, and needs no buffer while waiting.
-//
-// The price: the runtime's poller reports changes. When the end of the stream
-// arrived together with the last bytes, no further change is to come. So after
-// a short read the wait is limited once, and a read that finds nothing proves
-// that the stream goes on.
-func (p *pump) runRaw(end time.Time, handle func([]byte) error) error {
-	for {
-		r := rawRun{pump: p, handle: handle, end: end}
-		err := p.raw.Read(r.onReadable)
-		switch {
-		case r.err != nil:
-			return r.err
-		case err == nil:
-			return io.EOF // not reached: onReadable ends with an error
-		case !errors.Is(err, os.ErrDeadlineExceeded) || p.stopped.Load():
-			return p.readError(err)
-		case !end.IsZero() && !time.Now().Before(end):
-			return err
-		}
-		if err := p.arm(end); err != nil {
-			return err
-		}
+// runRaw stays inside the callback of RawConn.Read: it needs no buffer while it
+// waits for the socket. Each turn reads until nothing is left, since the runtime's
+// poller reports changes only: what is not read now may be reported never.
+func (p *pump) runRaw(handle func([]byte) error) error {
+	var end error
+	err := p.raw.Read(func(fd uintptr) (done bool) {
+		end = p.handleAll(fd, handle)
+		return end != nil
+	})
+	if end != nil {
+		return end
 	}
+	return p.readError(err)
 }
 
-// rawRun is the state of one RawConn.Read.
-type rawRun struct {
-	*pump
-	handle  func([]byte) error
-	end     time.Time
-	limited bool
-	err     error
-}
-
-// onReadable reads all there is. It returns true to end the run, false to wait.
-func (r *rawRun) onReadable(fd uintptr) bool {
+// handleAll hands on all there is in the socket. It returns nil to wait for more,
+// and io.EOF at the end of the stream.
+func (p *pump) handleAll(fd uintptr, handle func([]byte) error) error {
 	buf := chunks.Get().(*[chunkSize]byte)
 	defer chunks.Put(buf)
-	for {
-		n, err := syscall.Read(int(fd), buf[:])
+	for !p.stopped.Load() {
+		n, err := readNow(fd, buf[:])
 		switch {
-		case err == syscall.EINTR:
-			continue
 		case err == syscall.EAGAIN:
-			return false
+			return nil
 		case err != nil:
-			r.err = os.NewSyscallError("read", err)
-			return true
+			return os.NewSyscallError("read", err)
 		case n == 0:
-			r.err = io.EOF
-			return true
+			return io.EOF
 		}
-		if r.err = r.handle(buf[:n]); r.err != nil {
-			return true
-		}
-		if n < len(buf) {
-			return r.limitWait()
+		if err := handle(buf[:n]); err != nil {
+			return err
 		}
 	}
-}
-
-// limitWait makes sure that the wait to come is limited, once for many chunks.
-func (r *rawRun) limitWait() (stop bool) {
-	if r.limited {
-		return false
-	}
-	r.limited = true
-	limit := time.Now().Add(endCheck)
-	if !r.end.IsZero() && r.end.Before(limit) {
-		limit = r.end
-	}
-	r.err = r.arm(limit)
-	return r.err != nil
+	return nil // the deadline of interrupt ends the wait
 }
 
 func (p *pump) readError(err error) error {

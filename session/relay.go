@@ -20,9 +20,9 @@ import (
 // Afterwards both belong to the caller again, and the relay's state tells what
 // may be done with the backend.
 type relay struct {
-	client, backend net.Conn
-	up, down        *pump   // up reads the client, down the backend
-	out             *outlet // to the backend
+	client, backend       net.Conn
+	up, down              *pump   // up reads the client, down the backend
+	clientOut, backendOut *outlet // where each is written to
 
 	onFault func(fault any)
 
@@ -63,7 +63,7 @@ const (
 )
 
 func newRelay(client, backend net.Conn, status byte) *relay {
-	r := &relay{client: client, backend: backend, up: newPump(client), down: newPump(backend), out: newOutlet(backend)}
+	r := &relay{client: client, backend: backend, up: newPump(client), down: newPump(backend), clientOut: newOutlet(client), backendOut: newOutlet(backend)}
 	r.conversation.status = status
 	return r
 }
@@ -182,7 +182,7 @@ func (r *relay) passOn(chunk []byte) (drained, err error) {
 	r.writing.Lock()
 	defer r.writing.Unlock()
 	drained = r.seeReplies(chunk)
-	n, err := r.client.Write(chunk)
+	n, err := r.clientOut.write(chunk)
 	r.bytesOut.Add(int64(n))
 	if err != nil {
 		r.deaf.Store(true)

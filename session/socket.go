@@ -27,6 +27,19 @@ func control(conn net.Conn, f func(fd int) error) error {
 	return result
 }
 
+// rawSocket is the way to conn's descriptor, nil where the bytes do not lie in the
+// socket as they are (TLS).
+func rawSocket(conn net.Conn) syscall.RawConn {
+	var raw syscall.RawConn
+	switch c := conn.(type) {
+	case *net.TCPConn:
+		raw, _ = c.SyscallConn()
+	case *net.UnixConn:
+		raw, _ = c.SyscallConn()
+	}
+	return raw
+}
+
 // bytesWaiting tells whether the peer has sent something that was not read yet.
 func bytesWaiting(conn net.Conn) bool {
 	waiting := false

@@ -2,9 +2,36 @@ package session
 
 import (
 	"net"
+	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
+
+// readNow and writeNow are for the sockets of package net, which never make a
+// call wait. So they need not tell Go's scheduler that they might: of a thread
+// that spends 20 us in syscall.Write it takes the processor away, although all of
+// the time goes into waking the peer, and wakes another thread that finds nothing
+// to do. That costs more than the call itself (docs/performance.md).
+
+// readNow reads what is there into p, which must not be empty.
+func readNow(fd uintptr, p []byte) (int, error) { return transfer(syscall.SYS_READ, fd, p) }
+
+// writeNow writes as much of p, which must not be empty, as the socket takes.
+func writeNow(fd uintptr, p []byte) (int, error) { return transfer(syscall.SYS_WRITE, fd, p) }
+
+func transfer(call, fd uintptr, p []byte) (int, error) {
+	for {
+		n, _, errno := syscall.RawSyscall(call, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
+		switch errno {
+		case 0:
+			return int(n), nil
+		case syscall.EINTR:
+		default:
+			return 0, errno
+		}
+	}
+}
 
 // hasClosed tells whether the peer has closed its sending side, also while what it
 // sent before has not been read.

@@ -2,7 +2,24 @@
 
 package session
 
-import "net"
+import (
+	"net"
+	"syscall"
+)
+
+// readNow reads what is there into p, which must not be empty.
+func readNow(fd uintptr, p []byte) (int, error) { return transfer(syscall.Read, fd, p) }
+
+// writeNow writes as much of p, which must not be empty, as the socket takes.
+func writeNow(fd uintptr, p []byte) (int, error) { return transfer(syscall.Write, fd, p) }
+
+func transfer(call func(int, []byte) (int, error), fd uintptr, p []byte) (int, error) {
+	for {
+		if n, err := call(int(fd), p); err != syscall.EINTR {
+			return max(0, n), err
+		}
+	}
+}
 
 // hasClosed is not known here: a client that leaves while the backend takes no
 // input is noticed when it does again.

@@ -259,16 +259,20 @@ func (l *lab) tool(ctx context.Context, name string, to target, args ...string) 
 }
 
 func (l *lab) toolAs(ctx context.Context, name string, to target, password string, env []string, args ...string) (string, error) {
+	out, err := l.command(ctx, name, to, password, env, args...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%s through %s: %w\n%s", name, to.name, err, out)
+	}
+	return string(out), nil
+}
+
+func (l *lab) command(ctx context.Context, name string, to target, password string, env []string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(l.postgres.BinDir(), name), args...)
 	cmd.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + l.dir, "PGHOST=127.0.0.1", fmt.Sprintf("PGPORT=%d", to.port),
 		"PGUSER=" + benchUser, "PGPASSWORD=" + password, "PGDATABASE=postgres", "PGSSLMODE=disable",
 	}, env...)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%s through %s: %w\n%s", name, to.name, err, out)
-	}
-	return string(out), nil
+	return cmd
 }
 
 func (l *lab) machine() string {

@@ -55,51 +55,7 @@ func figure(line *regexp.Regexp, out string) float64 {
 	if m == nil {
 		return 0
 	}
-	v, err := strconv.ParseFloat(m[1], 64)
-	if err != nil {
-		return 0
-	}
-	return v
-}
-
-// interleave runs one pgbench configuration through all targets, round by round.
-func (l *lab) interleave(ctx context.Context, what string, env []string, args ...string) ([]row, error) {
-	var speed, cost series
-	for range l.rounds {
-		for _, to := range l.targets() {
-			if env != nil && to.pid == 0 {
-				continue // the lab's PostgreSQL offers no TLS
-			}
-			if err := l.bench(ctx, to, &speed, &cost, benchPassword, env, args...); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return []row{speed.row(what, "tps"), cost.row(what, "CPU us/tx")}, nil
-}
-
-func measureSelect(ctx context.Context, l *lab) (rows []row, err error) {
-	for _, mode := range []string{"simple", "extended", "prepared"} {
-		for _, clients := range l.clients {
-			some, err := l.interleave(ctx, fmt.Sprintf("%s, %d", mode, clients), nil, "-M", mode, "-c", strconv.Itoa(clients))
-			if err != nil {
-				return nil, err
-			}
-			rows = append(rows, some...)
-		}
-	}
-	return rows, nil
-}
-
-func measureTLS(ctx context.Context, l *lab) (rows []row, err error) {
-	for _, clients := range l.clients {
-		some, err := l.interleave(ctx, fmt.Sprintf("prepared, %d", clients), []string{"PGSSLMODE=require"}, "-M", "prepared", "-c", strconv.Itoa(clients))
-		if err != nil {
-			return nil, err
-		}
-		rows = append(rows, some...)
-	}
-	return rows, nil
+	return parse(m[1])
 }
 
 // measureLogins connects anew for each transaction.
@@ -154,32 +110,6 @@ func measureCopy(ctx context.Context, l *lab) ([]row, error) {
 		}
 	}
 	return []row{in.row("in, 100 byte rows", "MB/s"), out.row("out, 100 byte rows", "MB/s")}, nil
-}
-
-// measureIdle opens many sessions that do nothing. A session holds a backend, so
-// gprxy's figure is that of client and backend together.
-func measureIdle(ctx context.Context, l *lab) ([]row, error) {
-	var memory series
-	const sessions = maxSessions - 20
-	for _, to := range []target{l.bouncer, l.gprxy} {
-		before, err := residentKiB(to.pid)
-		if err != nil {
-			return nil, err
-		}
-		conns, err := l.open(ctx, to, sessions)
-		if err == nil {
-			var after float64
-			after, err = residentKiB(to.pid)
-			memory.add(to.name, (after-before)/sessions)
-		}
-		for _, conn := range conns {
-			conn.Close(ctx)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return []row{memory.row(fmt.Sprintf("%d sessions, backend included", sessions), "KiB each")}, nil
 }
 
 func (l *lab) config(to target) (*pgx.ConnConfig, error) {

@@ -106,7 +106,7 @@ const handshakeRecord = 0x16
 // acceptDirectTLS serves a client that begins with the handshake instead of a
 // packet (PostgreSQL 17's sslnegotiation=direct); first is what was read of it.
 func (s *session) acceptDirectTLS(ctx context.Context, first []byte) error {
-	s.conn = &rereadConn{Conn: s.conn, head: first}
+	s.conn = &rereadConn{Conn: quick(s.conn), head: first}
 	if err := s.shakeHands(ctx); err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func (s *session) acceptDirectTLS(ctx context.Context, first []byte) error {
 const alpnProtocol = "postgresql"
 
 func (s *session) shakeHands(ctx context.Context) error {
-	secure := tls.Server(s.conn, s.TLS)
+	secure := tls.Server(quick(s.conn), s.TLS)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		s.log.Debug("the TLS handshake failed", "error", err)
 		return fmt.Errorf("%w: %w", errClientGone, err)

@@ -300,11 +300,11 @@ func (c *conversation) dropStrayCopyEnds() {
 // isFatal looks for severity FATAL or PANIC in field V, which is never translated,
 // or in S of servers before 9.6, which have no V.
 func isFatal(body []byte) bool {
-	severity := ""
+	var severity []byte
 	for field := range bytes.SplitSeq(body, []byte{0}) {
-		if len(field) > 1 && (field[0] == 'V' || field[0] == 'S' && severity == "") {
-			severity = string(field[1:])
+		if len(field) > 1 && (field[0] == 'V' || field[0] == 'S' && severity == nil) {
+			severity = field[1:]
 		}
 	}
-	return severity == "FATAL" || severity == "PANIC"
+	return string(severity) == "FATAL" || string(severity) == "PANIC"
 }

@@ -274,6 +274,8 @@ func (p *proxy) handlerConfig(secured *tls.Config, roles *auth.Roles) session.Co
 			Clients:          s.MaxClients,
 			Logins:           s.LoginMax,
 			LoginsPerAddress: s.LoginMaxPerAddress,
+			Failures:         s.LoginMaxFailures,
+			FailureMemory:    s.LoginFailureMemory,
 		},
 		Log: p.log,
 	}

@@ -52,6 +52,8 @@ type Settings struct {
 	MaxClients         int            // served or waiting for a backend
 	LoginMax           int            // connections that have not logged in
 	LoginMaxPerAddress int            // of them, for one address
+	LoginMaxFailures   int            // of one user from one address; 0: any number
+	LoginFailureMemory time.Duration  // after which one of them is forgotten
 
 	DBHost        string // host name, address, or the folder of a Unix socket
 	DBPort        uint16

@@ -66,7 +66,7 @@ func TestDefaults(t *testing.T) {
 			ClientAuth: "password", Scope: "openid profile email", DeviceLoginMax: 100,
 			OnExpiry: "allow", ExpiryGrace: time.Minute,
 		},
-		MaxClients: 1000, LoginMax: 1000, LoginMaxPerAddress: 500,
+		MaxClients: 1000, LoginMax: 1000, LoginMaxPerAddress: 500, LoginMaxFailures: 5, LoginFailureMemory: time.Minute,
 		PoolMaxConns: 5, PoolMaxTotal: 50, PoolAcquireTimeout: 10 * time.Second, PoolMaxLifetime: time.Hour, DBRestartWait: 5 * time.Second, PoolMaxIdleTime: 10 * time.Minute,
 		IdentityStamp: "setting", EventLog: "/home/u/.gprxy/events.db",
 		LogLevel: "production", LogFormat: "text",

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -21,12 +20,6 @@ import (
 const (
 	rulePasswordService = "password_service"
 	rulePasswordSelf    = "password_self"
-)
-
-// Reasons of auth.failed that are not auth's.
-const (
-	reasonEmptyPassword = "empty_password"
-	reasonPasswordOff   = "password_login_off"
 )
 
 // mayLogIn checks what needs no secret, before one is asked for.
@@ -92,18 +85,20 @@ func (s *session) askPassword() (string, error) {
 // both for the log: lease records them before a backend hears of the session.
 func (s *session) authenticate(ctx context.Context, secret string) error {
 	switch {
-	case s.asks == AuthOAuth:
-		return s.authenticateOAuth(ctx, secret)
 	case s.asks == AuthDevice:
 		return s.authenticateDevice(ctx)
+	case s.asks == AuthOAuth && secret == "":
+		return errTokenDiscovery
+	case s.asks == AuthOAuth:
+		return s.judge(ctx, auth.MethodOAuth, func() error { return s.authenticateOAuth(ctx, secret) })
 	case secret == "":
 		return &authFailure{method: auth.MethodPassword, reason: reasonEmptyPassword}
 	case s.Tokens != nil && auth.LooksLikeToken(secret):
-		return s.authenticateToken(ctx, secret, auth.MethodToken)
+		return s.judge(ctx, auth.MethodToken, func() error { return s.authenticateToken(ctx, secret, auth.MethodToken) })
 	case s.Passwords == PasswordOff:
 		return &authFailure{method: auth.MethodPassword, reason: reasonPasswordOff}
 	default:
-		return s.authenticatePassword(ctx, secret)
+		return s.judge(ctx, auth.MethodPassword, func() error { return s.authenticatePassword(ctx, secret) })
 	}
 }
 
@@ -122,18 +117,10 @@ func (s *session) authenticateToken(ctx context.Context, token, method string) e
 	return nil
 }
 
-// authenticatePassword lets PostgreSQL judge the password. Nothing reaches the
-// database before the log has taken the session down.
+// authenticatePassword finds the account of whoever has the right password.
 func (s *session) authenticatePassword(ctx context.Context, password string) error {
-	if err := s.Pools.Down(); err != nil && s.tally.spent(s.prefix, time.Now()) {
-		return err // nobody can judge the password, and its attempt need not be recorded by itself
-	}
-	if err := s.record(ctx); err != nil {
+	if err := s.checkPassword(ctx, password); err != nil {
 		return err
-	}
-	login := s.poolRequest(auth.Login{User: s.user, Password: auth.Secret(password)})
-	if err := s.Pools.CheckLogin(ctx, login); err != nil {
-		return passwordFailure(err)
 	}
 	s.identity = auth.Identity{User: s.user, Method: auth.MethodPassword}
 	s.account = auth.Account{User: s.Service.User, Password: s.Service.Password, Rule: rulePasswordService}
@@ -144,26 +131,25 @@ func (s *session) authenticatePassword(ctx context.Context, password string) err
 	return nil
 }
 
-// An authFailure is a login that did not prove who it is. Clients learn nothing
-// of the reason; the log has it.
-type authFailure struct {
-	method, reason, detail     string
-	person, issuer, tokenIdent string
+// checkPassword lets PostgreSQL judge the password, when it is the client's turn.
+// Nothing reaches the database before the log has taken the session down.
+func (s *session) checkPassword(ctx context.Context, password string) error {
+	done, err := s.checks.take(ctx, s.prefix)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if _, refused := s.failures.look(s.prefix, s.user, time.Now()); refused { // those who were ahead in line
+		return &authFailure{method: auth.MethodPassword, reason: reasonTooManyFailures}
+	}
+	if err := s.Pools.Down(); err != nil && s.tally.spent(s.prefix, time.Now()) {
+		return err // nobody can judge the password, and its attempt need not be recorded by itself
+	}
+	if err := s.record(ctx); err != nil {
+		return err
+	}
+	return passwordFailure(s.Pools.CheckLogin(ctx, s.poolRequest(auth.Login{User: s.user, Password: auth.Secret(password)})))
 }
-
-func (f *authFailure) Error() string {
-	return fmt.Sprintf("authentication by %s failed: %s", f.method, f.reason)
-}
-
-// judged tells whether somebody has looked at what the client proves itself with,
-// and refused it.
-func judged(err error) bool {
-	failure, failed := errors.AsType[*authFailure](err)
-	return failed && !slices.Contains(unjudged, failure.reason)
-}
-
-// unjudged are the reasons for which nobody looked.
-var unjudged = []string{reasonEmptyPassword, reasonPasswordOff, auth.ReasonIssuerUnavailable}
 
 // wantsToken tells whether another token might have been let in.
 func wantsToken(err error) bool {

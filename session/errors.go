@@ -240,14 +240,14 @@ func authRefusal(err error, user string) *refusal {
 			code:    codeInvalidAuthorization,
 			reason:  failure.reason,
 			message: fmt.Sprintf("OAuth bearer authentication failed for user %q", user),
-			hint:    "Log in again for a fresh token. The reason stands in gprxy's event log.",
+			hint:    "Log in again for a fresh token; after several failed logins, wait a minute. The reason stands in gprxy's event log.",
 		}
 	}
 	return &refusal{
 		code:    codeInvalidPassword,
 		reason:  failure.reason,
 		message: fmt.Sprintf("password authentication failed for user %q", user),
-		hint:    "Check the password, or log in again for a fresh token. The reason stands in gprxy's event log.",
+		hint:    "Check the password, or log in again for a fresh token; after several failed logins, wait a minute. The reason stands in gprxy's event log.",
 	}
 }
 

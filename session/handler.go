@@ -74,6 +74,8 @@ type Handler struct {
 	latecomers crowd // of those for whom it had no place
 	clients    clientCount
 	tally      *tally
+	failures   *failures
+	checks     *turns // of passwords, by PostgreSQL
 	draining   context.Context
 	drain      context.CancelFunc
 }
@@ -87,6 +89,8 @@ func NewHandler(c Config) *Handler {
 		clients:    clientCount{most: int64(c.Limits.Clients)},
 	}
 	h.tally = newTally(h.recordCounts)
+	h.failures = newFailures(c.Limits.Failures, c.Limits.FailureMemory)
+	h.checks = newTurns(pool.LoginChecks)
 	// A signal to all sessions, given by Drain alone: nothing is awaited under it.
 	h.draining, h.drain = context.WithCancel(context.Background())
 	return h

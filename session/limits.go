@@ -13,6 +13,9 @@ type Limits struct {
 	Clients          int // people served or waiting for a backend
 	Logins           int // connections that have not logged in
 	LoginsPerAddress int // of them, for one address (of IPv6, one /64)
+
+	Failures      int           // failed logins of one user from one address
+	FailureMemory time.Duration // after which one of them is forgotten; needed with Failures
 }
 
 const (

@@ -38,9 +38,6 @@ func (s *session) askToken() (string, error) {
 
 // authenticateOAuth verifies the token of an "auth" value.
 func (s *session) authenticateOAuth(ctx context.Context, value string) error {
-	if value == "" {
-		return errTokenDiscovery
-	}
 	token, err := cutBearer(value)
 	if err != nil {
 		return err

@@ -1,0 +1,85 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"gprxy/auth"
+	"gprxy/pool"
+)
+
+// An authFailure is a login that did not prove who it is. Clients learn nothing
+// of the reason; the log has it.
+type authFailure struct {
+	method, reason, detail     string
+	person, issuer, tokenIdent string
+}
+
+func (f *authFailure) Error() string {
+	return fmt.Sprintf("authentication by %s failed: %s", f.method, f.reason)
+}
+
+// Reasons of auth.failed that are not auth's.
+const (
+	reasonEmptyPassword   = "empty_password"
+	reasonPasswordOff     = "password_login_off"
+	reasonTooManyFailures = "too_many_failures"
+)
+
+// unjudged are the reasons for which nobody looked at what the client proves
+// itself with.
+var unjudged = []string{reasonEmptyPassword, reasonPasswordOff, reasonTooManyFailures, auth.ReasonIssuerUnavailable}
+
+// judged tells whether somebody looked, and refused it.
+func judged(err error) bool {
+	failure, failed := errors.AsType[*authFailure](err)
+	return failed && !slices.Contains(unjudged, failure.reason)
+}
+
+// foundGood tells whether somebody looked and found it good, even if the login
+// failed for something else.
+func foundGood(err error) bool {
+	_, noRole := errors.AsType[*auth.RoleError](err)
+	_, later := errors.AsType[*pool.LoginError](err)
+	return err == nil || noRole || later
+}
+
+// judge lets look decide, unless too many failures came before: then the client
+// gets, after as long a wait, the same answer as for a wrong password.
+func (s *session) judge(ctx context.Context, method string, look func() error) error {
+	wait, refused := s.failures.look(s.prefix, s.user, time.Now())
+	if err := s.holdBack(ctx, wait); err != nil {
+		return err
+	}
+	if refused {
+		return &authFailure{method: method, reason: reasonTooManyFailures}
+	}
+	err := look()
+	switch {
+	case judged(err):
+		s.failures.failed(s.prefix, s.user, time.Now())
+	case foundGood(err):
+		s.failures.succeeded(s.prefix, s.user)
+	}
+	return err
+}
+
+// holdBack waits. Who is made to wait holds its place for nobody.
+func (s *session) holdBack(ctx context.Context, wait time.Duration) error {
+	if wait == 0 {
+		return nil
+	}
+	s.place.wait()
+	defer s.place.work()
+	over := time.NewTimer(wait)
+	defer over.Stop()
+	select {
+	case <-over.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

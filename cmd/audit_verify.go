@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"runtime/debug"
 	"time"
 
@@ -20,9 +21,11 @@ func auditVerifyCommand() command {
 		name:    "audit verify",
 		summary: "check the hash chain of all events",
 		about: "Finds an event that was changed, removed, inserted or moved, and exits with 1 and the first bad one. " +
-			"It prints the head of the chain: kept elsewhere, it also shows later whether the end of the log was cut off.",
+			"What it cannot see from the file alone shows against a checkpoint that was kept elsewhere: a log whose end was cut off, " +
+			"that was replaced by an older copy, or whose past was written anew.",
 		examples: []example{
 			{"gprxy audit verify", "check the log of this machine's proxy"},
+			{"gprxy audit verify --checkpoint kept/checkpoint --key kept/gprxy.pub", "and that it goes on from what was signed then"},
 			{"gprxy audit verify --json --event-log copy.db", "check a copy, for a program"},
 		},
 		options: func() options { return &auditVerifyOptions{} },
@@ -35,15 +38,26 @@ const verifyGC = 900
 
 type auditVerifyOptions struct {
 	readOptions
-	json bool
+	checkpoint, key string
+	json            bool
 }
 
 func (o *auditVerifyOptions) flags(fs *pflag.FlagSet) {
+	fs.StringVar(&o.checkpoint, "checkpoint", "", "check against this `FILE` too, a checkpoint that was kept elsewhere")
+	fs.StringVar(&o.key, "key", "", "the `KEY` of the checkpoint, or its file; else the one beside the log")
 	fs.BoolVar(&o.json, "json", false, "print one JSON object")
 	o.readOptions.flags(fs)
 }
 
-func (o *auditVerifyOptions) validate(c *call) error { return o.readOptions.validate(c) }
+func (o *auditVerifyOptions) validate(c *call) error {
+	if err := noEmptyFlag(c.set); err != nil {
+		return err
+	}
+	if o.key != "" && o.checkpoint == "" {
+		return usagef("--checkpoint FILE as well, or no --key", "--key is for --checkpoint")
+	}
+	return o.readOptions.validate(c)
+}
 
 // verdict is the object of --json; stable.
 type verdict struct {
@@ -55,6 +69,14 @@ type verdict struct {
 	Problem     *string `json:"problem"`
 	// Pruned is what retention gave up of the verified events.
 	Pruned []prunedRange `json:"pruned"`
+	// Checkpoint is the one of --checkpoint, which the log goes on from.
+	Checkpoint *keptHead `json:"checkpoint"`
+}
+
+type keptHead struct {
+	Seq  int64  `json:"seq"`
+	Hash string `json:"hash"`
+	Key  string `json:"key"`
 }
 
 type prunedRange struct {
@@ -72,12 +94,11 @@ func (o *auditVerifyOptions) run(ctx context.Context, c *call) error {
 		return err
 	}
 	defer r.Close()
-	p := &progress{call: c}
-	defer debug.SetGCPercent(debug.SetGCPercent(verifyGC))
-	head, err := r.Verify(ctx, func(done, total int64) {
-		p.say("checked %d of %d events (%d %%)", done, total, done*100/max(total, 1))
-	})
-	p.clear()
+	kept, err := o.kept()
+	if err != nil {
+		return err
+	}
+	head, err := o.verify(ctx, c, r, kept)
 	var broken *store.BrokenError
 	if errors.As(err, &broken) && o.json {
 		return errors.Join(writeJSON(c.Out, verdict{FirstBadSeq: &broken.Seq, Problem: &broken.What}), err)
@@ -85,19 +106,72 @@ func (o *auditVerifyOptions) run(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	return o.print(c, head)
+	return o.print(c, head, kept)
 }
 
-func (o *auditVerifyOptions) print(c *call, head store.Head) error {
+// signedHead is a checkpoint, and who signed it.
+type signedHead struct {
+	store.Checkpoint
+	by store.VerifierKey
+}
+
+// kept reads the checkpoint; nil without one.
+func (o *auditVerifyOptions) kept() (*signedHead, error) {
+	if o.checkpoint == "" {
+		return nil, nil
+	}
+	note, err := os.ReadFile(o.checkpoint)
+	if err != nil {
+		return nil, fmt.Errorf("read the checkpoint: %w", err)
+	}
+	key := givenKey
+	if o.key == "" {
+		key = func(string) (store.VerifierKey, error) { return publicKey(o.path) }
+	}
+	by, err := key(o.key)
+	if err != nil {
+		return nil, err
+	}
+	c, err := store.OpenCheckpoint(note, by)
+	if err != nil {
+		return nil, err
+	}
+	return &signedHead{c, by}, nil
+}
+
+func (o *auditVerifyOptions) verify(ctx context.Context, c *call, r *store.Reader, kept *signedHead) (store.Head, error) {
+	p := &progress{call: c}
+	defer p.clear()
+	defer debug.SetGCPercent(debug.SetGCPercent(verifyGC))
+	head, err := r.Verify(ctx, func(done, total int64) {
+		p.say("checked %d of %d events (%d %%)", done, total, done*100/max(total, 1))
+	})
+	if err == nil && kept != nil {
+		err = r.Holds(ctx, kept.Checkpoint)
+	}
+	return head, err
+}
+
+func (o *auditVerifyOptions) print(c *call, head store.Head, kept *signedHead) error {
 	hash := hex.EncodeToString(head.Hash[:])
 	ranges := make([]prunedRange, len(head.Pruned))
 	for i, p := range head.Pruned {
 		ranges[i] = prunedRange{p.Events, p.Before.Format(time.RFC3339), p.By, p.At.Format(store.TimeFormat), p.FirstSeq, p.LastSeq}
 	}
 	if o.json {
-		return writeJSON(c.Out, verdict{Intact: true, Events: &head.Events, HeadSeq: &head.Seq, HeadHash: &hash, Pruned: ranges})
+		v := verdict{Intact: true, Events: &head.Events, HeadSeq: &head.Seq, HeadHash: &hash, Pruned: ranges}
+		if kept != nil {
+			v.Checkpoint = &keptHead{kept.Seq, hex.EncodeToString(kept.Hash[:]), kept.by.String()}
+		}
+		return writeJSON(c.Out, v)
 	}
 	fmt.Fprintf(c.Out, "intact     %s\nhead seq   %d\nhead hash  %s\n", counted(head.Events, "event"), head.Seq, hash)
+	if kept != nil {
+		fmt.Fprintf(c.Out, "checkpoint seq %d of %s, signed with %s, is in it\n", kept.Seq, printable(kept.Origin), kept.by.ID())
+		if o.key == "" {
+			c.note("the key was taken from beside the log; who can change the log may have changed it too: --key names one that was kept elsewhere")
+		}
+	}
 	for _, p := range head.Pruned {
 		fmt.Fprintf(c.Out, "pruned     %s from before %s, by %s at %s\n", counted(p.Events, "event"), p.Before.Format(time.DateOnly), printable(p.By), shortTime(p.At))
 	}

@@ -54,6 +54,7 @@ func commands() []command {
 		auditCommand(),
 		auditVerifyCommand(),
 		auditPruneCommand(),
+		auditKeyCommand(),
 		versionCommand(),
 	}
 }

@@ -293,6 +293,7 @@ func TestTheProcess(t *testing.T) {
 		}
 	})
 	t.Run("prunes what is older than RETENTION", func(t *testing.T) { pruneInTheProxy(t, i) })
+	t.Run("hands out checkpoints", func(t *testing.T) { checkpointsInTheProxy(t, i) })
 	t.Run("warns about superusers and an issuer that is away", func(t *testing.T) {
 		i.issuer.SetMode(authtest.Down)
 		defer i.issuer.SetMode(authtest.Up)

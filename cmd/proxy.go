@@ -43,7 +43,8 @@ type proxy struct {
 	log      *slog.Logger
 
 	events  *store.DB
-	tokens  *auth.Verifier // nil: no token login
+	signer  *store.SignerKey // of checkpoints; nil: none are made
+	tokens  *auth.Verifier   // nil: no token login
 	pools   *pool.Pools
 	handler *session.Handler
 	server  *listener.Server
@@ -74,6 +75,9 @@ func (p *proxy) open(ctx context.Context, home string) (err error) {
 	}
 	p.events, err = store.Open(ctx, p.settings.EventLog, store.Options{Log: p.log, Version: thisBuild().Version})
 	if err != nil {
+		return err
+	}
+	if err := p.openKey(); err != nil {
 		return err
 	}
 	roles, err := p.openAuth()
@@ -107,6 +111,7 @@ func (p *proxy) run(ctx context.Context) error {
 	keep, stopKeeping := context.WithCancel(ctx)
 	defer stopKeeping()
 	p.upkeep.Go(func() { p.keepRetention(keep) })
+	p.upkeep.Go(func() { p.keepCheckpoints(keep) })
 	var serving sync.WaitGroup
 	failed := make(chan error, 1)
 	serving.Go(func() { failed <- p.server.Serve(ctx, p.socket) })
@@ -118,8 +123,7 @@ func (p *proxy) run(ctx context.Context) error {
 	p.drain(ctx)
 	serving.Wait()
 	p.handler.Close()
-	stopped := store.Event{Time: time.Now(), Fact: store.ProxyStopped{Reason: reason}}
-	p.events.Defer(stopped)
+	p.recordStop(ctx, reason)
 	return errors.Join(err, p.close(ctx))
 }
 

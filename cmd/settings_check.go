@@ -19,7 +19,7 @@ func checkSettings(s *Settings, l *loader) {
 	checkIssuer(s, l)
 	checkSignOn(s, l)
 	checkRoles(s, l)
-	checkRetention(s, l)
+	checkAudit(s, l)
 	if s.LoginMaxPerAddress > s.LoginMax && s.LoginMax > 0 {
 		l.warn("LOGIN_MAX_PER_ADDRESS (%d) is more than LOGIN_MAX (%d) allows", s.LoginMaxPerAddress, s.LoginMax)
 	}

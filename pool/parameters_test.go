@@ -88,6 +88,7 @@ func TestTheOrderOfParametersMattersOnlyWhereOneComesTwice(t *testing.T) {
 	if pid("application_name", strings.Repeat("n", 70), "client_min_messages", "error") == quiet {
 		t.Error("a login without notices serves one that would have had one")
 	}
+	pid("options", "-c work_mem=1MB", "DateStyle", "German")
 	// An earlier value is checked, too, and a name that is not ASCII is another one.
 	for _, bad := range [][]string{
 		{"work_mem", "much", "work_mem", "1MB", "DateStyle", "German"},

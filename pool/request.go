@@ -123,21 +123,18 @@ func fingerprint(parameters []Parameter) string {
 	return b.String()
 }
 
-// canonical takes away what makes no difference: the order of the parameters and the case of their names. Two things
-// leave everything as it is. Where a name comes twice PostgreSQL checks both values, and the last one counts. And
-// client_min_messages decides which notices the parameters behind it give.
+// canonical takes away what makes no difference: the case of the names, and the order of the parameters, but for those of
+// one name, which PostgreSQL checks one after the other and of which the last one counts. With client_min_messages
+// everything stays as it is: that decides which notices the parameters behind it give.
 func canonical(parameters []Parameter) []Parameter {
 	folded := make([]Parameter, len(parameters))
 	for i, p := range parameters {
 		folded[i] = Parameter{foldName(p.Name), p.Value}
-	}
-	slices.SortFunc(folded, func(a, b Parameter) int { return strings.Compare(currentName(a.Name), currentName(b.Name)) })
-	for i, p := range folded {
-		twice := i > 0 && currentName(folded[i-1].Name) == currentName(p.Name)
-		if twice || p.Name == "client_min_messages" {
+		if folded[i].Name == "client_min_messages" {
 			return parameters
 		}
 	}
+	slices.SortStableFunc(folded, func(a, b Parameter) int { return strings.Compare(currentName(a.Name), currentName(b.Name)) })
 	return folded
 }
 

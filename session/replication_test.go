@@ -83,11 +83,15 @@ func TestReplicationIsOffByDefault(t *testing.T) {
 func TestReplicationNeedsThePrivilege(t *testing.T) {
 	p := startProxy(t, allowReplication(t))
 	self := startProxy(t, allowReplication(t), func(o *options) { o.session.Passwords = session.PasswordSelf })
+	service := startProxy(t, allowReplication(t), func(o *options) {
+		o.session.Service = auth.Login{User: "app_replica", Password: "replica-secret"}
+	})
 	reader := token("bob@example.com", "reader")
 	for name, test := range map[string]struct{ dsn, code string }{
 		"an account without it":         {p.dsn("bob", reader, "replication=database"), "42501"},
 		"likewise, the whole server":    {p.dsn("bob", reader, "replication=true"), "42501"},
-		"a person without it":           {p.dsn("alice", alicePassword, "replication=true"), "42501"},
+		"a person without it":           {service.dsn("alice", alicePassword, "replication=true"), "42501"},
+		"likewise, one database":        {service.dsn("alice", alicePassword, "replication=database"), "42501"},
 		"a person's own account":        {self.dsn("alice", alicePassword, "replication=true"), "42501"},
 		"a person without the password": {p.dsn("alice", "wrong", "replication=true"), "28P01"},
 		"another database":              {strings.Replace(p.dsn("bob", token("bob@example.com", "replica"), "replication=database"), "/demo", "/nowhere", 1), "3D000"},
@@ -99,9 +103,12 @@ func TestReplicationNeedsThePrivilege(t *testing.T) {
 			}
 		})
 	}
-	if got := len(p.records("replication.started")); got != 0 {
-		t.Errorf("%d replications recorded", got)
+	for _, p := range []*proxy{p, self, service} {
+		if got := len(p.records("replication.started")); got != 0 {
+			t.Errorf("%d replications recorded", got)
+		}
 	}
+	connect(t, service.dsn("alice", alicePassword)) // who may not replicate is served otherwise
 }
 
 func TestPgBasebackup(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 )
 
@@ -44,7 +45,7 @@ func (st *stretch) rows(ctx context.Context, conn rawConn) (err error) {
 	if st.chain.head, err = headBefore(conn, st.after); err != nil {
 		return err
 	}
-	runs, err := runsIn(conn, st.after, st.to)
+	runs, err := runsIn(conn, st.after, st.to, -1)
 	if err != nil {
 		return err
 	}
@@ -187,7 +188,8 @@ type run struct {
 	digests, hash []byte
 }
 
-func runsIn(conn rawConn, after, to int64) (runs []run, err error) {
+// runsIn gives the runs of a stretch, up to a limit; -1: all.
+func runsIn(conn rawConn, after, to, limit int64) (runs []run, err error) {
 	rows, err := conn.query(`
 		SELECT
 			first,
@@ -197,7 +199,8 @@ func runsIn(conn rawConn, after, to int64) (runs []run, err error) {
 		FROM pruned
 		WHERE seq > ?
 		  AND seq <= ?
-		ORDER BY seq`, after, to)
+		ORDER BY seq
+		LIMIT ?`, after, to, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -209,6 +212,28 @@ func runsIn(conn rawConn, after, to int64) (runs []run, err error) {
 		}
 		runs = append(runs, run{rows.int(0), rows.int(1), rows.blob(2), rows.blob(3)})
 	}
+}
+
+// links gives the hash of each event of the run. before is that of the event before it.
+func (r *run) links(before hash) iter.Seq[hash] {
+	return func(yield func(hash) bool) {
+		h := before
+		for d := r.digests; len(d) >= len(h); d = d[len(h):] {
+			if h = link(h, hash(d[:len(h)])); !yield(h) {
+				return
+			}
+		}
+	}
+}
+
+// has reports whether an event of the run has that hash.
+func (r *run) has(before, wanted hash) bool {
+	for h := range r.links(before) {
+		if h == wanted {
+			return true
+		}
+	}
+	return false
 }
 
 // headBefore gives the seq and the stored hash of what stands at seq or before it.
@@ -257,8 +282,8 @@ func (c *chain) addRun(r *run) error {
 		return err
 	}
 	h := c.head.hash
-	for d := r.digests; len(d) >= len(h); d = d[len(h):] {
-		h = link(h, hash(d[:len(h)]))
+	for next := range r.links(c.head.hash) {
+		h = next
 	}
 	if string(h[:]) != string(r.hash) {
 		return &BrokenError{Seq: r.first, What: "what is left of the events that were pruned from here on is not what it was (the hash differs)"}

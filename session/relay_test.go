@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -118,6 +119,41 @@ func waitIdle(t *testing.T, p *proxy) {
 		}
 		return true
 	})
+}
+
+// F6: the backend is brought to rest behind the client's back, and before the next one gets it.
+func TestAClientDoesNotWaitForTheReset(t *testing.T) {
+	config, secure := withTLS(t)
+	p := startProxy(t, secure, func(o *options) { o.pool.MaxConns = 1 })
+	for name, inside := range map[string]func(net.Conn) net.Conn{
+		"plain": func(c net.Conn) net.Conn { return c },
+		"inside TLS": func(c net.Conn) net.Conn {
+			send(t, c, sslRequest)
+			receiveByte(t, c)
+			return tls.Client(c, config)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn := inside(dial(t, p.addr))
+			pid := backendPID(login(t, conn, "bob", token("bob@example.com", "writer")))
+			if err := syscall.Kill(int(pid), syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			send(t, conn, message('X', ""))
+			if rest := readAll(t, conn); rest != "" || time.Since(began) > 2*time.Second {
+				t.Errorf("the client saw the end after %v, and before it %q", time.Since(began), rest)
+			}
+			if got := p.pools.Stats(); len(got) != 1 || got[0].Leased != 1 {
+				t.Errorf("the backend went back without a reset: %+v", got)
+			}
+			if err := syscall.Kill(int(pid), syscall.SIGCONT); err != nil {
+				t.Fatal(err)
+			}
+			wantReused(t, p, pid).Close(t.Context())
+			waitIdle(t, p)
+		})
+	}
 }
 
 // D5: what the backend says by itself reaches an idle client.

@@ -28,6 +28,7 @@ func (s *session) relay(ctx context.Context) {
 	r.restoreDeadlines()
 
 	s.sayGoodbye(r, why)
+	s.hangUp()
 	s.keys.remove(s.key)
 	// The backend is brought to rest also when ctx has ended: settle has a
 	// limit of its own.

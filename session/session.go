@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"gprxy/auth"
@@ -148,6 +149,15 @@ func (s *session) closeTLS() {
 		if err := secured.CloseWrite(); err != nil {
 			s.log.Debug("the client did not wait for the end of TLS", "error", err)
 		}
+	}
+}
+
+// hangUp tells the client that nothing more will come. What becomes of the backend
+// is no matter of the client's, and many drivers wait for the end.
+func (s *session) hangUp() {
+	s.closeTLS()
+	if err := control(s.conn, func(fd int) error { return syscall.Shutdown(fd, syscall.SHUT_WR) }); err != nil {
+		s.log.Debug("the client was gone before the end", "error", err)
 	}
 }
 

@@ -47,6 +47,7 @@ var words = map[string]wording{
 		return fmt.Sprintf("%s pruned events %d to %d, from before %s", f.By, f.FirstSeq, f.LastSeq, shortTime(f.Before))
 	}),
 	store.LogCondensed{}.Type(): say(sayLogCondensed),
+	store.LogGap{}.Type():       say(sayLogGap),
 	store.LogCheckpointed{}.Type(): say(func(f store.LogCheckpointed) string {
 		return fmt.Sprintf("checkpoint of event %d signed with key %s", f.Seq, f.KeyID)
 	}),
@@ -181,6 +182,18 @@ func sayLogCondensed(f store.LogCondensed) string {
 	}
 	return fmt.Sprintf("%d times %s (%s) from %s within %s, counted instead of recorded one by one",
 		f.Count, f.Of, inWords(f.Reason), from, span(f.Last.Sub(f.First)))
+}
+
+func sayLogGap(f store.LogGap) string {
+	if f.Reason == store.GapKilled {
+		return fmt.Sprintf("the proxy was killed between %s and %s: of %s, statements of the last %d ms may be missing",
+			shortTime(f.Since), shortTime(f.Until), counted(f.Sessions, "open session"), f.WindowMS)
+	}
+	text := fmt.Sprintf("the log could not be written from %s to %s", shortTime(f.Since), shortTime(f.Until))
+	if f.Lost > 0 {
+		text += ": " + counted(f.Lost, "event") + " lost"
+	}
+	return text
 }
 
 func counted(n int64, what string) string {

@@ -52,6 +52,8 @@ type DB struct {
 	queue   queue
 	outage  *UnavailableError // nil while the log can be written
 	closing bool
+
+	outageSince time.Time
 }
 
 type job struct {

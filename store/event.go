@@ -31,7 +31,19 @@ type ProxyStarted struct {
 	Listen   string `json:"listen"`
 	Upstream string `json:"upstream"`
 	PID      int    `json:"pid"`
+
+	// Durability is AUDIT_DURABILITY if statements are recorded: DurabilityAsync or DurabilityStrict.
+	Durability string `json:"audit_durability,omitempty"`
 }
+
+// How soon statements are durable.
+const (
+	DurabilityAsync  = "async"  // within AsyncWindow
+	DurabilityStrict = "strict" // before they run
+)
+
+// AsyncWindow is within what time a statement that nobody waits for is in the file.
+const AsyncWindow = 50 * time.Millisecond
 
 // ProxyStopped closes a run of the proxy; a run without it was killed.
 type ProxyStopped struct {
@@ -152,6 +164,27 @@ type LogPruned struct {
 	Events   int64     `json:"events,omitempty"`
 }
 
+// LogGap says that events of a time may be missing, or were late.
+type LogGap struct {
+	Since  time.Time `json:"since"`
+	Until  time.Time `json:"until"`
+	Reason string    `json:"reason"` // GapKilled or GapUnwritable
+	// Of GapKilled: the sessions that were open, any of which may lack statements, and of what time.
+	Sessions int64 `json:"sessions,omitempty"`
+	WindowMS int64 `json:"window_ms,omitempty"`
+	// Of GapUnwritable: the events for which memory had no room. The others were kept and written late.
+	Lost int64 `json:"lost,omitempty"`
+}
+
+// The reasons of a LogGap.
+const (
+	// GapKilled: the proxy was killed at some moment, and statements that ended within WindowMS before it
+	// may be missing. Since is the last event of that proxy, Until the next start.
+	GapKilled = "killed"
+	// GapUnwritable: the log could not be written. Logins were refused.
+	GapUnwritable = "unwritable"
+)
+
 // LogCheckpointed says that the head of the chain was signed and handed out.
 type LogCheckpointed struct {
 	Seq   int64  `json:"seq"`
@@ -186,6 +219,7 @@ func (CancelRejected) Type() string     { return "cancel.rejected" }
 func (SessionEnded) Type() string       { return "session.ended" }
 func (LogRead) Type() string            { return "log.read" }
 func (LogPruned) Type() string          { return "log.pruned" }
+func (LogGap) Type() string             { return "log.gap" }
 func (LogCheckpointed) Type() string    { return "log.checkpointed" }
 func (LogCondensed) Type() string       { return "log.condensed" }
 
@@ -204,5 +238,6 @@ func (CancelRejected) fact()     {}
 func (SessionEnded) fact()       {}
 func (LogRead) fact()            {}
 func (LogPruned) fact()          {}
+func (LogGap) fact()             {}
 func (LogCheckpointed) fact()    {}
 func (LogCondensed) fact()       {}

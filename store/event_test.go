@@ -17,7 +17,9 @@ func TestFactsKeepTheirBytes(t *testing.T) {
 		typ  string
 		body string
 	}{
-		{ProxyStarted{"1.0.0", "127.0.0.1:7777", "localhost:5432", 7}, "proxy.started",
+		{ProxyStarted{"1.0.0", "127.0.0.1:7777", "localhost:5432", 7, "async"}, "proxy.started",
+			`{"version":"1.0.0","listen":"127.0.0.1:7777","upstream":"localhost:5432","pid":7,"audit_durability":"async"}`},
+		{ProxyStarted{Version: "1.0.0", Listen: "127.0.0.1:7777", Upstream: "localhost:5432", PID: 7}, "proxy.started",
 			`{"version":"1.0.0","listen":"127.0.0.1:7777","upstream":"localhost:5432","pid":7}`},
 		{ProxyStopped{"signal"}, "proxy.stopped", `{"reason":"signal"}`},
 		{SessionConnected{"10.0.0.7:50412", "ann", "shop", "psql", "TLSv1.3", "3.0", ""}, "session.connected",
@@ -52,6 +54,10 @@ func TestFactsKeepTheirBytes(t *testing.T) {
 			`{"by":"root","before":"2026-03-01T10:00:00Z","first_seq":1,"last_seq":9,"events":7}`},
 		{LogCondensed{"cancel.rejected", "unknown_key", "10.0.0.7", 99940, expires, expires.Add(time.Second)}, "log.condensed",
 			`{"of":"cancel.rejected","reason":"unknown_key","client":"10.0.0.7","count":99940,"first":"2026-03-01T10:00:00Z","last":"2026-03-01T10:00:01Z"}`},
+		{LogGap{Since: expires, Until: expires, Reason: "killed", Sessions: 2, WindowMS: 50}, "log.gap",
+			`{"since":"2026-03-01T10:00:00Z","until":"2026-03-01T10:00:00Z","reason":"killed","sessions":2,"window_ms":50}`},
+		{LogGap{Since: expires, Until: expires, Reason: "unwritable", Lost: 7}, "log.gap",
+			`{"since":"2026-03-01T10:00:00Z","until":"2026-03-01T10:00:00Z","reason":"unwritable","lost":7}`},
 		{LogCheckpointed{9, "ab", "k1"}, "log.checkpointed", `{"seq":9,"hash":"ab","key_id":"k1"}`},
 	} {
 		e, err := encode(Event{Time: t0, Fact: tc.fact}, t0)

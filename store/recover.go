@@ -1,4 +1,4 @@
-// Ending the sessions that a crash of the proxy left open.
+// After a crash of the proxy: the gap that it may have left, and the sessions that it left open.
 
 package store
 
@@ -7,7 +7,7 @@ import (
 	"fmt"
 )
 
-// recover ends the sessions that no session.ended or session.refused ever closed: their proxy is dead,
+// recover records the gap, and ends the sessions that no session.ended or session.refused ever closed: their proxy is dead,
 // since its lock is ours now.
 func (d *DB) recover(ctx context.Context) error {
 	ids, err := collect(ctx, d.app.conn, scanString,
@@ -16,6 +16,9 @@ func (d *DB) recover(ctx context.Context) error {
 		return fmt.Errorf("look for sessions that a crash left open: %w", err)
 	}
 	now := d.opts.now()
+	if err := d.recordGap(ctx, now); err != nil {
+		return err
+	}
 	for len(ids) > 0 {
 		n := min(len(ids), maxBatch)
 		batch := make([]encoded, 0, n)

@@ -226,10 +226,12 @@ func (d *DB) settle(n int, err error) {
 	if n == 0 {
 		return
 	}
+	var over item
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.outage != nil { // an error about an event came from a log that works
 		d.log.Info("the event log can be written again", "kept_events", d.queue.events, "lost_events", d.queue.lost)
+		over = d.afterOutage()
 		d.outage, d.queue.lost = nil, 0
 	}
 	for i := range d.queue.items[:n] {
@@ -243,6 +245,9 @@ func (d *DB) settle(n int, err error) {
 		it.tell(nil)
 	}
 	d.queue.drop(n)
+	if len(over.events) > 0 {
+		d.queue.push(over)
+	}
 }
 
 // fail begins or continues an outage: the connection is given up, since only a new one recovers
@@ -256,6 +261,7 @@ func (d *DB) fail(err error) {
 	defer d.mu.Unlock()
 	outage := &UnavailableError{Path: d.path, Err: err}
 	if d.outage == nil {
+		d.outageSince = d.opts.now()
 		d.log.Error("the event log cannot be written: new logins are refused, running sessions go on",
 			"error", outage.Err, "do", remedy(d.path, err), "path", d.path)
 	}

@@ -1,0 +1,93 @@
+// Gaps: what the log cannot have, it says.
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// gapOfCrash tells of the statements that may be missing because the last proxy was killed. It is nil if
+// that proxy stopped by itself, waited for its statements, or served nobody.
+func (d *DB) gapOfCrash(ctx context.Context, now time.Time) (*LogGap, error) {
+	var (
+		seq     int64
+		body    []byte
+		started ProxyStarted
+	)
+	err := d.app.conn.QueryRowContext(ctx, `
+		SELECT seq, body
+		FROM events
+		WHERE type = 'proxy.started'
+		  AND type NOT IN ('statement.executed', 'statement.started')
+		ORDER BY seq DESC
+		LIMIT 1`).Scan(&seq, &body)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(body, &started)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for the last start: %w", err)
+	}
+	if started.Durability != DurabilityAsync {
+		return nil, nil
+	}
+	gap := &LogGap{Until: micro(now), Reason: GapKilled, WindowMS: AsyncWindow.Milliseconds()}
+	var stopped bool
+	var last int64
+	err = d.app.conn.QueryRowContext(ctx, `
+		SELECT
+			EXISTS (
+				SELECT 1
+				FROM events
+				WHERE type = 'proxy.stopped'
+				  AND type NOT IN ('statement.executed', 'statement.started')
+				  AND seq > ?),
+			(SELECT count(*) FROM sessions WHERE state = 'active' AND state IN ('connecting', 'active')),
+			(SELECT time FROM events WHERE type NOT IN ('log.read', 'log.pruned') ORDER BY seq DESC LIMIT 1)`,
+		seq).Scan(&stopped, &gap.Sessions, &last)
+	if err != nil {
+		return nil, fmt.Errorf("look for the end of the last proxy: %w", err)
+	}
+	gap.Since = fromMicro(last)
+	if stopped || gap.Sessions == 0 {
+		return nil, nil
+	}
+	return gap, nil
+}
+
+// recordGap appends what gapOfCrash found.
+func (d *DB) recordGap(ctx context.Context, now time.Time) error {
+	gap, err := d.gapOfCrash(ctx, now)
+	if err != nil || gap == nil {
+		return err
+	}
+	e, err := encode(Event{Fact: *gap}, now)
+	if err != nil {
+		return err
+	}
+	if _, err := d.app.append(ctx, []encoded{e}); err != nil {
+		return fmt.Errorf("record the gap that a crash left: %w", err)
+	}
+	d.log.Warn("the last proxy was killed: statements of its last moments may be missing", "sessions", gap.Sessions, "window", AsyncWindow)
+	return nil
+}
+
+// afterOutage is what to record of an outage that is over.
+func (d *DB) afterOutage() item {
+	e, err := encode(Event{Fact: LogGap{Since: micro(d.outageSince), Until: micro(d.opts.now()), Reason: GapUnwritable, Lost: int64(d.queue.lost)}}, d.opts.now())
+	if err != nil {
+		d.log.Error("an outage was not recorded", "error", err)
+		return item{}
+	}
+	return item{events: []encoded{e}}
+}
+
+// micro is the time as the log keeps times.
+func micro(t time.Time) time.Time { return fromMicro(t.UnixMicro()) }

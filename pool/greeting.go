@@ -27,22 +27,23 @@ type login struct {
 // inLogin tells what see wants to know the body of.
 func inLogin(kind byte) bool { return kind == 'N' || kind == 'K' }
 
-func (l *login) reported(p Parameter) {
-	if !l.done && len(l.greeting) < maxParameters {
-		l.greeting = append(l.greeting, Message{Kind: 'S', Parameter: p})
-	}
-}
+func (l *login) reported(p Parameter) { l.keep(Message{Kind: 'S', Parameter: p}) }
 
 func (l *login) see(kind byte, body []byte) {
 	switch {
-	case l.done:
 	case kind == 'Z':
 		l.done = true
 	case kind == 'K' && len(body) >= 4:
-		l.greeting = append(l.greeting, Message{Kind: 'K', PID: binary.BigEndian.Uint32(body)})
+		l.keep(Message{Kind: 'K', PID: binary.BigEndian.Uint32(body)})
 	case kind == 'N' && l.notices+len(body) <= maxNotices:
 		l.notices += len(body)
-		l.greeting = append(l.greeting, Message{Kind: 'N', Notice: bytes.Clone(body)})
+		l.keep(Message{Kind: 'N', Notice: bytes.Clone(body)})
+	}
+}
+
+func (l *login) keep(m Message) {
+	if !l.done && len(l.greeting) < maxGreeting {
+		l.greeting = append(l.greeting, m)
 	}
 }
 

@@ -17,8 +17,9 @@ const (
 	// maxParameters bounds how many reported parameters are kept; PostgreSQL 18 reports 16.
 	maxParameters = 256
 
-	// maxNotices bounds what is kept of the notices of a login, in bytes.
-	maxNotices = 64 << 10
+	// maxGreeting bounds how many messages of a login are kept, maxNotices the bytes of its notices.
+	maxGreeting = 2 * maxParameters
+	maxNotices  = 64 << 10
 
 	frameHeader = 5 // type and length
 )

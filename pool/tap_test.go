@@ -46,6 +46,18 @@ func TestTheTapIsBounded(t *testing.T) {
 	if len(through.parameters) != maxParameters || cap(through.body) > 4*maxMessage {
 		t.Errorf("%d parameters, %d bytes", len(through.parameters), cap(through.body))
 	}
+	for range 100 {
+		through.see([]byte(frame('N', strings.Repeat("n", maxNotices/10))))
+	}
+	if through.login.notices > maxNotices {
+		t.Errorf("%d bytes of notices are kept", through.login.notices)
+	}
+	for range 2 * maxGreeting {
+		through.see([]byte(frame('N', "") + frame('K', "1234")))
+	}
+	if kept := len(through.login.greeting); kept > maxGreeting {
+		t.Errorf("%d messages of a login are kept", kept)
+	}
 	for _, body := range []string{"", "\x00", "name only", "name\x00not terminated", "R"} {
 		through.see([]byte(frame('S', body) + frame('R', body)))
 	}
@@ -62,7 +74,7 @@ func FuzzTap(f *testing.F) {
 		cut = min(max(cut, 0), len(data))
 		parts.see(data[:cut])
 		parts.see(data[cut:])
-		if !slices.Equal(whole.parameters, parts.parameters) || whole.asked != parts.asked || !bytes.Equal(whole.body, parts.body) {
+		if !slices.Equal(whole.parameters, parts.parameters) || whole.asked != parts.asked || len(whole.login.greeting) != len(parts.login.greeting) || !bytes.Equal(whole.body, parts.body) {
 			t.Error("the cut matters")
 		}
 		if len(whole.parameters) > maxParameters || cap(whole.body) > 2*len(data)+64 {

@@ -40,10 +40,18 @@ func (s *session) describeWait(w pool.Wait) (message, hint string) {
 		return fmt.Sprintf("waiting for a connection to PostgreSQL: all %d are in use (%s), %s", w.Allowed, w.Limit, logins(w.Waiting)),
 			until + fmt.Sprintf(look, "")
 	default:
-		return fmt.Sprintf("waiting for a connection to PostgreSQL: all %d of %s to database %q are in use (%s), %s",
-				w.Allowed, s.account.User, s.database, w.Limit, logins(w.Waiting)),
+		return fmt.Sprintf("waiting for a connection to PostgreSQL: all %d of %s %s are in use (%s), %s",
+				w.Allowed, s.account.User, s.purpose(), w.Limit, logins(w.Waiting)),
 			until + fmt.Sprintf(look, " --service-account "+s.account.User)
 	}
+}
+
+// purpose is what the pool is for: physical replication is in no database.
+func (s *session) purpose() string {
+	if s.database == "" {
+		return "for physical replication"
+	}
+	return fmt.Sprintf("to database %q", s.database)
 }
 
 func logins(n int) string {

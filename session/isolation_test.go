@@ -16,13 +16,6 @@ func backendPID(greeting []received) uint32 {
 	return uint32(key[0])<<24 | uint32(key[1])<<16 | uint32(key[2])<<8 | uint32(key[3])
 }
 
-func deref(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
-}
-
 // F4: a client killed within COPY IN leaves neither rows nor a stuck backend.
 func TestAClientKilledInCopyIn(t *testing.T) {
 	p := startProxy(t, func(o *options) { o.pool.MaxConns = 1 })

@@ -96,6 +96,23 @@ func TestGuessingTokens(t *testing.T) {
 	}
 }
 
+// Who leaves while PostgreSQL looks at a password has made an attempt.
+func TestAbandonedGuessesCount(t *testing.T) {
+	p := startProxy(t, fromLoadBalancers, limited(session.Limits{Failures: 1, FailureMemory: time.Hour}))
+	conn := dialAs(t, p, "192.0.2.1:1")
+	send(t, conn, startupPacket(3<<16, "user", "alice", "database", database))
+	receive(t, conn)
+	send(t, conn, message('p', "a guess\x00"))
+	conn.Close()
+	eventually(t, "it is over", 5*time.Second, func() bool {
+		all := p.sessions()
+		return len(all) == 1 && (all[0].State == "ended" || all[0].State == "refused")
+	})
+	if answer, _ := attempt(t, p, "192.0.2.1:1", "alice", alicePassword); answer.field('C') != "28P01" {
+		t.Errorf("answer %v", answer)
+	}
+}
+
 func TestFailuresAreForgotten(t *testing.T) {
 	p := startProxy(t, fromLoadBalancers, guarded(100*time.Millisecond))
 	for range 4 {

@@ -59,7 +59,7 @@ func (s *session) judge(ctx context.Context, method string, look func() error) e
 	}
 	err := look()
 	switch {
-	case judged(err):
+	case judged(err), s.recorded && errors.Is(err, errClientGone): // it has cost a look and a record
 		s.failures.failed(s.prefix, s.user, time.Now())
 	case foundGood(err):
 		s.failures.succeeded(s.prefix, s.user)

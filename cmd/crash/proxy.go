@@ -91,6 +91,7 @@ func (s *scene) settings(eventLog string) []string {
 		"ROLE_MAPPING_READER=app_reader:" + secretOf("app_reader"),
 		"ROLE_MAPPING_WRITER=app_writer:" + secretOf("app_writer"),
 		"EVENT_LOG=" + eventLog,
+		"LOGIN_MAX_FAILURES=0", // clients that guess have one address with all others
 	}
 }
 

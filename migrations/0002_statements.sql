@@ -89,24 +89,57 @@ FROM (
       AND e.session <> ''
 );
 
--- One row for each event, also for each statement of a block.
+-- One row for each event, also for each statement of a block. The parts have the words of the partial
+-- indexes, so that a session or a type is found by them.
 DROP VIEW v_events;
 CREATE VIEW v_events AS
 SELECT
     e.seq AS seq,
     strftime('%Y-%m-%dT%H:%M:%S', e.time / 1000000, 'unixepoch') || printf('.%06dZ', e.time % 1000000) AS time,
     e.type AS type,
-    nullif(e.session, '') AS session,
+    e.session AS session,
     s.user AS user,
     s.service_account AS service_account,
     s.database AS database,
     coalesce(s.client, json_extract(e.body, '$.client')) AS client,
-    CASE WHEN t.id IS NULL THEN e.body ELSE json_set(e.body, '$.sql', t.text) END AS detail,
+    e.body AS detail,
     lower(hex(e.hash)) AS hash
 FROM events e
-LEFT JOIN sessions s ON e.session <> '' AND s.session = e.session
-LEFT JOIN texts t ON e.type = 'statement.started' AND t.id = e.body ->> 'text'
-WHERE e.type <> 'statement.executed'
+LEFT JOIN sessions s ON s.session = e.session
+WHERE e.type NOT IN ('statement.executed', 'statement.started')
+  AND e.session <> ''
+UNION ALL
+SELECT
+    e.seq,
+    strftime('%Y-%m-%dT%H:%M:%S', e.time / 1000000, 'unixepoch') || printf('.%06dZ', e.time % 1000000),
+    e.type,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    json_extract(e.body, '$.client'),
+    e.body,
+    lower(hex(e.hash))
+FROM events e
+WHERE e.type NOT IN ('statement.executed', 'statement.started')
+  AND e.session = ''
+UNION ALL
+SELECT
+    e.seq,
+    strftime('%Y-%m-%dT%H:%M:%S', e.time / 1000000, 'unixepoch') || printf('.%06dZ', e.time % 1000000),
+    e.type,
+    e.session,
+    s.user,
+    s.service_account,
+    s.database,
+    s.client,
+    CASE WHEN t.id IS NULL THEN e.body ELSE json_set(e.body, '$.sql', t.text) END,
+    lower(hex(e.hash))
+FROM events e
+LEFT JOIN texts t ON t.id = e.body ->> 'text'
+LEFT JOIN sessions s ON s.session = e.session
+WHERE e.type = 'statement.started'
+  AND e.session <> ''
 UNION ALL
 SELECT
     e.seq - e.count + 1 + j.key,

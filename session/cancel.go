@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/binary"
 	"errors"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -29,30 +30,39 @@ const (
 
 	// How long the backend may take to accept a cancel request.
 	cancelTimeout = 10 * time.Second
+
+	// How many wrong keys an origin may send at once, and then each second, before
+	// its requests reach its own sessions only. At this rate it takes years to guess
+	// a secret of four bytes.
+	wrongKeys          = 100
+	wrongKeysPerSecond = 10
+	wrongKeysOrigins   = 4096
 )
 
 // cancelKeys are the keys of the running sessions.
 type cancelKeys struct {
-	mu    sync.Mutex // guards byPID
+	mu    sync.Mutex // guards all below
 	byPID map[uint32]cancelTarget
+	wrong recent[netip.Prefix, bucket] // keys that an origin has sent
 }
 
 type cancelTarget struct {
 	secret  []byte
 	session string
+	from    netip.Prefix // the session's client
 	backend *pool.Lease
 }
 
 // add mints a key for a session that has just been given backend. A backend
 // serves one session at a time, so its pid is taken by no other.
-func (k *cancelKeys) add(session string, protocol uint32, backend *pool.Lease) backendKey {
+func (k *cancelKeys) add(session string, from netip.Prefix, protocol uint32, backend *pool.Lease) backendKey {
 	key := backendKey{pid: backend.PID(), secret: newSecret(protocol)}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.byPID == nil {
 		k.byPID = make(map[uint32]cancelTarget)
 	}
-	k.byPID[key.pid] = cancelTarget{key.secret, session, backend}
+	k.byPID[key.pid] = cancelTarget{key.secret, session, from, backend}
 	return key
 }
 
@@ -75,15 +85,30 @@ func (k *cancelKeys) remove(key backendKey) {
 	}
 }
 
-func (k *cancelKeys) find(key backendKey) (cancelTarget, bool) {
+// find tells which session a key that came from there cancels, or why none. It
+// takes the same time for a pid that no session has as for a wrong secret.
+func (k *cancelKeys) find(key backendKey, from netip.Prefix, now time.Time) (target cancelTarget, rejected string) {
 	k.mu.Lock()
-	target, ok := k.byPID[key.pid]
-	k.mu.Unlock()
-	if !ok || subtle.ConstantTimeCompare(target.secret, key.secret) != 1 {
-		return cancelTarget{}, false
+	defer k.mu.Unlock()
+	target, known := k.byPID[key.pid]
+	if !known {
+		target.secret = secretOfNobody[:min(len(key.secret), len(secretOfNobody))]
 	}
-	return target, true
+	right := subtle.ConstantTimeCompare(target.secret, key.secret) == 1 && known
+	guessing := from.IsValid() && k.wrong.entry(from).fill(0, now, wrongKeysPerSecond) > wrongKeys
+	switch {
+	case right && (!guessing || target.from == from):
+		return target, ""
+	case guessing:
+		return cancelTarget{}, reasonTooManyKeys
+	case from.IsValid():
+		k.wrong.entry(from).level++
+	}
+	return cancelTarget{}, reasonUnknownKey
 }
+
+// secretOfNobody is what is compared where there is no secret.
+var secretOfNobody [maxSecretSize]byte
 
 // cancelRequest is what a CancelRequest packet holds.
 type cancelRequest = backendKey
@@ -96,7 +121,11 @@ func (s *session) readCancelRequest(body []byte) error {
 	return nil
 }
 
-const reasonUnknownKey = "unknown_key"
+// Reasons for which gprxy rejects a cancel request by itself.
+const (
+	reasonUnknownKey  = "unknown_key"
+	reasonTooManyKeys = "too_many_wrong_keys"
+)
 
 // cancel serves a CancelRequest. The client gets no answer, as the protocol has
 // it; its connection is closed once the backend has the request, so that the
@@ -106,9 +135,9 @@ func (s *session) cancel(ctx context.Context) {
 	defer done()
 	s.place.work()
 	pid := s.cancelKey.pid
-	target, known := s.keys.find(*s.cancelKey)
-	if !known {
-		rejected := store.CancelRejected{Client: s.client, BackendPID: pid, Reason: reasonUnknownKey}
+	target, why := s.keys.find(*s.cancelKey, s.prefix, time.Now())
+	if why != "" {
+		rejected := store.CancelRejected{Client: s.client, BackendPID: pid, Reason: why}
 		if s.tally.admit(rejected.Type(), rejected.Reason, s.prefix, time.Now()) {
 			s.recordCancel(ctx, store.Event{Fact: rejected})
 		}

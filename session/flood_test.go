@@ -132,3 +132,49 @@ func closedPort(t *testing.T) uint16 {
 	defer l.Close()
 	return uint16(l.Addr().(*net.TCPAddr).Port)
 }
+
+// E1: whoever guesses keys is not listened to for long, be it with the right one;
+// the sessions of its own address can still be cancelled.
+func TestAFloodOfWrongKeys(t *testing.T) {
+	p := startProxy(t, fromLoadBalancers)
+	const attacker, victim = "192.0.2.1:1", "192.0.2.2:1"
+	own, other := dialAs(t, p, attacker), dialAs(t, p, victim)
+	ownKey := keyOf(login(t, own, "eve", token("eve@example.com", "reader")))
+	otherKey := keyOf(login(t, other, "bob", token("bob@example.com", "reader")))
+	cancelFrom := func(client, key string) {
+		conn := dialAs(t, p, client)
+		send(t, conn, packet(cancelCode, key))
+		readAll(t, conn)
+	}
+	const guesses = 160
+	for i := range guesses {
+		cancelFrom(attacker, otherKey[:4]+string([]byte{0, 0, 0, byte(i)}))
+	}
+	sleep := func(conn net.Conn) {
+		send(t, conn, query("select 'whole' from pg_sleep(1)"))
+		eventually(t, "the query runs", 5*time.Second, func() bool {
+			return admin(t, "select count(*) from pg_stat_activity where query like '%whole%' and query not like '%activity%' and state = 'active'") == "1"
+		})
+	}
+	sleep(other)
+	cancelFrom(attacker, otherKey)
+	if got := rows(receiveUntil(t, other, 'Z')); len(got) != 1 {
+		t.Errorf("the query gave %q: an attacker that guessed right at last cancelled it", got)
+	}
+	for client, conn := range map[string]net.Conn{victim: other, attacker: own} {
+		sleep(conn)
+		cancelFrom(client, map[string]string{victim: otherKey, attacker: ownKey}[client])
+		if answers := receiveUntil(t, conn, 'Z'); answers[len(answers)-2].field('C') != "57014" {
+			t.Errorf("from %s got %v", client, answers)
+		}
+	}
+	p.handler.Close()
+	eventually(t, "every guess is recorded or counted", 5*time.Second, func() bool {
+		total := int64(0)
+		for _, reason := range []string{"unknown_key", "too_many_wrong_keys"} {
+			single, counted := p.counts("cancel.rejected", reason)
+			total += single + counted
+		}
+		return total == guesses+1
+	})
+}

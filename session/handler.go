@@ -88,6 +88,7 @@ func NewHandler(c Config) *Handler {
 		latecomers: crowd{most: LateReaders, perOrigin: lateReadersPerOrigin},
 		clients:    clientCount{most: int64(c.Limits.Clients)},
 	}
+	h.keys.wrong.most = wrongKeysOrigins
 	h.tally = newTally(h.recordCounts)
 	h.failures = newFailures(c.Limits.Failures, c.Limits.FailureMemory)
 	h.checks = newTurns(pool.LoginChecks)

@@ -18,6 +18,12 @@ const cancelRequestCode = 80877102
 // returns when the server has closed that connection: the signal has been sent then, and can no longer hit a later
 // session. Until then Release waits. Cancels of one lease go one after the other. ErrReleased: the lease has ended and
 // nothing was sent.
+//
+// Why the end of the connection is enough: the server process that reads the request calls kill() before it closes the
+// connection. From then on the signal is pending, and the kernel runs its handler before the backend can return from any
+// system call, so also from the one with which it reads what was sent after the end was seen: the reset. A backend that
+// was waiting for a command then drops the cancel (ProcessInterrupts while DoingCommandRead). The end must be the
+// server's own: something in between that closes first and still delivers the request defeats this.
 func (l *Lease) Cancel(ctx context.Context) error {
 	ctx, leave, err := l.pools.enter(ctx)
 	if err != nil {
@@ -79,7 +85,7 @@ func (l *Lease) sendCancel(ctx context.Context) error {
 		return connectError(ctx, fmt.Errorf("sending the cancel: %w", err))
 	}
 	// PostgreSQL answers with nothing but the end; over TLS it may leave close_notify out.
-	_, err = io.Copy(io.Discard, io.LimitReader(wire, maxMessage))
+	_, err = io.Copy(io.Discard, wire) // bounded by ctx
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return connectError(ctx, fmt.Errorf("waiting for the cancel to be done: %w", err))
 	}

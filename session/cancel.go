@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,10 +40,12 @@ const (
 	wrongKeysOrigins   = 4096
 )
 
-// cancelKeys are the keys of the running sessions.
+// cancelKeys are the keys of the running sessions. A pid has several while two
+// servers stand behind one name, or while sessions of a server that has just been
+// restarted have not ended yet.
 type cancelKeys struct {
 	mu    sync.Mutex // guards all below
-	byPID map[uint32]cancelTarget
+	byPID map[uint32][]cancelTarget
 	wrong recent[netip.Prefix, bucket] // keys that an origin has sent
 }
 
@@ -53,16 +56,20 @@ type cancelTarget struct {
 	backend *pool.Lease
 }
 
-// add mints a key for a session that has just been given backend. A backend
-// serves one session at a time, so its pid is taken by no other.
-func (k *cancelKeys) add(session string, from netip.Prefix, protocol uint32, backend *pool.Lease) backendKey {
-	key := backendKey{pid: backend.PID(), secret: newSecret(protocol)}
+// has compares in constant time: how long it takes tells nothing of the secret.
+func (t cancelTarget) has(secret []byte) bool {
+	return subtle.ConstantTimeCompare(t.secret, secret) == 1
+}
+
+// add mints a key for a session that has just been given the backend of this pid.
+func (k *cancelKeys) add(session string, from netip.Prefix, protocol, pid uint32, backend *pool.Lease) backendKey {
+	key := backendKey{pid: pid, secret: newSecret(protocol)}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.byPID == nil {
-		k.byPID = make(map[uint32]cancelTarget)
+		k.byPID = make(map[uint32][]cancelTarget)
 	}
-	k.byPID[key.pid] = cancelTarget{key.secret, session, from, backend}
+	k.byPID[pid] = append(k.byPID[pid], cancelTarget{key.secret, session, from, backend})
 	return key
 }
 
@@ -80,7 +87,8 @@ func newSecret(protocol uint32) []byte {
 func (k *cancelKeys) remove(key backendKey) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if target, ok := k.byPID[key.pid]; ok && subtle.ConstantTimeCompare(target.secret, key.secret) == 1 {
+	k.byPID[key.pid] = slices.DeleteFunc(k.byPID[key.pid], func(t cancelTarget) bool { return t.has(key.secret) })
+	if len(k.byPID[key.pid]) == 0 {
 		delete(k.byPID, key.pid)
 	}
 }
@@ -90,11 +98,7 @@ func (k *cancelKeys) remove(key backendKey) {
 func (k *cancelKeys) find(key backendKey, from netip.Prefix, now time.Time) (target cancelTarget, rejected string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	target, known := k.byPID[key.pid]
-	if !known {
-		target.secret = secretOfNobody[:min(len(key.secret), len(secretOfNobody))]
-	}
-	right := subtle.ConstantTimeCompare(target.secret, key.secret) == 1 && known
+	target, right := k.open(key)
 	guessing := from.IsValid() && k.wrong.entry(from).fill(0, now, wrongKeysPerSecond) > wrongKeys
 	switch {
 	case right && (!guessing || target.from == from):
@@ -105,6 +109,20 @@ func (k *cancelKeys) find(key backendKey, from netip.Prefix, now time.Time) (tar
 		k.wrong.entry(from).level++
 	}
 	return cancelTarget{}, reasonUnknownKey
+}
+
+// open returns the session whose key it is. Called with mu held.
+func (k *cancelKeys) open(key backendKey) (cancelTarget, bool) {
+	targets, known := k.byPID[key.pid]
+	if !known {
+		targets = []cancelTarget{{secret: secretOfNobody[:min(len(key.secret), len(secretOfNobody))]}}
+	}
+	for _, target := range targets {
+		if target.has(key.secret) {
+			return target, known
+		}
+	}
+	return cancelTarget{}, false
 }
 
 // secretOfNobody is what is compared where there is no secret.

@@ -1,12 +1,14 @@
 package session_test
 
 import (
+	"crypto/tls"
+	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
 
 	"gprxy/pool/pooltest"
-	"gprxy/session"
 )
 
 const cancelCode = 1234<<16 | 5678
@@ -83,8 +85,14 @@ func TestKeysThatOpenNothing(t *testing.T) {
 	if got := rows(receiveUntil(t, second, 'Z')); len(got) != 1 || got[0] != "whole" {
 		t.Errorf("the query gave %q", got)
 	}
-	if got := len(p.records("cancel.rejected")); got != len(keys) {
-		t.Errorf("%d rejected requests recorded, want %d", got, len(keys))
+	rejected := p.records("cancel.rejected")
+	if len(rejected) != len(keys) {
+		t.Errorf("%d rejected requests recorded, want %d", len(rejected), len(keys))
+	}
+	for _, r := range rejected {
+		if !strings.Contains(string(r.Detail), `"unknown_key"`) {
+			t.Errorf("a request was rejected with %s: its key was still known", r.Detail)
+		}
 	}
 	if got := p.records("cancel.forwarded"); len(got) != 0 {
 		t.Errorf("forwarded: %+v", got)
@@ -106,38 +114,53 @@ func TestTheBackendsOwnSecretStaysInside(t *testing.T) {
 	}
 }
 
-// E5: over TLS on both sides.
-func TestCancelOverTLS(t *testing.T) {
+// E5: with and without TLS on either side, asked for or begun with, and with the
+// keys of both protocols.
+func TestCancelOnEveryKindOfConnection(t *testing.T) {
 	secured := pooltest.New(t, pooltest.Options{TLS: true})
 	if err := secured.CreateUser(t.Context(), "app_reader", "reader-secret"); err != nil {
 		t.Fatal(err)
 	}
-	_, secure := withTLS(t)
-	p := startProxy(t, secure, func(o *options) {
-		o.session.RequireTLS = session.TLSAlways
-		o.pool.Port, o.pool.SSLMode, o.pool.SSLRootCert = secured.Port, "verify-full", secured.RootCert
-		o.pool.Host = "localhost"
-	})
-	config := mustParse(t, strings.Replace(p.dsn("bob", token("bob@example.com", "reader")), "/demo?sslmode=disable", "/postgres?sslmode=require", 1))
-	conn := connectConfig(t, config)
-	if got := ask[bool](t, conn, "select ssl from pg_stat_ssl where pid = pg_backend_pid()"); !got {
-		t.Error("the backend's connection is not encrypted")
+	config, secure := withTLS(t)
+	direct := config.Clone()
+	direct.NextProtos = []string{"postgresql"}
+	fronts := map[string]func(*testing.T, net.Conn) net.Conn{
+		"plain":      func(_ *testing.T, c net.Conn) net.Conn { return c },
+		"TLS":        func(t *testing.T, c net.Conn) net.Conn { return overTLS(t, c, config) },
+		"direct TLS": func(_ *testing.T, c net.Conn) net.Conn { return tls.Client(c, direct) },
 	}
-	done := make(chan error, 1)
-	go func() {
-		_, err := conn.Exec(t.Context(), "select pg_sleep(30)")
-		done <- err
-	}()
-	eventually(t, "the query runs", 5*time.Second, func() bool {
-		rows, err := secured.Query(t.Context(), "postgres", "select count(*) from pg_stat_activity where query = 'select pg_sleep(30)' and state = 'active'")
-		return err == nil && rows[0][0] == "1"
-	})
-	if err := conn.PgConn().CancelRequest(t.Context()); err != nil {
-		t.Fatal(err)
+	for _, mode := range []string{"disable", "verify-full"} {
+		p := startProxy(t, secure, func(o *options) {
+			o.pool.Host, o.pool.Port, o.pool.SSLMode, o.pool.SSLRootCert = "localhost", secured.Port, mode, secured.RootCert
+			o.pool.MaxConns = 1
+		})
+		for front, dress := range fronts {
+			for _, version := range []uint32{3 << 16, 3<<16 | 2} {
+				t.Run(fmt.Sprintf("%s, 3.%d, backend %s", front, version&0xffff, mode), func(t *testing.T) {
+					conn := dress(t, dial(t, p.addr))
+					greeting := loginWith(t, conn, version, "bob", token("bob@example.com", "reader"), "database", "postgres")
+					send(t, conn, query("select ssl from pg_stat_ssl where pid = pg_backend_pid()"))
+					if got := rows(receiveUntil(t, conn, 'Z')); (got[0] == "t") != (mode != "disable") {
+						t.Errorf("the backend's connection is encrypted: %s", got[0])
+					}
+					send(t, conn, query("select 'begun' from generate_series(1, 2000); select pg_sleep(30)"))
+					receiveAny(t, conn, "D")
+
+					cancelling := dress(t, dial(t, p.addr))
+					send(t, cancelling, packet(cancelCode, keyOf(greeting)))
+					if got := readAll(t, cancelling); got != "" {
+						t.Errorf("%q came on the cancel connection", got)
+					}
+					if answers := receiveUntil(t, conn, 'Z'); answers[len(answers)-2].field('C') != "57014" {
+						t.Errorf("the query ended with %v", answers[len(answers)-2])
+					}
+					send(t, conn, message('X', ""))
+					waitIdle(t, p)
+				})
+			}
+		}
+		if got, want := len(p.records("cancel.forwarded")), 2*len(fronts); got != want {
+			t.Errorf("backend %s: %d cancels recorded, want %d", mode, got, want)
+		}
 	}
-	if err := <-done; err == nil || !strings.Contains(err.Error(), "57014") {
-		t.Errorf("the query ended with %v", err)
-	}
-	conn.Close(t.Context())
-	waitIdle(t, p)
 }

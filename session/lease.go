@@ -22,7 +22,7 @@ func (s *session) lease(ctx context.Context) error {
 		return s.accountFailure(err)
 	}
 	s.backend = backend
-	s.key = s.keys.add(s.id, s.prefix, s.protocol, backend)
+	s.key = s.keys.add(s.id, s.prefix, s.protocol, backend.PID(), backend)
 	return nil
 }
 

@@ -103,7 +103,13 @@ func wantFatal(t *testing.T, conn net.Conn, code string) received {
 // login goes through a whole login by hand.
 func login(t *testing.T, conn net.Conn, user, password string, parameters ...string) []received {
 	t.Helper()
-	send(t, conn, startupPacket(3<<16, append([]string{"user", user, "database", database}, parameters...)...))
+	return loginWith(t, conn, 3<<16, user, password, parameters...)
+}
+
+// loginWith is login with another version of the protocol.
+func loginWith(t *testing.T, conn net.Conn, version uint32, user, password string, parameters ...string) []received {
+	t.Helper()
+	send(t, conn, startupPacket(version, append([]string{"user", user, "database", database}, parameters...)...))
 	if m := receive(t, conn); m.kind != 'R' || m.body != "\x00\x00\x00\x03" {
 		t.Fatalf("got %v, want the question for a password", m)
 	}

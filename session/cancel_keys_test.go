@@ -1,0 +1,59 @@
+package session
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"gprxy/pool"
+)
+
+// Two servers behind one name, or one that was restarted while sessions of the old
+// one have not ended, may use the same pid. Each key still opens its own session.
+func TestKeysOfTheSamePID(t *testing.T) {
+	keys := cancelKeys{wrong: recent[netip.Prefix, bucket]{most: wrongKeysOrigins}}
+	here := from("192.0.2.1")
+	backends := []*pool.Lease{{}, {}, {}}
+	minted := []backendKey{
+		keys.add("a", here, 3<<16, 4711, backends[0]),
+		keys.add("b", here, protocol32, 4711, backends[1]),
+		keys.add("c", here, 3<<16, 4711, backends[2]),
+	}
+	want := func(when string, open ...bool) {
+		t.Helper()
+		for i, key := range minted {
+			target, why := keys.find(key, here, time.Now())
+			ok := why == ""
+			if ok != open[i] || ok && target.backend != backends[i] {
+				t.Errorf("%s: key %d opens %v (session %q)", when, i, ok, target.session)
+			}
+		}
+	}
+	want("all run", true, true, true)
+	keys.remove(minted[0])
+	want("the first has ended", false, true, true)
+	keys.remove(minted[0])
+	want("it is removed once more", false, true, true)
+	keys.remove(minted[2])
+	want("the last has ended", false, true, false)
+	keys.remove(minted[1])
+	want("all have ended", false, false, false)
+	if len(keys.byPID) != 0 {
+		t.Errorf("%d pids are kept", len(keys.byPID))
+	}
+}
+
+// A part of a secret, more than the secret, or another session's opens nothing.
+func TestSecretsMustBeWhole(t *testing.T) {
+	keys := cancelKeys{wrong: recent[netip.Prefix, bucket]{most: wrongKeysOrigins}}
+	here := from("192.0.2.1")
+	key := keys.add("a", here, protocol32, 1, &pool.Lease{})
+	other := keys.add("b", here, protocol32, 2, &pool.Lease{})
+	for name, secret := range map[string][]byte{
+		"nothing": nil, "a part": key.secret[:31], "more": append(key.secret[:32:32], 0), "another's": other.secret,
+	} {
+		if _, why := keys.find(backendKey{1, secret}, here, time.Now()); why == "" {
+			t.Errorf("%s opens a session", name)
+		}
+	}
+}

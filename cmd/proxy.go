@@ -35,6 +35,8 @@ const (
 	closeTimeout = 20 * time.Second
 	// How long a client waits for a connection to PostgreSQL before it is told what for.
 	waitNotice = 5 * time.Second
+	// How long a host may not answer while something is sent to it: about seven times, or eight.
+	peerTimeout = 25 * time.Second
 )
 
 // proxy holds what `gprxy start` runs. The fields stand in the order in which they are opened.
@@ -202,8 +204,12 @@ func (p *proxy) serverTLS(home string) (*tls.Config, error) {
 	return certificate.ServerConfig(), nil
 }
 
+// clientKeepAlive finds out within two minutes of silence that a client's host has vanished.
+var clientKeepAlive = net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 10 * time.Second, Count: 6}
+
 func listen(s Settings) (net.Listener, error) {
-	socket, err := net.Listen("tcp", s.ListenAddress())
+	config := net.ListenConfig{KeepAliveConfig: clientKeepAlive}
+	socket, err := config.Listen(context.Background(), "tcp", s.ListenAddress())
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("%s is in use by another program: stop it, or choose another port with PROXY_PORT: %w", s.ListenAddress(), err)
@@ -274,6 +280,7 @@ func (p *proxy) handlerConfig(secured *tls.Config, roles *auth.Roles) session.Co
 		StampApplicationName: s.IdentityStamp == StampApplicationName || s.IdentityStamp == StampBoth,
 		LoginTimeout:         s.LoginTimeout,
 		WaitNotice:           waitNotice,
+		PeerTimeout:          peerTimeout,
 		Limits: session.Limits{
 			Clients:          s.MaxClients,
 			Logins:           s.LoginMax,

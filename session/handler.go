@@ -39,6 +39,7 @@ type Config struct {
 	StampApplicationName bool // append the person to application_name
 
 	LoginTimeout time.Duration // from accept to AuthenticationOk
+	PeerTimeout  time.Duration // how long a peer's host may not answer while something is sent to it; zero: as the kernel likes
 	WaitNotice   time.Duration // how long a client waits for a backend before it is told what for
 	Limits       Limits
 	Log          *slog.Logger

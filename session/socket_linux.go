@@ -3,6 +3,7 @@ package session
 import (
 	"net"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -43,4 +44,22 @@ func hasClosed(conn net.Conn) bool {
 		return nil
 	})
 	return closed
+}
+
+// unanswered tells whether the peer's host has gone without a word. Either what was
+// sent is not acknowledged, then the pause before it is sent again doubles each
+// time; or the peer did not read, and does not say any more that it still does not.
+func unanswered(conn net.Conn, limit time.Duration) bool {
+	gone := false
+	_ = control(conn, func(fd int) error {
+		info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err != nil {
+			return err // a Unix socket: no host in between
+		}
+		pause := time.Duration(info.Rto) * time.Microsecond
+		silence := time.Duration(info.Last_ack_recv) * time.Millisecond
+		gone = info.Retransmits > 0 && pause >= limit || info.Probes > 2 && silence >= limit
+		return nil
+	})
+	return gone
 }

@@ -5,6 +5,7 @@ package session
 import (
 	"net"
 	"syscall"
+	"time"
 )
 
 // readNow reads what is there into p, which must not be empty.
@@ -24,3 +25,7 @@ func transfer(call func(int, []byte) (int, error), fd uintptr, p []byte) (int, e
 // hasClosed is not known here: a client that leaves while the backend takes no
 // input is noticed when it does again.
 func hasClosed(net.Conn) bool { return false }
+
+// unanswered is not known here: a peer whose host is gone is noticed when the
+// kernel gives up.
+func unanswered(net.Conn, time.Duration) bool { return false }

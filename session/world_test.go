@@ -141,6 +141,7 @@ func startProxy(t *testing.T, change ...func(*options)) *proxy {
 		StampSetting: true,
 		LoginTimeout: 20 * time.Second,
 		WaitNotice:   20 * time.Second,
+		PeerTimeout:  25 * time.Second,
 	}
 	for _, c := range change {
 		c(&o)

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
 
 	"gprxy/auth"
@@ -112,9 +113,22 @@ func (h *Handler) ServeConn(ctx context.Context, conn net.Conn) {
 	defer s.stopCounting()
 	defer s.closeTLS()
 	defer s.recoverFault()
-	if s.enter(ctx) {
+	if s.enterAside(ctx) {
 		s.relay(ctx)
 	}
+}
+
+// enterAside is enter on a goroutine of its own, which takes the stack with it
+// that TLS and tokens have made grow: the session's goroutine has none for as long
+// as the session lasts.
+func (s *session) enterAside(ctx context.Context) (in bool) {
+	var login sync.WaitGroup
+	login.Go(func() {
+		defer s.recoverFault()
+		in = s.enter(ctx)
+	})
+	login.Wait()
+	return in
 }
 
 // RefuseConn tells the peer of a connection that cannot be served, in place of

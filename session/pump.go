@@ -72,10 +72,11 @@ func (p *pump) arm(deadline time.Time) error {
 }
 
 func (p *pump) runBuffered(handle func([]byte) error) error {
-	buf := chunks.Get().(*[chunkSize]byte)
-	defer chunks.Put(buf)
-	for {
-		n, err := p.conn.Read(buf[:])
+	w := &window{}
+	defer w.after(0)
+	for n, err := 0, error(nil); ; {
+		buf := w.after(n)
+		n, err = p.conn.Read(buf)
 		if n > 0 {
 			if err := handle(buf[:n]); err != nil {
 				return err
@@ -85,6 +86,29 @@ func (p *pump) runBuffered(handle func([]byte) error) error {
 			return p.readError(err)
 		}
 	}
+}
+
+// A window is where to read what cannot be waited for without a buffer (TLS). It
+// is small while little comes at a time, and borrows a chunk for as long as more
+// does: most sessions are idle most of the time.
+type window struct {
+	small [1024]byte
+	large *[chunkSize]byte
+}
+
+// after returns the buffer for the next read; n bytes came by the last.
+func (w *window) after(n int) []byte {
+	switch {
+	case n < len(w.small) && w.large != nil:
+		chunks.Put(w.large)
+		w.large = nil
+	case n >= len(w.small) && w.large == nil:
+		w.large = chunks.Get().(*[chunkSize]byte)
+	}
+	if w.large != nil {
+		return w.large[:]
+	}
+	return w.small[:]
 }
 
 // runRaw stays inside the callback of RawConn.Read: it needs no buffer while it

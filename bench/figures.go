@@ -65,6 +65,12 @@ func median(values []float64) float64 {
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
+// quantile is the value that the given part of all does not exceed.
+func quantile(values []float64, part float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[int(part*float64(len(sorted)-1))]
+}
+
 func printTable(out io.Writer, title string, rows []row) {
 	fmt.Fprintf(out, "\n%s\n", title)
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)

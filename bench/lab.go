@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -97,22 +98,28 @@ func (l *lab) furnish(ctx context.Context) error {
 // startGprxy builds and starts the real thing.
 func (l *lab) startGprxy(ctx context.Context) (target, error) {
 	say("building and starting gprxy")
-	binary := filepath.Join(l.dir, "gprxy")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", binary, "gprxy")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", l.binary(), "gprxy")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return target{}, fmt.Errorf("build gprxy: %w\n%s", err, out)
 	}
-	cmd := exec.Command(binary, "start")
+	return l.runGprxy()
+}
+
+func (l *lab) binary() string { return filepath.Join(l.dir, "gprxy") }
+
+// runGprxy starts one more gprxy; env comes after the lab's own settings.
+func (l *lab) runGprxy(env ...string) (target, error) {
+	cmd := exec.Command(l.binary(), "start")
 	cmd.Dir = l.dir
-	cmd.Env = []string{
+	cmd.Env = append([]string{
 		"HOME=" + l.dir, "PROXY_PORT=0", "PROXY_CERT=" + l.ca.CertFile, "PROXY_KEY=" + l.ca.KeyFile,
 		"DB_HOST=127.0.0.1", fmt.Sprintf("DB_PORT=%d", l.postgres.Port), "DB_SSLMODE=disable",
 		"GPRXY_USER=" + benchUser, "GPRXY_PASS=" + benchPassword, "LOG_FORMAT=logfmt",
 		"OIDC_ISSUER=" + l.issuer.URL(), "AUDIENCE=" + l.issuer.Audience(),
 		"ROLE_MAPPING_READER=" + benchUser + ":" + benchPassword,
 		fmt.Sprintf("POOL_MAX_CONNS=%d", maxSessions), fmt.Sprintf("POOL_MAX_TOTAL=%d", maxSessions),
-	}
+	}, env...)
 	address, err := l.start(cmd, regexp.MustCompile(`msg=listening address=\S*:(\d+)`))
 	if err != nil {
 		return target{}, err
@@ -235,10 +242,25 @@ func (l *lab) start(cmd *exec.Cmd, ready *regexp.Regexp) (string, error) {
 	}
 }
 
+// stop ends one of the lab's proxies.
+func (l *lab) stop(t target) {
+	l.processes = slices.DeleteFunc(l.processes, func(cmd *exec.Cmd) bool {
+		if cmd.Process.Pid != t.pid {
+			return false
+		}
+		kill(cmd)
+		return true
+	})
+}
+
+func kill(cmd *exec.Cmd) {
+	cmd.Process.Kill()
+	cmd.Wait()
+}
+
 func (l *lab) close() {
 	for _, cmd := range l.processes {
-		cmd.Process.Kill()
-		cmd.Wait()
+		kill(cmd)
 	}
 	if l.postgres != nil {
 		if err := l.postgres.Stop(); err != nil {

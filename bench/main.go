@@ -46,6 +46,7 @@ var parts = []struct {
 }{
 	{"select", "pgbench select-only, transactions a second", measureSelect},
 	{"tls", "the same inside TLS, prepared", measureTLS},
+	{"latency", "one client, one statement at a time", measureLatency},
 	{"login", "logins", measureLogins},
 	{"copy", "COPY", measureCopy},
 	{"idle", "memory of idle sessions", measureIdle},
@@ -92,7 +93,7 @@ func readPlan(args []string) (plan, error) {
 	fs.IntVar(&p.rounds, "rounds", 3, "interleaved rounds; medians are shown")
 	fs.IntVar(&p.seconds, "seconds", 3, "length of each pgbench run")
 	clients := fs.String("clients", "1,8,32", "clients at once")
-	only := fs.String("only", "", "parts to measure, with commas: select, tls, login, copy, idle, cancel")
+	only := fs.String("only", "", "parts to measure, with commas: select, tls, latency, login, copy, idle, cancel")
 	fs.StringVar(&p.json, "json", "", "also write the figures to this file")
 	if err := fs.Parse(args); err != nil {
 		return p, err

@@ -112,8 +112,8 @@ func measureCopy(ctx context.Context, l *lab) ([]row, error) {
 	return []row{in.row("in, 100 byte rows", "MB/s"), out.row("out, 100 byte rows", "MB/s")}, nil
 }
 
-func (l *lab) config(to target) (*pgx.ConnConfig, error) {
-	config, err := pgx.ParseConfig("sslmode=disable")
+func (l *lab) config(to target, sslmode string) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig("sslmode=" + sslmode)
 	if err != nil {
 		return nil, err
 	}
@@ -122,22 +122,12 @@ func (l *lab) config(to target) (*pgx.ConnConfig, error) {
 	return config, nil
 }
 
-func (l *lab) open(ctx context.Context, to target, n int) (conns []*pgx.Conn, err error) {
-	config, err := l.config(to)
+func (l *lab) connect(ctx context.Context, to target) (*pgx.Conn, error) {
+	config, err := l.config(to, "disable")
 	if err != nil {
 		return nil, err
 	}
-	for range n {
-		conn, err := pgx.ConnectConfig(ctx, config)
-		if err != nil {
-			return conns, err
-		}
-		conns = append(conns, conn)
-		if _, err := conn.Exec(ctx, "select 1"); err != nil {
-			return conns, err
-		}
-	}
-	return conns, nil
+	return pgx.ConnectConfig(ctx, config)
 }
 
 func measureCancel(ctx context.Context, l *lab) ([]row, error) {
@@ -155,11 +145,10 @@ func measureCancel(ctx context.Context, l *lab) ([]row, error) {
 }
 
 func (l *lab) cancelOnce(ctx context.Context, to target) (time.Duration, error) {
-	conns, err := l.open(ctx, to, 1)
+	conn, err := l.connect(ctx, to)
 	if err != nil {
 		return 0, err
 	}
-	conn := conns[0]
 	defer conn.Close(ctx)
 	ended := make(chan time.Time, 1)
 	go func() { // ends with the statement

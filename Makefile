@@ -11,7 +11,7 @@ SEED    ?=
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help demo test build check fuzz giant crash bench bench-log bench-audit clean
+.PHONY: help demo test build check fuzz giant crash bench bench-log bench-audit clean races
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ giant: ## move values of 900 MB through gprxy both ways and watch its memory (ma
 
 bench: ## measure gprxy beside direct PostgreSQL and PgBouncer (make bench ARGS='--rounds 5')
 	@$(GO) run ./bench $(ARGS)
+
+races: ## send N cancel requests to sessions that come and go (make races N=100000)
+	$(GO) test ./session -run 'TestCancelRace$$' -v -count 1 -timeout 60m -cancels $(or $(N),100000)
 
 bench-log: ## measure the event log: appends, logins, queries
 	$(GO) test -run '^$$' -bench . -benchmem ./store

@@ -8,7 +8,7 @@ const (
 
 	askPassword = `R "\x00\x00\x00\x03"`
 	welcome     = `R "\x00\x00\x00\x00"`
-	wrongLogin  = ` H="Check the password, or log in again for a fresh token. The reason stands in gprxy's event log."`
+	wrongLogin  = ` H="Check the password, or log in again for a fresh token; after several failed logins, wait a minute. The reason stands in gprxy's event log."`
 )
 
 // atLogin: sections A and B.

@@ -101,6 +101,7 @@ type running struct {
 	mu    sync.Mutex // guards lines
 	lines bytes.Buffer
 	ended chan error
+	found chan string // the address it listens on
 }
 
 var listening = regexp.MustCompile(`address=(\S+)`)
@@ -114,7 +115,15 @@ func (i *install) start(more ...string) *running {
 // startAs is start by another command that leads to it.
 func (i *install) startAs(cmd *exec.Cmd, more ...string) *running {
 	i.t.Helper()
-	r := &running{Cmd: cmd, t: i.t, ended: make(chan error, 1)}
+	r := i.launch(cmd, more...)
+	r.listens()
+	return r
+}
+
+// launch starts gprxy with command and waits for nothing.
+func (i *install) launch(cmd *exec.Cmd, more ...string) *running {
+	i.t.Helper()
+	r := &running{Cmd: cmd, t: i.t, ended: make(chan error, 1), found: make(chan string, 1)}
 	r.Env = append(r.Env,
 		"PROXY_PORT=0", "DB_HOST=127.0.0.1", fmt.Sprintf("DB_PORT=%d", i.postgres.Port), "DB_SSLMODE=disable",
 		"GPRXY_USER=gprxy_service", "GPRXY_PASS=gprxy_service-secret",
@@ -128,7 +137,6 @@ func (i *install) startAs(cmd *exec.Cmd, more ...string) *running {
 	if err := r.Start(); err != nil {
 		i.t.Fatal(err)
 	}
-	found := make(chan string, 1)
 	var reading sync.WaitGroup
 	reading.Go(func() {
 		for scanner := bufio.NewScanner(stderr); scanner.Scan(); {
@@ -136,21 +144,26 @@ func (i *install) startAs(cmd *exec.Cmd, more ...string) *running {
 			fmt.Fprintln(&r.lines, scanner.Text())
 			r.mu.Unlock()
 			if m := listening.FindStringSubmatch(scanner.Text()); m != nil && strings.Contains(scanner.Text(), "msg=listening") {
-				found <- m[1]
+				r.found <- m[1]
 			}
 		}
 	})
 	go func() { reading.Wait(); r.ended <- r.Wait() }()
 	i.t.Cleanup(r.kill)
+	return r
+}
+
+// listens returns when it does.
+func (r *running) listens() {
+	r.t.Helper()
 	select {
-	case r.addr = <-found:
+	case r.addr = <-r.found:
 	case err := <-r.ended:
 		r.ended <- err
-		i.t.Fatalf("gprxy start ended with %v\n%s", err, r.output())
+		r.t.Fatalf("gprxy start ended with %v\n%s", err, r.output())
 	case <-time.After(time.Minute):
-		i.t.Fatalf("gprxy start does not listen\n%s", r.output())
+		r.t.Fatalf("gprxy start does not listen\n%s", r.output())
 	}
-	return r
 }
 
 func (r *running) output() string {

@@ -57,9 +57,9 @@ type proxy struct {
 }
 
 // openProxy opens every part. On failure nothing is left open.
-func openProxy(ctx context.Context, s Settings, log *slog.Logger, home string) (*proxy, error) {
+func openProxy(ctx context.Context, s Settings, log *slog.Logger, env Environment) (*proxy, error) {
 	p := &proxy{settings: s, log: log}
-	if err := p.open(ctx, home); err != nil {
+	if err := p.open(ctx, env); err != nil {
 		return nil, errors.Join(err, p.close(ctx))
 	}
 	return p, nil
@@ -67,16 +67,15 @@ func openProxy(ctx context.Context, s Settings, log *slog.Logger, home string) (
 
 // open goes from what is most likely to be wrong to what has effects: nothing is written to the
 // log of another proxy.
-func (p *proxy) open(ctx context.Context, home string) (err error) {
-	secured, err := p.serverTLS(home)
+func (p *proxy) open(ctx context.Context, env Environment) (err error) {
+	secured, err := p.serverTLS(env.home())
 	if err != nil {
 		return err
 	}
-	if p.socket, err = listen(p.settings); err != nil {
+	if p.socket, err = listen(p.settings, env); err != nil {
 		return err
 	}
-	p.events, err = store.Open(ctx, p.settings.EventLog, store.Options{Log: p.log, Version: thisBuild().Version})
-	if err != nil {
+	if p.events, err = p.openLog(ctx); err != nil {
 		return err
 	}
 	if err := p.openKey(); err != nil {
@@ -153,6 +152,9 @@ func (p *proxy) drain(ctx context.Context) {
 	limit, done := context.WithTimeout(context.WithoutCancel(ctx), p.settings.ShutdownTimeout)
 	defer done()
 	p.handler.Drain()
+	if err := p.events.Leave(limit); err != nil {
+		p.log.Warn("the next gprxy can have the event log only when this one has ended", "error", err)
+	}
 	if err := p.server.Shutdown(limit, killGrace); err != nil {
 		p.log.Warn("sessions were cut off at the end of SHUTDOWN_TIMEOUT")
 	}
@@ -202,23 +204,6 @@ func (p *proxy) serverTLS(home string) (*tls.Config, error) {
 		return nil, err
 	}
 	return certificate.ServerConfig(), nil
-}
-
-// clientKeepAlive finds out within two minutes of silence that a client's host has vanished.
-var clientKeepAlive = net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 10 * time.Second, Count: 6}
-
-func listen(s Settings) (net.Listener, error) {
-	config := net.ListenConfig{KeepAliveConfig: clientKeepAlive}
-	socket, err := config.Listen(context.Background(), "tcp", s.ListenAddress())
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%s is in use by another program: stop it, or choose another port with PROXY_PORT: %w", s.ListenAddress(), err)
-	case errors.Is(err, os.ErrPermission):
-		return nil, fmt.Errorf("may not listen on %s: choose a port above 1023 with PROXY_PORT: %w", s.ListenAddress(), err)
-	case err != nil:
-		return nil, fmt.Errorf("listen on %s (PROXY_HOST, PROXY_PORT): %w", s.ListenAddress(), err)
-	}
-	return socket, nil
 }
 
 // openAuth makes the verifier, if there is an issuer, and the role mapping. An issuer that cannot

@@ -45,7 +45,7 @@ func (o *startOptions) validate(c *call) error {
 }
 
 func (o *startOptions) run(ctx context.Context, c *call) error {
-	p, err := openProxy(ctx, o.settings, o.log, c.home())
+	p, err := openProxy(ctx, o.settings, o.log, c.Environment)
 	if err != nil {
 		return err
 	}

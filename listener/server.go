@@ -58,6 +58,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		return err
 	}
+	defer s.connections.Done()
 	short := shortage{log: s.Log}
 	for {
 		conn, err := l.Accept()
@@ -153,16 +154,13 @@ func (s *Server) register(ctx context.Context, l net.Listener) (context.Context,
 		s.killed, s.kill = context.WithCancel(context.WithoutCancel(ctx))
 	}
 	s.sockets = append(s.sockets, l)
+	s.connections.Add(1) // so that Shutdown also waits for what is being accepted just now
 	return s.killed, nil
 }
 
 func (s *Server) start(ctx context.Context, conn net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopping {
-		conn.Close()
-		return
-	}
 	s.open[conn] = struct{}{}
 	s.connections.Go(func() { s.serve(ctx, conn) })
 }

@@ -24,7 +24,7 @@ const (
 
 // mayLogIn checks what needs no secret, before one is asked for.
 func (s *session) mayLogIn() error {
-	if s.draining.Err() != nil {
+	if s.doorShut.Err() != nil {
 		return errDraining
 	}
 	if s.clients.full() {

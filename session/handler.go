@@ -77,9 +77,11 @@ type Handler struct {
 	clients    clientCount
 	tally      *tally
 	failures   *failures
-	checks     *turns // of passwords, by PostgreSQL
-	draining   context.Context
+	checks     *turns          // of passwords, by PostgreSQL
+	draining   context.Context // ended by Drain
 	drain      context.CancelFunc
+	doorShut   context.Context // ended a little later, see Drain
+	shutDoor   context.CancelFunc
 }
 
 // NewHandler returns a handler. Close ends it when its last ServeConn has returned.
@@ -94,14 +96,24 @@ func NewHandler(c Config) *Handler {
 	h.tally = newTally(h.recordCounts)
 	h.failures = newFailures(c.Limits.Failures, c.Limits.FailureMemory)
 	h.checks = newTurns(pool.LoginChecks)
-	// A signal to all sessions, given by Drain alone: nothing is awaited under it.
+	// Signals to all sessions, given by Drain alone: nothing is awaited under them.
 	h.draining, h.drain = context.WithCancel(context.Background())
+	h.doorShut, h.shutDoor = context.WithCancel(context.Background())
 	return h
 }
 
-// Drain turns new logins away, ends sessions that rest, and the others as soon
-// as their query and transaction are done. It does not wait for them.
-func (h *Handler) Drain() { h.drain() }
+// arrivalGrace is what a client that was accepted before a drain is given to log
+// in and say what it came for. Without it each restart would be an error to those
+// who happen to come just then, and to programs that connect for each statement.
+const arrivalGrace = time.Second
+
+// Drain ends sessions that rest, and the others as soon as their query and
+// transaction are done. Who is still logging in, or has not said anything yet, has
+// arrivalGrace for it; then logins are turned away. It waits for nobody.
+func (h *Handler) Drain() {
+	h.drain()
+	time.AfterFunc(arrivalGrace, h.shutDoor)
+}
 
 // Close hands over to the log what is only counted yet.
 func (h *Handler) Close() { h.tally.close() }

@@ -46,12 +46,12 @@ func (s *session) recordBackend(ctx context.Context, backend *pool.Lease) error 
 	return s.record(ctx)
 }
 
-// acquire waits for a backend: not longer than until the client leaves or gprxy
-// begins to drain, and not in silence.
+// acquire waits for a backend: not longer than until the client leaves or a drain
+// shuts the door, and not in silence.
 func (s *session) acquire(ctx context.Context, request pool.Request) (*pool.Lease, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer whenDone(s.draining, func() { cancel(errDraining) })()
+	defer whenDone(s.doorShut, func() { cancel(errDraining) })()
 	request.Tell, request.TellAfter = s.tellWait, s.WaitNotice
 	return s.Pools.Acquire(ctx, request)
 }

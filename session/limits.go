@@ -72,7 +72,7 @@ func (s *session) whyNot(ctx context.Context, err error) error {
 		return errTooManyLogins
 	case !errors.Is(err, errLoginTimeout):
 		return err
-	case s.draining.Err() != nil:
+	case s.doorShut.Err() != nil:
 		return errDraining
 	case cause != nil:
 		return cause

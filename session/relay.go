@@ -30,6 +30,7 @@ type relay struct {
 	upFrames     frameWalker // guarded by conversation.mu, as is all below
 	downFrames   frameWalker
 	draining     error // why to end at the next resting moment
+	sparing      bool  // but not before the first statement
 	ended        error // why the relay is ending: nothing more goes to the backend
 	copiesFailed int   // COPY FROM STDIN that settle has ended
 
@@ -129,14 +130,28 @@ func (r *relay) end(why error) {
 }
 
 // drain ends the relay as soon as no query is running and no transaction open.
-func (r *relay) drain(why error) {
+func (r *relay) drain(why error) { r.beginDrain(why, false) }
+
+// drainBegun is drain, but for a client that has not sent a statement yet: it is
+// to end after its first.
+func (r *relay) drainBegun(why error) { r.beginDrain(why, true) }
+
+func (r *relay) beginDrain(why error, sparing bool) {
 	r.conversation.mu.Lock()
-	r.draining = why
-	rests := r.rests()
+	r.draining, r.sparing = why, sparing
+	ending := r.drained()
 	r.conversation.mu.Unlock()
-	if rests {
-		r.finish(why)
+	if ending != nil {
+		r.finish(ending)
 	}
+}
+
+// drained is why to end now, nil while there is no reason or something would be lost.
+func (r *relay) drained() error {
+	if r.sparing && r.conversation.statements == 0 || !r.rests() {
+		return nil
+	}
+	return r.draining
 }
 
 func (r *relay) reason() error {
@@ -210,10 +225,7 @@ func (r *relay) seeReplies(chunk []byte) (drained error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r.downFrames.walk(chunk, 0, backendFrames{c})
-	if r.rests() {
-		return r.draining
-	}
-	return nil
+	return r.drained()
 }
 
 // rests tells whether nothing is lost by an end now.

@@ -288,21 +288,40 @@ func TestTheEndOfTheBackendReachesTheClient(t *testing.T) {
 	})
 }
 
-// G7: draining ends who rests, lets finish who works.
+// G7: draining ends who rests, lets finish who works, and gives who has only just
+// come a moment for what it came for.
 func TestDrain(t *testing.T) {
 	p := startProxy(t)
 	resting := rawSession(t, p, "reader")
+	send(t, resting, query("select 1"))
+	receiveUntil(t, resting, 'Z')
+	unused, beginning := rawSession(t, p, "reader"), rawSession(t, p, "reader")
 	working := rawSession(t, p, "reader")
 	inTransaction := rawSession(t, p, "writer")
 	send(t, working, query("select 'done' from pg_sleep(0.5)"))
 	send(t, inTransaction, query("begin"))
 	receiveUntil(t, inTransaction, 'Z')
-	waiting := dial(t, p.addr)
-	send(t, waiting, startupPacket(3<<16, "user", "bob", "database", database))
-	receive(t, waiting)
+	waiting, arriving := dial(t, p.addr), dial(t, p.addr)
+	for _, conn := range []net.Conn{waiting, arriving} {
+		send(t, conn, startupPacket(3<<16, "user", "bob", "database", database))
+		receive(t, conn)
+	}
 
 	p.handler.Drain()
 	wantFatal(t, resting, "57P01")
+	send(t, arriving, message('p', token("bob@example.com", "reader")+"\x00"))
+	receiveUntil(t, arriving, 'Z')
+	for _, conn := range []net.Conn{beginning, arriving} {
+		// A driver prepares its first statement before it runs it.
+		send(t, conn, message('P', "\x00select 'first'\x00\x00\x00"), message('S', ""))
+		receiveUntil(t, conn, 'Z')
+		send(t, conn, message('B', "\x00\x00\x00\x00\x00\x00\x00\x00"), message('E', "\x00\x00\x00\x00\x00"), message('S', ""))
+		if got := rows(receiveUntil(t, conn, 'Z')); len(got) != 1 || got[0] != "first" {
+			t.Errorf("the first statement gave %q", got)
+		}
+		wantFatal(t, conn, "57P01")
+	}
+	wantFatal(t, unused, "57P01")
 	wantFatal(t, waiting, "57P03")
 	if got := rows(receiveUntil(t, working, 'Z')); len(got) != 1 || got[0] != "done" {
 		t.Errorf("the running query gave %q", got)

@@ -18,7 +18,8 @@ func (s *session) relay(ctx context.Context) {
 		s.log.Error("the relay ended by a fault in gprxy", "fault", fault, "stack", string(debug.Stack()))
 	}
 	s.conn.SetDeadline(time.Time{})
-	stopDrain := whenDone(s.draining, func() { r.drain(errShutdown) })
+	stopDrain := whenDone(s.draining, func() { r.drainBegun(errShutdown) })
+	stopLate := whenDone(s.doorShut, func() { r.drain(errShutdown) })
 	stopEnd := whenDone(ctx, func() { r.end(errShutdown) })
 	stopExpiry := s.watchExpiry(r)
 	stopWatch := watchPeers(r, s.PeerTimeout)
@@ -26,6 +27,7 @@ func (s *session) relay(ctx context.Context) {
 	stopWatch()
 	stopExpiry()
 	stopDrain()
+	stopLate()
 	stopEnd()
 	r.restoreDeadlines()
 

@@ -64,8 +64,8 @@ func (h *Handler) newSession(conn net.Conn) *session {
 	}
 }
 
-// limitLogin bounds everything up to AuthenticationOk by one deadline, and by the
-// beginning of a drain while the client is still to be heard.
+// limitLogin bounds everything up to AuthenticationOk by one deadline, and by a
+// drain while the client is still to be heard.
 func (s *session) limitLogin(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	s.deadline = s.began.Add(s.LoginTimeout)
@@ -73,7 +73,7 @@ func (s *session) limitLogin(ctx context.Context) (context.Context, func()) {
 	s.conn.SetDeadline(s.deadline)
 	plain := s.conn
 	s.giveUp = func(why error) { cancel(why); plain.SetReadDeadline(longAgo) }
-	stop := whenDone(s.draining, func() { plain.SetReadDeadline(longAgo) })
+	stop := whenDone(s.doorShut, func() { plain.SetReadDeadline(longAgo) })
 	return ctx, func() { stop(); s.limit.Stop(); cancel(nil) }
 }
 

@@ -43,8 +43,12 @@ type DB struct {
 	done    chan struct{} // closed when the writer goroutine has ended
 
 	// Owned by the writer goroutine once it runs.
-	lock    *fileLock
-	app     *appender // nil while it has to be reopened
+	lock    *fileLock           // nil after Leave
+	leaving *fileLock           // nil before Leave
+	before  *LockedError        // the proxy that had the log and lets its sessions finish; nil if there is none
+	mine    map[string]struct{} // our open sessions, while there is one before us
+	found   int64               // the last seq that stood in the log when it was opened
+	app     *appender           // nil while it has to be reopened
 	unsure  unsure
 	commits int
 
@@ -71,6 +75,8 @@ const (
 // folder (0700) when missing, brings an older file up to date, and ends the sessions that a crash
 // left open. ctx bounds the opening only; Close ends what it started.
 //
+// Of a proxy that has called Leave the sessions go on; what it has not ended when it is gone is ended then.
+//
 // Errors: *LockedError if another proxy has the log, *SchemaError if the file is a newer
 // program's or no log at all, *UnavailableError if it cannot be written.
 func Open(ctx context.Context, path string, o Options) (*DB, error) {
@@ -80,6 +86,11 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	}
 	err := d.reopen(ctx, os.O_CREATE)
 	if err == nil {
+		var h head
+		h, err = d.app.head(ctx)
+		d.found = h.seq
+	}
+	if err == nil && d.before == nil {
 		err = d.recover(ctx)
 	}
 	if err != nil {
@@ -125,8 +136,11 @@ func (d *DB) reopen(ctx context.Context, create int) (err error) {
 		}
 		d.lock = nil
 	}
-	if d.lock == nil {
-		if d.lock, err = takeLock(d.path); err != nil {
+	if d.lock == nil && d.leaving == nil {
+		if d.lock, err = takeLock(d.path, ownerSuffix); err != nil {
+			return err
+		}
+		if err := d.lookBack(); err != nil {
 			return err
 		}
 	}
@@ -142,6 +156,9 @@ func (d *DB) reopen(ctx context.Context, create int) (err error) {
 		pragmas = append(pragmas, d.opts.pragmas()...)
 	}
 	d.app, err = openAppender(ctx, d.path, func(c *sql.Conn) error {
+		if err := d.mayMigrate(ctx, c); err != nil {
+			return err
+		}
 		return migrate(ctx, c, d.path, migrations.Files)
 	}, pragmas...)
 	return err
@@ -273,10 +290,12 @@ func (d *DB) release() error {
 		errs = append(errs, d.app.close())
 		d.app = nil
 	}
-	if d.lock != nil {
-		errs = append(errs, d.lock.release())
-		d.lock = nil
+	for _, l := range []*fileLock{d.lock, d.leaving} {
+		if l != nil {
+			errs = append(errs, l.release())
+		}
 	}
+	d.lock, d.leaving = nil, nil
 	return errors.Join(errs...)
 }
 

@@ -16,14 +16,18 @@ var ErrClosed = errors.New("the event log is closed")
 
 // LockedError says that another proxy owns the log.
 type LockedError struct {
-	Path string
-	PID  int // of the owner; 0 if it is not known
+	Path    string
+	PID     int  // of the owner; 0 if it is not known
+	Leaving bool // it lets its last sessions finish, and ends then
 }
 
 func (e *LockedError) Error() string {
 	owner := "another gprxy"
 	if e.PID != 0 {
 		owner = fmt.Sprintf("another gprxy (process %d)", e.PID)
+	}
+	if e.Leaving {
+		return fmt.Sprintf("%s still lets sessions finish that it records in the older form of %s; start this one when it has ended", owner, e.Path)
 	}
 	return fmt.Sprintf("%s already writes the event log %s; stop it, or give this one its own file with EVENT_LOG", owner, e.Path)
 }

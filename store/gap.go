@@ -11,21 +11,30 @@ import (
 	"time"
 )
 
-// gapOfCrash tells of the statements that may be missing because the last proxy was killed. It is nil if
-// that proxy stopped by itself, waited for its statements, or served nobody.
-func (d *DB) gapOfCrash(ctx context.Context, now time.Time) (*LogGap, error) {
+// gapOfCrash tells of the statements that may be missing because the proxy before this one was killed. It is nil if
+// that proxy waited for its statements, or left nobody's session open, as one that stops by itself does.
+func (d *DB) gapOfCrash(ctx context.Context, now time.Time, left []leftSession) (*LogGap, error) {
+	gap := &LogGap{Until: micro(now), Reason: GapKilled, WindowMS: AsyncWindow.Milliseconds()}
+	for _, s := range left {
+		if s.active {
+			gap.Sessions++
+		}
+	}
+	if gap.Sessions == 0 {
+		return nil, nil
+	}
 	var (
-		seq     int64
 		body    []byte
 		started ProxyStarted
 	)
 	err := d.app.conn.QueryRowContext(ctx, `
-		SELECT seq, body
+		SELECT body
 		FROM events
 		WHERE type = 'proxy.started'
 		  AND type NOT IN ('statement.executed', 'statement.started')
+		  AND seq <= ?
 		ORDER BY seq DESC
-		LIMIT 1`).Scan(&seq, &body)
+		LIMIT 1`, d.found).Scan(&body)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -38,33 +47,24 @@ func (d *DB) gapOfCrash(ctx context.Context, now time.Time) (*LogGap, error) {
 	if started.Durability != DurabilityAsync {
 		return nil, nil
 	}
-	gap := &LogGap{Until: micro(now), Reason: GapKilled, WindowMS: AsyncWindow.Milliseconds()}
-	var stopped bool
 	var last int64
 	err = d.app.conn.QueryRowContext(ctx, `
-		SELECT
-			EXISTS (
-				SELECT 1
-				FROM events
-				WHERE type = 'proxy.stopped'
-				  AND type NOT IN ('statement.executed', 'statement.started')
-				  AND seq > ?),
-			(SELECT count(*) FROM sessions WHERE state = 'active' AND state IN ('connecting', 'active')),
-			(SELECT time FROM events WHERE type NOT IN ('log.read', 'log.pruned') ORDER BY seq DESC LIMIT 1)`,
-		seq).Scan(&stopped, &gap.Sessions, &last)
+		SELECT time
+		FROM events
+		WHERE type NOT IN ('log.read', 'log.pruned')
+		  AND seq <= ?
+		ORDER BY seq DESC
+		LIMIT 1`, d.found).Scan(&last)
 	if err != nil {
-		return nil, fmt.Errorf("look for the end of the last proxy: %w", err)
+		return nil, fmt.Errorf("look for the last event before the crash: %w", err)
 	}
 	gap.Since = fromMicro(last)
-	if stopped || gap.Sessions == 0 {
-		return nil, nil
-	}
 	return gap, nil
 }
 
 // recordGap appends what gapOfCrash found.
-func (d *DB) recordGap(ctx context.Context, now time.Time) error {
-	gap, err := d.gapOfCrash(ctx, now)
+func (d *DB) recordGap(ctx context.Context, now time.Time, left []leftSession) error {
+	gap, err := d.gapOfCrash(ctx, now, left)
 	if err != nil || gap == nil {
 		return err
 	}

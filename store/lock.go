@@ -1,4 +1,4 @@
-// One proxy per file: a lock file that names its owner.
+// One proxy per file: a lock file that names its owner, and another for the one that is ending.
 
 package store
 
@@ -10,16 +10,23 @@ import (
 	"strings"
 )
 
+const (
+	ownerSuffix = ".lock"
+	// leavingSuffix is the lock of a proxy that lets its last sessions finish, while the next has the log already.
+	leavingSuffix = ".leaving"
+)
+
 // fileLock is held for as long as its file is open.
 type fileLock struct {
-	path string // of the event log
+	name string // of the locked file
 	file *os.File
 }
 
-// takeLock locks path+".lock", or gives a LockedError with the owner's process id. The file stays
-// behind when the lock is released: removing it would let two owners hold two different files.
-func takeLock(path string) (*fileLock, error) {
-	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+// takeLock locks the file beside the event log, or gives a LockedError with the owner's process id. The file
+// stays behind when the lock is released: removing it would let two owners hold two different files.
+func takeLock(path, suffix string) (*fileLock, error) {
+	l := &fileLock{name: path + suffix}
+	f, err := os.OpenFile(l.name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the event log's lock file: %w", err)
 	}
@@ -30,13 +37,14 @@ func takeLock(path string) (*fileLock, error) {
 	}
 	if !taken {
 		defer f.Close()
-		return nil, &LockedError{Path: path, PID: owner(f)}
+		return nil, &LockedError{Path: path, PID: owner(f), Leaving: suffix == leavingSuffix}
 	}
 	// The id is for the message above only: a full disk must not stop the proxy here.
 	if err := f.Truncate(0); err == nil {
 		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
-	return &fileLock{path: path, file: f}, nil
+	l.file = f
+	return l, nil
 }
 
 func owner(f *os.File) int {
@@ -57,7 +65,7 @@ func (l *fileLock) inPlace() bool {
 	if err != nil {
 		return false
 	}
-	there, err := os.Stat(l.path + ".lock")
+	there, err := os.Stat(l.name)
 	return err == nil && os.SameFile(held, there)
 }
 

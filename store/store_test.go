@@ -208,3 +208,8 @@ func viewValue(name string, v any) any {
 	}
 	return v
 }
+
+func scanString(scan func(...any) error) (s string, err error) {
+	err = scan(&s)
+	return s, err
+}

@@ -66,6 +66,7 @@ func (d *DB) run(ctx context.Context) {
 	retry := time.NewTicker(d.opts.retryEvery)
 	defer retry.Stop()
 	for d.await(ctx, retry.C) {
+		d.followUp(ctx)
 		d.flush(ctx)
 		if d.finished() {
 			return
@@ -77,8 +78,11 @@ func (d *DB) run(ctx context.Context) {
 // await returns true when it is time to write, and false when Close waits no longer.
 func (d *DB) await(ctx context.Context, retry <-chan time.Time) bool {
 	wake, soon, tick := d.wake, d.soon, (<-chan time.Time)(nil)
-	if d.Healthy() != nil {
+	switch {
+	case d.Healthy() != nil:
 		wake, soon, tick = nil, nil, retry
+	case d.before != nil:
+		tick = retry
 	}
 	for {
 		select {
@@ -164,6 +168,7 @@ func (d *DB) write(ctx context.Context, batch []item) error {
 	for _, it := range batch {
 		events = append(events, it.events...)
 	}
+	d.noteMine(events)
 	h, err := d.app.append(ctx, events)
 	if d.opts.afterWrite != nil {
 		err = d.opts.afterWrite(err)

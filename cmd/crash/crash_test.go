@@ -64,6 +64,10 @@ func TestEveryContradictionIsFound(t *testing.T) {
 		"a refusal without record": {func(_ *judgement, v *visit, _ *story) {
 			v.admitted, v.refused, v.sqlstate = false, "28P01", "28P01"
 		}, "was refused with 28P01, and the log does not have it"},
+		"a refusal among too many": {func(j *judgement, v *visit, _ *story) {
+			*v = visit{login: login{sqlstate: "42501", unjudged: true}, address: v.address, refused: "42501"}
+			j.rows = nil
+		}, ""},
 		"another refusal": {func(_ *judgement, v *visit, s *story) {
 			v.admitted, v.refused, s.refused.SQLState = false, "XX000", "XX000"
 		}, "was refused with XX000, expected"},

@@ -11,9 +11,9 @@ import (
 type figures struct {
 	rounds, postgresKilled, startsKilled, kills int
 
-	connections, admitted, refused, cancelled int
-	rows, kept, unknown                       int
-	events                                    int64
+	connections, admitted, refused, counted, cancelled int
+	rows, kept, unknown                                int
+	events                                             int64
 
 	starts, firstLogin, backendsGone times
 
@@ -25,6 +25,7 @@ type figures struct {
 func (f *figures) count(j *judgement) {
 	f.connections += len(j.visits)
 	f.unknown += j.unknown
+	f.counted += j.counted
 	for _, v := range j.visits {
 		f.rows += len(v.sent)
 		f.kept += len(v.kept)
@@ -50,7 +51,8 @@ func (f *figures) print(out io.Writer) {
 	}{
 		{"connections", fmt.Sprint(f.connections)},
 		{"let in, and found in the log as they were", fmt.Sprint(f.admitted)},
-		{"refused, and found in the log", fmt.Sprint(f.refused)},
+		{"refused, and found in the log", fmt.Sprint(f.refused - f.counted)},
+		{"refused unjudged, too many to be recorded", fmt.Sprint(f.counted)},
 		{"cancels served, and found in the log", fmt.Sprint(f.cancelled)},
 		{"rows sent", fmt.Sprint(f.rows)},
 		{"rows acknowledged, and stored", fmt.Sprint(f.kept)},

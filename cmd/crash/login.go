@@ -17,6 +17,7 @@ type login struct {
 	person, account string // in the log, if it is let in
 	sqlstate        string // of its refusal; "": it is to be let in
 	reason          string // of that, in the log
+	unjudged        bool   // refused before a password or token was looked at: many of these are counted, not recorded
 	knocks          bool   // it is no client of PostgreSQL's
 }
 
@@ -34,7 +35,7 @@ func (r *round) pickLogin(random *rand.Rand) login {
 	case 3:
 		return login{user: "bob", password: r.token(person, "reader"), database: "nowhere", person: person, sqlstate: "3D000", reason: "postgresql_3d000"}
 	case 4:
-		return login{user: "bob", password: r.token(person, "reader"), database: database, parameter: "role", sqlstate: "42501", reason: "parameter_denied"}
+		return login{user: "bob", password: r.token(person, "reader"), database: database, parameter: "role", sqlstate: "42501", reason: "parameter_denied", unjudged: true}
 	case 5:
 		return login{knocks: true}
 	case 6, 7:

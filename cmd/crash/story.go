@@ -54,7 +54,10 @@ func (s *story) add(r store.Record) error {
 		s.cancels++
 		return nil
 	}
-	s.types = append(s.types, r.Type)
+	// A backend that proves dead is followed by another; the last one served.
+	if again := r.Type == "session.started" && slices.Contains(s.types, r.Type); !again {
+		s.types = append(s.types, r.Type)
+	}
 	if fact, wanted := facts[r.Type]; wanted {
 		if err := json.Unmarshal(r.Detail, fact); err != nil {
 			return fmt.Errorf("read event %d: %w", r.Seq, err)

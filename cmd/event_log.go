@@ -1,0 +1,40 @@
+// The event log of the proxy: its own at once, or after the proxy before it.
+
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"gprxy/store"
+)
+
+// logPoll is how often is looked whether the gprxy before this one has ended.
+const logPoll = 20 * time.Millisecond
+
+// openLog opens the event log. One that has to be brought up to date is left alone while the gprxy before this one still
+// writes it: then it waits, as long as that one may take with the same settings, and clients wait in the socket's queue.
+// A gprxy that does not end is an error at once.
+func (p *proxy) openLog(ctx context.Context) (*store.DB, error) {
+	options := store.Options{Log: p.log, Version: thisBuild().Version}
+	most := p.settings.ShutdownTimeout + killGrace + closeTimeout
+	deadline := time.Now().Add(most)
+	for waiting := false; ; waiting = true {
+		events, err := store.Open(ctx, p.settings.EventLog, options)
+		locked, ok := errors.AsType[*store.LockedError](err)
+		if !ok || !locked.Leaving || time.Now().After(deadline) {
+			return events, err
+		}
+		if !waiting {
+			p.log.Info("waiting for the gprxy before this one, to bring the event log up to date; clients are let in afterwards",
+				"process", locked.PID, "at_most", most)
+		}
+		select {
+		case <-time.After(logPoll):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for the gprxy before this one: %w", context.Cause(ctx))
+		}
+	}
+}

@@ -128,9 +128,9 @@ func TestFailuresAreForgotten(t *testing.T) {
 func TestAGuesserHoldsNoPlace(t *testing.T) {
 	p := startProxy(t, fromLoadBalancers, limited(session.Limits{LoginsPerAddress: 1, Failures: 1, FailureMemory: time.Hour}))
 	attempt(t, p, "192.0.2.1:1", "bob", "eyJhbGciOiJub25lIn0.e30.x")
-	waiting := halfLogin(t, p, "192.0.2.1:1")
+	waiting := halfLoginInTime(t, p, "192.0.2.1:1")
 	send(t, waiting, message('p', "eyJhbGciOiJub25lIn0.e30.x\x00"))
-	halfLogin(t, p, "192.0.2.1:2")
+	halfLoginInTime(t, p, "192.0.2.1:2")
 	wantFatal(t, waiting, "53300")
 }
 

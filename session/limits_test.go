@@ -23,10 +23,26 @@ func limited(l session.Limits) func(*options) {
 func halfLogin(t *testing.T, p *proxy, client string) net.Conn {
 	t.Helper()
 	conn := dialAs(t, p, client)
-	send(t, conn, startupPacket(3<<16, "user", "bob", "database", database))
-	if m := receive(t, conn); m.kind != 'R' {
-		t.Fatalf("got %v, want the question for a password", m)
+	if !asksForPassword(t, conn) {
+		t.Fatal("got no question for a password")
 	}
+	return conn
+}
+
+// asksForPassword begins a login, and tells whether gprxy goes on with it.
+func asksForPassword(t *testing.T, conn net.Conn) bool {
+	t.Helper()
+	send(t, conn, startupPacket(3<<16, "user", "bob", "database", database))
+	return receive(t, conn).kind == 'R'
+}
+
+// halfLoginInTime is halfLogin as soon as there is a place.
+func halfLoginInTime(t *testing.T, p *proxy, client string) (conn net.Conn) {
+	t.Helper()
+	eventually(t, "there is a place", 5*time.Second, func() bool {
+		conn = dialAs(t, p, client)
+		return asksForPassword(t, conn)
+	})
 	return conn
 }
 
@@ -154,7 +170,11 @@ func TestMaxClients(t *testing.T) {
 	receiveUntil(t, first, 'Z')
 	send(t, second, message('X', ""))
 	readAll(t, second)
-	rawSession(t, p, "reader")
+	eventually(t, "there is room for another", 5*time.Second, func() bool { // once the second's backend is reset
+		conn := dial(t, p.addr)
+		defer conn.Close()
+		return asksForPassword(t, conn)
+	})
 }
 
 // However many come at once, no more than may be get in.

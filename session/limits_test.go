@@ -175,6 +175,7 @@ func TestMaxClients(t *testing.T) {
 		defer conn.Close()
 		return asksForPassword(t, conn)
 	})
+	rawSession(t, p, "reader")
 }
 
 // However many come at once, no more than may be get in.

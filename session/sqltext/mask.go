@@ -1,0 +1,171 @@
+package sqltext
+
+import (
+	"regexp"
+	"strings"
+)
+
+// Masked stands where a secret stood.
+const Masked = "***"
+
+// Mask gives the text with its secrets masked, and whether it may hold secrets at all: then values
+// bound to it must not be kept either, nor what PostgreSQL says of it. Masked are
+//
+//   - the literal after a word that names a secret, as in PASSWORD '…', OPTIONS (password '…'),
+//     SET x.password = '…', WHERE password = '…';
+//   - in any literal, what follows such a word in the manner of a connection string, of JSON or of SQL:
+//     dblink('… password=…'), CONNECTION '…', EXECUTE 'ALTER ROLE … PASSWORD …', DO $$ … $$;
+//   - in any literal, the password of a URL.
+//
+// A literal with a secret of the second kind ends where the secret begins: where the secret itself
+// ends depends on who reads the literal. A secret that is put together while the statement runs is
+// not seen. backslashes is as for Split.
+func Mask(text string, backslashes bool) (masked string, secret bool) {
+	if !suspicious(text) {
+		return text, false
+	}
+	m := masker{out: make([]byte, 0, len(text))}
+	l := lexer{rest: text, backslashes: backslashes}
+	for t, more := l.next(); more; t, more = l.next() {
+		m.see(t)
+	}
+	return string(m.out), m.secret
+}
+
+// MaskValue masks what looks like a secret in a value, as Mask does in a literal.
+func MaskValue(value string) string {
+	if !suspicious(value) {
+		return value
+	}
+	if kept, found := cutSecret(value); found {
+		return kept + Masked
+	}
+	return value
+}
+
+// suspicious is a quick look at a text, which clears most of them. Regular expressions take a hundred
+// times as long.
+func suspicious(text string) bool {
+	for i := range len(text) {
+		var beginnings []string
+		switch text[i] | ' ' {
+		case 'p':
+			beginnings = secretsWithP
+		case 's':
+			beginnings = secretsWithS
+		case 't':
+			beginnings = secretsWithT
+		case 'a':
+			beginnings = secretsWithA
+		case ':':
+			if strings.HasPrefix(text[i:], "://") {
+				return true
+			}
+		}
+		for _, b := range beginnings {
+			if len(text)-i >= len(b) && strings.EqualFold(text[i:i+len(b)], b) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// How the words of secretWord begin.
+var (
+	secretsWithP = []string{"passw", "passp", "private"}
+	secretsWithS = []string{"secret"}
+	secretsWithT = []string{"token"}
+	secretsWithA = []string{"access", "api"}
+)
+
+// A word that has one of these in it names a secret.
+var secretWord = regexp.MustCompile(`(?i)passw|passphrase|secret|token|(access|api|private)_?key`)
+
+var secretKey = regexp.MustCompile(`^[\w.-]{1,64}$`) // and secretWord
+
+// A secret in a literal: a word that names one, and what parts names from values in connection
+// strings, JSON and SQL. In SQL a space does, before a quote: PASSWORD 'x', also doubled or escaped.
+var secretInLiteral = regexp.MustCompile(`(?i)(passw(or)?d|passphrase|secret|token|(access|api|private)_?key)\w*["'\\]*\s*(=>?|:=?|\bto\b|\s[EU]?&?["'\\$])\s*`)
+
+// The password in a URL: postgresql://user:password@host.
+var secretInURL = regexp.MustCompile(`(?i)[a-z][a-z0-9+.-]*://[^\s/@:]*:[^\s@]+@`)
+
+// cutSecret gives what stands before the first secret of a literal.
+func cutSecret(content string) (before string, found bool) {
+	at := len(content)
+	if in := secretInLiteral.FindStringIndex(content); in != nil && in[1] < len(content) {
+		at, found = in[1], true
+	}
+	if in := secretInURL.FindStringIndex(content); in != nil {
+		user := in[0] + strings.Index(content[in[0]:], "://") + len("://")
+		at, found = min(at, user+strings.Index(content[user:], ":")+1), true
+	}
+	return content[:at], found
+}
+
+// masker copies tokens and masks.
+type masker struct {
+	out    []byte
+	secret bool
+
+	named bool // the last word named a secret, and nothing but =, := or TO has come since, ...
+	key   bool // ... or the last literal, as in set_config('x.password', …), and a comma may come
+}
+
+func (m *masker) see(t token) {
+	switch t.kind {
+	case space, comment:
+	case word:
+		m.named = secretWord.MatchString(t.text) || m.named && strings.EqualFold(t.text, "to")
+	case quoted:
+		m.named = secretWord.MatchString(t.text)
+	case parameter:
+		m.secret = m.secret || m.named
+		m.named = false
+	case literal:
+		m.literal(t)
+		return
+	case other:
+		m.named = m.named && (strings.Contains("=:>", t.text) || m.key && t.text == ",")
+		m.key = m.key && t.text != ","
+	}
+	if t.kind == comment {
+		m.comment(t)
+		return
+	}
+	m.out = append(m.out, t.text...)
+}
+
+// literal masks all of a literal, or what in it is secret. named stays: after a line break the next
+// literal continues this one.
+func (m *masker) literal(t token) {
+	content := t.content()
+	kept, found := "", m.named
+	if !found {
+		kept, found = cutSecret(content)
+		m.key = secretKey.MatchString(content) && secretWord.MatchString(content)
+		m.named = m.key
+	}
+	if !found {
+		m.out = append(m.out, t.text...)
+		return
+	}
+	m.secret = true
+	m.out = append(append(append(m.out, t.text[:t.open]...), kept...), Masked...)
+	m.out = append(m.out, t.text[len(t.text)-t.shut:]...)
+}
+
+// comment masks what in a comment looks like a secret: statements that are commented out.
+func (m *masker) comment(t token) {
+	kept, found := cutSecret(t.text)
+	if !found {
+		m.out = append(m.out, t.text...)
+		return
+	}
+	m.secret = true
+	m.out = append(append(m.out, kept...), Masked...)
+	if strings.HasPrefix(t.text, "/*") {
+		m.out = append(m.out, "*/"...)
+	}
+}

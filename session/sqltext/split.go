@@ -1,0 +1,103 @@
+package sqltext
+
+import "strings"
+
+// Split gives the statements of a text, without the semicolons between them and the space around
+// them. What holds nothing but space and comments is none, as for PostgreSQL. backslashes says that
+// standard_conforming_strings is off.
+func Split(text string, backslashes bool) []string {
+	var statements []string
+	l := lexer{rest: text, backslashes: backslashes}
+	var n nesting
+	begin, at, tokens := 0, 0, false
+	end := func() {
+		if tokens {
+			statements = append(statements, strings.Trim(text[begin:at], " \t\n\v\f\r"))
+		}
+	}
+	for {
+		t, more := l.next()
+		if !more {
+			end()
+			return statements
+		}
+		if t.kind == other && t.text == ";" && n.outside() {
+			end()
+			n, tokens = nesting{}, false
+			begin = at + len(t.text)
+		} else {
+			tokens = tokens || t.kind != space && t.kind != comment
+			n.see(t)
+		}
+		at += len(t.text)
+	}
+}
+
+// nesting knows where a semicolon ends no statement: in parentheses (the actions of a rule), and in
+// the body of a routine in standard SQL, BEGIN ATOMIC … END.
+type nesting struct {
+	parens int
+	first  []string // words of the statement, lower case, at most four
+	blocks int      // BEGIN … END and CASE … END around us
+}
+
+func (n *nesting) outside() bool { return n.parens == 0 && n.blocks == 0 }
+
+func (n *nesting) see(t token) {
+	switch {
+	case t.text == "(":
+		n.parens++
+	case t.text == ")":
+		n.parens = max(0, n.parens-1)
+	case t.kind == word && n.parens == 0:
+		n.word(strings.ToLower(t.text))
+	}
+}
+
+func (n *nesting) word(w string) {
+	if len(n.first) < 4 {
+		n.first = append(n.first, w)
+	}
+	if !n.routine() {
+		return
+	}
+	switch {
+	case w == "begin", w == "case" && n.blocks > 0:
+		n.blocks++
+	case w == "end" && n.blocks > 0:
+		n.blocks--
+	}
+}
+
+// routine tells whether the statement creates a function or procedure.
+func (n *nesting) routine() bool {
+	f := n.first
+	if len(f) < 2 || f[0] != "create" {
+		return false
+	}
+	what := f[1]
+	if len(f) > 3 && f[1] == "or" && f[2] == "replace" {
+		what = f[3]
+	}
+	return what == "function" || what == "procedure"
+}
+
+// Words gives the first words of a text in lower case, at most so many; a quoted name is one, as it
+// is written between its quotes.
+func Words(text string, most int) []string {
+	var words []string
+	for l := (lexer{rest: text}); len(words) < most; {
+		t, more := l.next()
+		switch {
+		case !more:
+			return words
+		case t.kind == word:
+			words = append(words, strings.ToLower(t.text))
+		case t.kind == quoted:
+			words = append(words, strings.ReplaceAll(t.content(), `""`, `"`))
+		case t.kind != space && t.kind != comment:
+			return words
+		}
+	}
+	return words
+}

@@ -13,13 +13,11 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"gprxy/auth"
-	"gprxy/auth/sso"
 	"gprxy/listener"
 	"gprxy/pool"
 	"gprxy/session"
@@ -108,7 +106,7 @@ func (p *proxy) run(ctx context.Context) error {
 	}
 	p.log.Info("listening", "address", p.socket.Addr().String(), "tls", p.settings.ProxyCert != "",
 		"postgresql", p.upstream(), "event_log", p.settings.EventLog,
-		"token_login", p.tokens != nil, "password_login", p.settings.PasswordLogin)
+		"token_login", p.tokens != nil, "password_login", p.settings.PasswordLogin, "statements", p.settings.Audit.Statements)
 	keep, stopKeeping := context.WithCancel(ctx)
 	defer stopKeeping()
 	p.upkeep.Go(func() { p.keepRetention(keep) })
@@ -226,111 +224,17 @@ func (p *proxy) openAuth() (*auth.Roles, error) {
 	return roles, err
 }
 
-func poolConfig(s Settings, log *slog.Logger) pool.Config {
-	return pool.Config{
-		Host:           s.DBHost,
-		Port:           s.DBPort,
-		SSLMode:        s.DBSSLMode,
-		SSLRootCert:    s.DBSSLRootCert,
-		MaxConns:       s.PoolMaxConns,
-		MaxTotal:       s.PoolMaxTotal,
-		AcquireTimeout: s.PoolAcquireTimeout,
-		RestartWait:    s.DBRestartWait,
-		MaxLifetime:    s.PoolMaxLifetime,
-		MaxIdleTime:    s.PoolMaxIdleTime,
-
-		StatelessExtensions: s.PoolStatelessExtensions,
-		Log:                 log,
-	}
-}
-
-func (p *proxy) handlerConfig(secured *tls.Config, roles *auth.Roles) session.Config {
-	s := p.settings
-	return session.Config{
-		TLS:                  secured,
-		RequireTLS:           tlsPolicies[s.RequireTLS],
-		Tokens:               p.tokens,
-		Roles:                roles,
-		ClientAuth:           clientAuths[s.SignOn.ClientAuth],
-		OAuth:                session.OAuth{Issuer: s.OIDCIssuer, Scope: s.SignOn.Scope},
-		Device:               deviceLogin(s),
-		OnExpiry:             expiryPolicies[s.SignOn.OnExpiry],
-		ExpiryGrace:          s.SignOn.ExpiryGrace,
-		Passwords:            passwordLogin(s),
-		Service:              auth.Login{User: s.ServiceUser, Password: s.ServicePassword},
-		AllowReplication:     s.AllowReplication,
-		Pools:                p.pools,
-		Events:               p.events,
-		StampSetting:         s.IdentityStamp == StampSetting || s.IdentityStamp == StampBoth,
-		StampApplicationName: s.IdentityStamp == StampApplicationName || s.IdentityStamp == StampBoth,
-		LoginTimeout:         s.LoginTimeout,
-		WaitNotice:           waitNotice,
-		PeerTimeout:          peerTimeout,
-		Limits: session.Limits{
-			Clients:          s.MaxClients,
-			Logins:           s.LoginMax,
-			LoginsPerAddress: s.LoginMaxPerAddress,
-			Failures:         s.LoginMaxFailures,
-			FailureMemory:    s.LoginFailureMemory,
-		},
-		Log: p.log,
-	}
-}
-
-// deviceLogin lets gprxy run the device grant itself, as a client of the issuer.
-func deviceLogin(s Settings) session.Device {
-	if !s.SignOn.DeviceLogin {
-		return session.Device{}
-	}
-	client := sso.Config{
-		Issuer:       s.OIDCIssuer,
-		ClientID:     s.SignOn.ClientID,
-		ClientSecret: s.SignOn.ClientSecret,
-		Audience:     s.Audience,
-		Scopes:       strings.Fields(s.SignOn.Scope),
-	}
-	return session.Device{
-		Max: s.SignOn.DeviceLoginMax,
-		Login: func(ctx context.Context, show func(sso.Prompt) error) (sso.Tokens, error) {
-			return sso.LoginDevice(ctx, client, show)
-		},
-	}
-}
-
-var clientAuths = map[string]session.AuthMethod{
-	ClientAuthPassword: session.AuthPassword,
-	ClientAuthOAuth:    session.AuthOAuth,
-}
-
-var expiryPolicies = map[string]session.ExpiryPolicy{
-	ExpiryAllow:      session.ExpiryAllow,
-	ExpiryDisconnect: session.ExpiryDisconnect,
-}
-
-var tlsPolicies = map[string]session.TLSPolicy{
-	RequireTLSAuto:   session.TLSOffLoopback,
-	RequireTLSAlways: session.TLSAlways,
-	RequireTLSNever:  session.TLSNever,
-}
-
-func passwordLogin(s Settings) session.PasswordLogin {
-	switch {
-	case !s.PasswordLogin:
-		return session.PasswordOff
-	case s.PasswordAccount == AccountSelf:
-		return session.PasswordSelf
-	default:
-		return session.PasswordService
-	}
-}
-
 func (p *proxy) started() store.Event {
-	return store.Event{Time: time.Now(), Fact: store.ProxyStarted{
+	started := store.ProxyStarted{
 		Version:  thisBuild().Version,
 		Listen:   p.socket.Addr().String(),
 		Upstream: p.upstream(),
 		PID:      os.Getpid(),
-	}}
+	}
+	if p.settings.Audit.Statements != StatementsOff {
+		started.Durability = p.settings.Audit.Durability
+	}
+	return store.Event{Time: time.Now(), Fact: started}
 }
 
 func (p *proxy) upstream() string {

@@ -4,11 +4,26 @@ package cmd
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
+
+	"gprxy/store"
+)
+
+// The values of AUDIT_STATEMENTS.
+const (
+	StatementsOff    = "off"
+	StatementsText   = "text"
+	StatementsParams = "params"
 )
 
 // AuditSettings say what is recorded, how it is proved, and how long it is kept.
 type AuditSettings struct {
+	Statements string // StatementsOff, StatementsText or StatementsParams
+	Durability string // store.DurabilityAsync or store.DurabilityStrict
+	MaxText    int    // bytes of a statement that are kept
+
 	CheckpointFile     string        // where the signed head goes; "": to the log lines
 	CheckpointInterval time.Duration // 0: no checkpoints
 
@@ -20,6 +35,14 @@ const day = 24 * time.Hour
 
 func auditSettings() []setting {
 	return []setting{
+		{name: "AUDIT_STATEMENTS", def: StatementsOff, meaning: "what is recorded of statements: nothing, their text, or their bind values (params) as well",
+			allowed: []string{StatementsOff, StatementsText, StatementsParams},
+			parse:   text(func(s *Settings) *string { return &s.Audit.Statements })},
+		{name: "AUDIT_DURABILITY", def: store.DurabilityAsync, meaning: "when a statement is on disk: within 50ms of its end, or, with strict, before it runs",
+			allowed: []string{store.DurabilityAsync, store.DurabilityStrict},
+			parse:   text(func(s *Settings) *string { return &s.Audit.Durability })},
+		{name: "AUDIT_MAX_TEXT", def: "1MiB", meaning: "how much of a statement's text, and of its bind values, is kept; of a longer text its length and SHA-256 are, too",
+			parse: size(1<<10, 16<<20, func(s *Settings) *int { return &s.Audit.MaxText })},
 		{name: "CHECKPOINT_INTERVAL", def: "1h", meaning: "how often the head of the event log is signed, also when nothing happens; off for never",
 			parse: interval(func(s *Settings) *time.Duration { return &s.Audit.CheckpointInterval })},
 		{name: "CHECKPOINT_FILE", none: "a log line", meaning: "file that always has the latest checkpoint, to be copied elsewhere",
@@ -28,6 +51,29 @@ func auditSettings() []setting {
 			parse: age(func(s *Settings) *time.Duration { return &s.Audit.Retention })},
 		{name: "RETENTION_MIN", def: "30d", meaning: "the least that RETENTION and gprxy audit prune must leave",
 			parse: age(func(s *Settings) *time.Duration { return &s.Audit.RetentionMin })},
+	}
+}
+
+// size takes a number of bytes, with kB, KiB, MB or MiB.
+func size(lowest, highest int, field func(*Settings) *int) func(*Settings, *loader, string) *badValue {
+	units := []struct {
+		name  string
+		bytes int
+	}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"kB", 1000}, {"MB", 1_000_000}, {"", 1}}
+	return func(s *Settings, _ *loader, t string) *badValue {
+		for _, u := range units {
+			digits, found := strings.CutSuffix(t, u.name)
+			n, err := strconv.Atoi(strings.TrimSpace(digits))
+			if !found || err != nil {
+				continue
+			}
+			if n > highest/u.bytes || n*u.bytes < lowest {
+				return &badValue{fmt.Sprintf("is %q", t), fmt.Sprintf("use a size from %d to %d bytes", lowest, highest)}
+			}
+			*field(s) = n * u.bytes
+			return nil
+		}
+		return &badValue{fmt.Sprintf("is %q", t), "use a size such as 65536, 64KiB or 1MiB"}
 	}
 }
 
@@ -57,6 +103,9 @@ func age(field func(*Settings) *time.Duration) func(*Settings, *loader, string) 
 
 func checkAudit(s *Settings, l *loader) {
 	a := s.Audit
+	if a.Durability == store.DurabilityStrict && a.Statements == StatementsOff && !l.bad("AUDIT_STATEMENTS") {
+		l.warn("AUDIT_DURABILITY is strict, but AUDIT_STATEMENTS is off: statements are not recorded")
+	}
 	if a.CheckpointFile != "" && a.CheckpointInterval == 0 && !l.bad("CHECKPOINT_INTERVAL") {
 		l.warn("CHECKPOINT_FILE is set, but CHECKPOINT_INTERVAL is off: no checkpoints are made")
 	}

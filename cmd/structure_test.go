@@ -34,12 +34,14 @@ var homes = map[string][]string{
 	// In session for PgError, which pool returns; in cmd because the prompt of connect is a client.
 	"github.com/jackc/pgx/v5/pgconn":   {"pool", "session", "cmd"},
 	"github.com/jackc/pgx/v5/pgproto3": {"pool", "session", "cmd"},
-	"github.com/lestrrat-go/jwx/v2":    {"auth"},
-	"golang.org/x/oauth2":              {"auth"},
-	"modernc.org/sqlite":               {"store"},
-	"github.com/spf13/pflag":           {"cmd"},
-	"github.com/charmbracelet":         {"cmd"},
-	"github.com/joho/godotenv":         {"cmd"},
+	// In session for the bind values that are recorded.
+	"github.com/jackc/pgx/v5/pgtype": {"pool", "session"},
+	"github.com/lestrrat-go/jwx/v2":  {"auth"},
+	"golang.org/x/oauth2":            {"auth"},
+	"modernc.org/sqlite":             {"store"},
+	"github.com/spf13/pflag":         {"cmd"},
+	"github.com/charmbracelet":       {"cmd"},
+	"github.com/joho/godotenv":       {"cmd"},
 }
 
 // freeInTests may be imported by every test: a real client, and a look into the file.

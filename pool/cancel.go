@@ -41,8 +41,12 @@ func (l *Lease) Cancel(ctx context.Context) error {
 	if l.hasEnded() {
 		return ErrReleased
 	}
+	l.cancels.Add(1)
 	return l.sendCancel(ctx)
 }
+
+// Cancels is how many requests to cancel were sent to the backend for this lease.
+func (l *Lease) Cancels() int64 { return l.cancels.Load() }
 
 func (l *Lease) hasEnded() bool {
 	l.mu.Lock()

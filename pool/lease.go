@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -32,6 +33,8 @@ type Lease struct {
 	replication Replication
 
 	cancelling chan struct{} // one place: held by a running Cancel, and for good by Release
+
+	cancels atomic.Int64 // requests to cancel, counted before they are sent
 
 	mu         sync.Mutex
 	parameters []Parameter // guarded by mu
@@ -71,6 +74,18 @@ func (l *Lease) SetParameter(name, value string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.parameters = setParameter(l.parameters, Parameter{name, value})
+}
+
+// Parameter is what the backend last reported of a parameter, "" if nothing.
+func (l *Lease) Parameter(name string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range l.parameters {
+		if p.Name == name {
+			return p.Value
+		}
+	}
+	return ""
 }
 
 // reuseLimit is how long a backend that was idle may take for the settings. They need neither locks nor disk, so one that

@@ -69,6 +69,7 @@ type conversation struct {
 	fatal    bool     // the backend announced its end
 
 	parameters func(name, value string) // called for each ParameterStatus
+	record     *statements              // what is recorded of it; nil for nothing
 
 	statements, errors, rows int64
 }
@@ -88,24 +89,39 @@ func (c *conversation) resting() bool {
 // looksIdle: the count is in doubt, and the backend's last word was ReadyForQuery.
 func (c *conversation) looksIdle() bool { return c.doubt != "" && c.last == replyReady }
 
-// frameStart notes a request the client sends (frameVisitor of its stream).
+// clientFrames is the visitor of the client's stream.
 type clientFrames struct{ *conversation }
 
-func (c clientFrames) frameStart(kind byte, _ uint32) bool {
-	c.request(kind)
-	return false
+func (c clientFrames) frameStart(kind byte, size uint32) (want uint32) {
+	if c.record == nil {
+		c.request(kind, nil)
+		return 0
+	}
+	skipped := c.skipping
+	act, want := c.record.requested(kind, size, skipped)
+	c.request(kind, act)
+	if kind == msgSync && skipped {
+		c.record.endFailure()
+	}
+	return want
 }
 
-func (clientFrames) frameBody(byte, []byte) {}
+func (c clientFrames) frameBody(kind byte, body []byte, whole bool) {
+	c.record.requestBody(kind, body, whole)
+}
 
-func (c *conversation) request(kind byte) {
+func (c clientFrames) frameRest(_ byte, part []byte, last bool) {
+	c.record.requestRest(part, last)
+}
+
+func (c *conversation) request(kind byte, act *action) {
 	switch kind {
 	case msgQuery, msgFunctionCall:
 		c.statements++
 		if c.skipping {
 			return // the backend will not even look at it
 		}
-		c.owed.push(kind)
+		c.owed.push(request{kind, act})
 		// The simple protocol ends with ReadyForQuery, as Sync does.
 		c.unsynced = false
 	case msgParse, msgBind, msgDescribe, msgExecute, msgClose:
@@ -114,20 +130,20 @@ func (c *conversation) request(kind byte) {
 		}
 		c.unsynced = true
 		if !c.skipping {
-			c.owed.push(kind)
+			c.owed.push(request{kind, act})
 		}
 	case msgSync:
-		if c.copyIn && c.owed.tail() == msgSync && !c.owed.has(msgCopyDone, msgCopyFail) {
+		if c.copyIn && c.owed.tail().kind == msgSync && !c.owed.has(msgCopyDone, msgCopyFail) {
 			return // ignored like the one before it, or in doubt like it
 		}
 		c.skipping = false
 		c.unsynced = false
-		c.owed.push(kind)
+		c.owed.push(request{kind, act})
 	case msgCopyDone, msgCopyFail:
 		// Outside COPY IN the backend ignores them; which of the two it will
 		// be is known when it gets there.
 		if !c.skipping {
-			c.owed.push(kind)
+			c.owed.push(request{kind, act})
 			c.dropStrayCopyEnds()
 		}
 	case msgCopyData, msgFlush:
@@ -139,31 +155,38 @@ func (c *conversation) request(kind byte) {
 // backendFrames is the visitor of the backend's stream.
 type backendFrames struct{ *conversation }
 
-func (b backendFrames) frameStart(kind byte, size uint32) bool {
+func (b backendFrames) frameStart(kind byte, size uint32) (want uint32) {
 	switch kind {
 	case replyNotification, replyNotice, replyParameterStatus: // may come at any time
 	default:
 		b.last = kind
+	}
+	if b.record != nil {
+		b.record.replied(kind, size)
 	}
 	switch kind {
 	case replyReady, replyParameterStatus:
 		if size > maxWantedBody {
 			b.doubt = "the backend sent a ParameterStatus too large to note"
 		}
-		return true
+		return maxWantedBody
 	case replyError:
-		if size > maxWantedBody {
-			b.failed(nil)
+		return maxWantedBody
+	case replyCommandComplete, replyParameterDesc:
+		if b.record != nil {
+			return maxWantedBody
 		}
-		return size <= maxWantedBody
-	default:
-		b.reply(kind)
-		return false
 	}
+	b.reply(kind, nil)
+	return 0
 }
 
-func (b backendFrames) frameBody(kind byte, body []byte) {
+func (backendFrames) frameRest(byte, []byte, bool) {}
+
+func (b backendFrames) frameBody(kind byte, body []byte, _ bool) {
 	switch kind {
+	case replyCommandComplete, replyParameterDesc:
+		b.reply(kind, body)
 	case replyReady:
 		b.ready(body)
 	case replyParameterStatus:
@@ -177,7 +200,8 @@ func (b backendFrames) frameBody(kind byte, body []byte) {
 	}
 }
 
-func (c *conversation) reply(kind byte) {
+// reply notes an answer. body is there for those that a record is made of.
+func (c *conversation) reply(kind byte, body []byte) {
 	switch kind {
 	case replyDataRow:
 		c.rows++
@@ -188,40 +212,56 @@ func (c *conversation) reply(kind byte) {
 	case replyCloseComplete:
 		c.answered(msgClose)
 	case replyRowDescription, replyNoData:
-		if c.owed.head() == msgDescribe {
+		if c.owed.head().kind == msgDescribe {
 			c.owed.pop()
 		}
 	case replyCommandComplete:
 		if c.copyIn {
 			c.endCopyIn()
 		}
-		if c.owed.head() == msgExecute {
-			c.owed.pop()
-		}
+		c.executed(kind, body)
 	case replyEmptyQuery, replySuspended:
-		if c.owed.head() == msgExecute {
-			c.owed.pop()
-		}
+		c.executed(kind, nil)
 	case replyCopyIn:
 		c.copyIn = true
 		c.copyIns++
 	case replyCopyBoth:
 		c.copyBoth = true
-	case replyCopyOut, msgCopyData, msgCopyDone, replyNotice, replyNotification,
-		replyParameterDesc, replyFunctionCall:
+	case replyParameterDesc:
+		if c.record != nil {
+			c.record.described(c.owed.head().act, body)
+		}
+	case replyCopyOut, msgCopyData, msgCopyDone, replyNotice, replyNotification, replyFunctionCall:
 	default:
 		c.doubt = "the backend sent a message of an unknown type"
+	}
+	if c.record != nil && (kind == replyCopyIn || kind == replyCopyOut || kind == replyCopyBoth) {
+		c.record.copying(c.owed.head().act)
 	}
 	c.dropStrayCopyEnds()
 }
 
-// answered takes the request that kind answers off the front.
-func (c *conversation) answered(request byte) {
-	if c.owed.head() != request {
+// answered takes the request that is answered off the front.
+func (c *conversation) answered(kind byte) {
+	if c.owed.head().kind != kind {
 		c.doubt = "the backend answered something that was not asked"
 		return
 	}
-	c.owed.pop()
+	act := c.owed.pop().act
+	if kind == msgBind && act != nil {
+		act.answered = true
+	}
+}
+
+// executed: a statement is done, one of a Query or the one of an Execute.
+func (c *conversation) executed(kind byte, tag []byte) {
+	done := c.owed.head()
+	if done.kind == msgExecute {
+		c.owed.pop()
+	}
+	if c.record != nil {
+		c.record.executed(done.act, kind, tag)
+	}
 }
 
 // endCopyIn: a COPY FROM STDIN succeeded. The backend has read everything up to
@@ -230,8 +270,8 @@ func (c *conversation) endCopyIn() {
 	c.copyIn = false
 	first := c.owed.pop() // the Query or Execute that copies
 	for !c.owed.empty() {
-		if c.owed.pop() == msgCopyDone {
-			c.unsynced = c.unsynced || first == msgExecute && !c.owed.has(msgSync, msgQuery, msgFunctionCall)
+		if c.owed.pop().kind == msgCopyDone {
+			c.unsynced = c.unsynced || first.kind == msgExecute && !c.owed.has(msgSync, msgQuery, msgFunctionCall)
 			c.owed.pushFront(first)
 			return
 		}
@@ -249,17 +289,32 @@ func (c *conversation) failed(body []byte) {
 	if c.copyIn {
 		c.failCopyIn()
 	}
-	switch c.owed.head() {
+	head := c.owed.head()
+	if c.record != nil {
+		c.record.failed(head, body)
+	}
+	switch head.kind {
 	case msgParse, msgBind, msgDescribe, msgExecute, msgClose:
-		for !c.owed.empty() && c.owed.head() != msgSync {
-			c.owed.pop()
-		}
-		c.skipping = c.owed.empty()
-		if c.skipping {
-			c.unsynced = true
-		}
+		c.skip()
 	}
 	c.dropStrayCopyEnds()
+}
+
+// skip: the backend ignores all up to the next Sync.
+func (c *conversation) skip() {
+	for !c.owed.empty() && c.owed.head().kind != msgSync {
+		r := c.owed.pop()
+		if c.record != nil {
+			c.record.skipped(r.act)
+		}
+	}
+	c.skipping = c.owed.empty()
+	switch {
+	case c.skipping:
+		c.unsynced = true
+	case c.record != nil:
+		c.record.endFailure()
+	}
 }
 
 // failCopyIn: a COPY FROM STDIN failed. Whether a Sync sent by then was ignored
@@ -280,9 +335,12 @@ func (c *conversation) ready(body []byte) {
 	}
 	c.status = body[0]
 	c.copyBoth = false
-	switch c.owed.head() {
+	switch head := c.owed.head(); head.kind {
 	case msgQuery, msgFunctionCall, msgSync:
 		c.owed.pop()
+		if c.record != nil {
+			c.record.ready(head.act, c.status)
+		}
 	default:
 		c.doubt = "the backend was ready more often than asked"
 	}
@@ -292,7 +350,7 @@ func (c *conversation) ready(body []byte) {
 // dropStrayCopyEnds forgets CopyDone and CopyFail at the front: the backend
 // ignores them when it is not copying.
 func (c *conversation) dropStrayCopyEnds() {
-	for !c.copyIn && (c.owed.head() == msgCopyDone || c.owed.head() == msgCopyFail) {
+	for !c.copyIn && (c.owed.head().kind == msgCopyDone || c.owed.head().kind == msgCopyFail) {
 		c.owed.pop()
 	}
 }
@@ -300,11 +358,19 @@ func (c *conversation) dropStrayCopyEnds() {
 // isFatal looks for severity FATAL or PANIC in field V, which is never translated,
 // or in S of servers before 9.6, which have no V.
 func isFatal(body []byte) bool {
-	var severity []byte
-	for field := range bytes.SplitSeq(body, []byte{0}) {
-		if len(field) > 1 && (field[0] == 'V' || field[0] == 'S' && severity == nil) {
-			severity = field[1:]
-		}
+	severity := errorField(body, 'V')
+	if severity == nil {
+		severity = errorField(body, 'S')
 	}
 	return string(severity) == "FATAL" || string(severity) == "PANIC"
+}
+
+// errorField gives a field of an ErrorResponse, nil if it has none.
+func errorField(body []byte, field byte) []byte {
+	for f := range bytes.SplitSeq(body, []byte{0}) {
+		if len(f) > 1 && f[0] == field {
+			return f[1:]
+		}
+	}
+	return nil
 }

@@ -138,7 +138,7 @@ func follow(script string) string {
 		}
 	}
 	if p.rests() && !c.idle() && !p.strange {
-		return "busy in the end (owed " + string(c.owed.kinds[c.owed.first:]) + "), and PostgreSQL rests"
+		return "busy in the end (owed " + kindsOf(c.owed) + "), and PostgreSQL rests"
 	}
 	return ""
 }
@@ -146,8 +146,8 @@ func follow(script string) string {
 func see(c *conversation, kind byte) {
 	b := backendFrames{c}
 	body := map[byte]string{'Z': "I", 'S': "TimeZone\x00UTC\x00", 'E': "SERROR\x00VERROR\x00\x00"}[kind]
-	if b.frameStart(kind, uint32(len(body))) {
-		b.frameBody(kind, []byte(body))
+	if b.frameStart(kind, uint32(len(body))) > 0 {
+		b.frameBody(kind, []byte(body), true)
 	}
 }
 

@@ -92,7 +92,7 @@ func TestConversationKnowsWhatIsOwed(t *testing.T) {
 				got = idle
 			}
 			if got != test.want {
-				t.Errorf("%s\nis %s (owed %q, doubt %q), want %s", test.script, got, c.owed.kinds[c.owed.first:], c.doubt, test.want)
+				t.Errorf("%s\nis %s (owed %q, doubt %q), want %s", test.script, got, kindsOf(c.owed), c.doubt, test.want)
 			}
 		})
 	}
@@ -126,8 +126,8 @@ func TestConversationCounts(t *testing.T) {
 	if c.fatal {
 		t.Error("an ERROR was taken for a FATAL")
 	}
-	if c := play(">Q <G " + strings.Repeat(">S ", 10_000)); len(c.owed.kinds) > 100 {
-		t.Errorf("%d requests are remembered", len(c.owed.kinds))
+	if c := play(">Q <G " + strings.Repeat(">S ", 10_000)); len(c.owed.all) > 100 {
+		t.Errorf("%d requests are remembered", len(c.owed.all))
 	}
 	for body, want := range map[string]bool{
 		"SFATAL\x00VFATAL\x00\x00": true, "SВАЖНО\x00VFATAL\x00\x00": true, "SPANIC\x00\x00": true,
@@ -146,23 +146,23 @@ func TestRequestsIsAQueue(t *testing.T) {
 	var q requests
 	for round := range 1000 {
 		for i := range byte(round % 7) {
-			q.push('a' + i)
+			q.push(request{kind: 'a' + i})
 		}
 		for i := range byte(round % 7) {
-			if got := q.pop(); got != 'a'+i {
+			if got := q.pop().kind; got != 'a'+i {
 				t.Fatalf("round %d: got %q, want %q", round, got, 'a'+i)
 			}
 		}
-		if !q.empty() || q.pop() != 0 || q.head() != 0 {
+		if !q.empty() || q.pop().kind != 0 || q.head().kind != 0 {
 			t.Fatalf("round %d: not empty", round)
 		}
 	}
 	for range 100_000 {
-		q.push('x')
-		q.push('x')
+		q.push(request{kind: 'x'})
+		q.push(request{kind: 'x'})
 		q.pop()
 	}
-	if got := len(q.kinds) - q.first; got != 100_000 {
+	if got := len(q.all) - q.first; got != 100_000 {
 		t.Errorf("%d are left, want 100000", got)
 	}
 }
@@ -180,13 +180,22 @@ func FuzzConversation(f *testing.F) {
 			if i < len(up) {
 				u.frameStart(up[i], 0)
 			}
-			if i < len(down) && d.frameStart(down[i], 1) {
-				d.frameBody(down[i], []byte("I"))
+			if i < len(down) && d.frameStart(down[i], 1) > 0 {
+				d.frameBody(down[i], []byte("I"), true)
 			}
 		}
-		c.request(msgSync)
+		c.request(msgSync, nil)
 		if c.idle() {
 			t.Errorf("idle right after a Sync was sent: up %q, down %q", up, down)
 		}
 	})
+}
+
+// kindsOf gives the types of what is under way.
+func kindsOf(q requests) string {
+	var kinds []byte
+	for _, r := range q.waiting() {
+		kinds = append(kinds, r.kind)
+	}
+	return string(kinds)
 }

@@ -26,6 +26,7 @@ const (
 	codeInvalidPassword       = "28P01"
 	codeInsufficientPrivilege = "42501"
 	codeTooManyConnections    = "53300"
+	codeSyntaxError           = "42601"
 	codeQueryCanceled         = "57014"
 	codeAdminShutdown         = "57P01"
 	codeCannotConnectNow      = "57P03"
@@ -82,6 +83,12 @@ var (
 		code:    codeProtocolViolation,
 		reason:  endLeftBeforeLogin,
 		message: "expected password response, got message type 88",
+	}
+	errNotRecorded = &refusal{
+		code:    codeIOError,
+		reason:  "event_log_unavailable",
+		message: "gprxy cannot write its event log, so the statement was not run",
+		hint:    "What your transaction did is rolled back. Ask the operator of gprxy: its log says what to do.",
 	}
 	errTokenExpired = &refusal{
 		code:    codeAdminShutdown,

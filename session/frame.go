@@ -85,27 +85,32 @@ func readBody(r io.Reader, size int) ([]byte, error) {
 const firstRead = 512
 
 // A frameWalker finds the frames in a stream that passes by in chunks. It holds
-// no more than a header and, for the few small frames somebody asks for, a body.
+// no more than a header and what somebody asks for of a body that comes in pieces.
 type frameWalker struct {
 	header [frameHeaderSize]byte
 	have   int    // bytes of header seen
 	left   uint32 // bytes of the current body still to come
 	kind   byte   // of the current frame
-	body   []byte // the wanted body as far as it came
-	wanted bool
-	lost   bool // a length was impossible: frames cannot be told apart any more
+	wanted bool   // by frameBody
+	due    uint32 // bytes still to come for frameBody
+	body   []byte // those that came, if they come in pieces
+	lost   bool   // a length was impossible: frames cannot be told apart any more
 }
 
 // A frameVisitor is told of every frame that passes.
 type frameVisitor interface {
 	// frameStart is called once the header is whole; size is the body's. It
-	// returns whether frameBody shall be called with the whole body, which it
-	// may ask for only up to maxWantedBody.
-	frameStart(kind byte, size uint32) (want bool)
-	// frameBody gets a body that was asked for; it is valid during the call.
-	frameBody(kind byte, body []byte)
+	// returns how many bytes of the body frameBody is to get, 0 for no call. Of a
+	// body that is shorter, or empty, it gets all.
+	frameStart(kind byte, size uint32) (want uint32)
+	// frameBody gets the beginning of a body; it is valid during the call. whole
+	// says that it is all of it.
+	frameBody(kind byte, body []byte, whole bool)
+	// frameRest gets, piece by piece, what follows what frameBody got.
+	frameRest(kind byte, part []byte, last bool)
 }
 
+// maxWantedBody is what a visitor may ask for if it does not count for each session.
 const maxWantedBody = 8 * 1024
 
 // atBoundary tells whether the stream so far ends between two frames.
@@ -142,10 +147,14 @@ func (w *frameWalker) start(v frameVisitor) {
 		return
 	}
 	w.kind, w.left = w.header[0], length-lengthSize
-	w.wanted = v.frameStart(w.kind, w.left) && w.left <= maxWantedBody
-	w.body = w.body[:0]
-	if w.left == 0 {
-		w.end(v, nil)
+	want := v.frameStart(w.kind, w.left)
+	w.wanted, w.due = want > 0, min(want, w.left)
+	if w.left > 0 {
+		return
+	}
+	w.have = 0
+	if w.wanted {
+		v.frameBody(w.kind, nil, true)
 	}
 }
 
@@ -160,27 +169,36 @@ func (w *frameWalker) pass(chunk []byte, v frameVisitor) int {
 		return 0
 	}
 	w.left -= uint32(n)
-	switch {
-	case w.left == 0 && len(w.body) == 0:
-		w.end(v, chunk[:n])
-	case w.wanted:
-		w.body = append(w.body, chunk[:n]...)
-		if w.left == 0 {
-			w.end(v, w.body)
-		}
-	case w.left == 0:
-		w.end(v, nil)
+	if w.left == 0 {
+		w.have = 0
+	}
+	if w.wanted {
+		w.show(chunk[:n], v)
 	}
 	return n
 }
 
-func (w *frameWalker) end(v frameVisitor, body []byte) {
-	w.have = 0
-	if w.wanted {
-		w.wanted = false
-		v.frameBody(w.kind, body)
+// show gives the visitor a part of the body it asked for.
+func (w *frameWalker) show(part []byte, v frameVisitor) {
+	if w.due > 0 {
+		n := int(min(uint64(w.due), uint64(len(part))))
+		w.due -= uint32(n)
+		body := part[:n]
+		if w.due > 0 || len(w.body) > 0 {
+			w.body = append(w.body, body...)
+			body = w.body
+		}
+		if w.due > 0 {
+			return
+		}
+		part = part[n:]
+		v.frameBody(w.kind, body, w.left == 0 && len(part) == 0)
+		w.body = w.body[:0]
+		if cap(w.body) > 256 {
+			w.body = nil // an idle session keeps nothing
+		}
 	}
-	if cap(w.body) > 256 {
-		w.body = nil // an idle session keeps nothing
+	if len(part) > 0 {
+		v.frameRest(w.kind, part, w.left == 0)
 	}
 }

@@ -34,6 +34,8 @@ type Config struct {
 	Pools  *pool.Pools
 	Events *store.DB
 
+	Statements Statements // what is recorded of them
+
 	AllowReplication bool // else clients that want to replicate are refused
 
 	StampSetting         bool // tell the backend the person in the setting gprxy.user

@@ -24,7 +24,8 @@ type relay struct {
 	up, down              *pump   // up reads the client, down the backend
 	clientOut, backendOut *outlet // where each is written to
 
-	onFault func(fault any)
+	onFault   func(fault any)
+	recording *recording // of the statements; nil for none
 
 	conversation conversation
 	upFrames     frameWalker // guarded by conversation.mu, as is all below
@@ -121,6 +122,7 @@ func (r *relay) finish(why error) {
 	// Nobody reads the backend any more, so a write that waits for it would wait
 	// for ever.
 	r.backend.SetWriteDeadline(longAgo)
+	r.recording.interrupt()
 }
 
 // end ends the relay now, whatever is under way.
@@ -162,9 +164,15 @@ func (r *relay) reason() error {
 
 // toBackend passes on what the client sent, up to its Terminate.
 func (r *relay) toBackend(chunk []byte) error {
+	if err := r.recording.awaitRoom(); err != nil {
+		return r.stopBefore(err)
+	}
 	n, err := r.seeRequests(chunk)
 	if err != nil {
 		return err
+	}
+	if err := r.recording.announce(); err != nil {
+		return r.stopBefore(err)
 	}
 	r.bytesIn.Add(int64(n))
 	if n > 0 {
@@ -177,6 +185,14 @@ func (r *relay) toBackend(chunk []byte) error {
 		return errTerminate
 	}
 	return nil
+}
+
+// stopBefore ends the relay for want of a record. What the client asked for last does
+// not reach the backend, which can therefore not be used again.
+func (r *relay) stopBefore(err error) error {
+	r.partial.Store(true)
+	r.finish(err)
+	return errInterrupted
 }
 
 // toClient passes on what the backend sent.
@@ -215,6 +231,9 @@ func (r *relay) seeRequests(chunk []byte) (n int, err error) {
 	if r.ended != nil {
 		return 0, errInterrupted
 	}
+	if c.record != nil {
+		c.record.chunkBegins()
+	}
 	return r.upFrames.walk(chunk, msgTerminate, clientFrames{c}), nil
 }
 
@@ -224,6 +243,9 @@ func (r *relay) seeReplies(chunk []byte) (drained error) {
 	c := &r.conversation
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.record != nil {
+		c.record.chunkBegins()
+	}
 	r.downFrames.walk(chunk, 0, backendFrames{c})
 	return r.drained()
 }

@@ -1,69 +1,79 @@
 package session
 
-import "bytes"
+// request is one message of the client that the backend is to answer.
+type request struct {
+	kind byte
+	act  *action // what is to be recorded of it; nil where nothing is
+}
 
-// requests is a queue of message types: one byte for each request under way. It
-// needs no memory while at most a few are, and its growth is bounded by what the
-// sockets between here and the backend hold.
+// requests is a queue of what is under way. It needs no memory while at most a few
+// are, and its growth is bounded by what the sockets between here and the backend
+// hold.
 type requests struct {
-	kinds []byte
+	all   []request
 	first int
 }
 
 // Capacity kept when the queue runs empty.
-const requestsKept = 64
+const requestsKept = 16
 
-func (q *requests) empty() bool { return q.first == len(q.kinds) }
+func (q *requests) empty() bool { return q.first == len(q.all) }
 
-// head is the oldest request, 0 when there is none.
-func (q *requests) head() byte {
+// waiting is what is under way, oldest first. It is valid until the next change.
+func (q *requests) waiting() []request { return q.all[q.first:] }
+
+// head is the oldest request; its kind is 0 when there is none.
+func (q *requests) head() request {
 	if q.empty() {
-		return 0
+		return request{}
 	}
-	return q.kinds[q.first]
+	return q.all[q.first]
 }
 
-// tail is the newest request, 0 when there is none.
-func (q *requests) tail() byte {
+// tail is the newest request; its kind is 0 when there is none.
+func (q *requests) tail() request {
 	if q.empty() {
-		return 0
+		return request{}
 	}
-	return q.kinds[len(q.kinds)-1]
+	return q.all[len(q.all)-1]
 }
 
-func (q *requests) push(kind byte) {
-	if q.first > requestsKept && q.first > len(q.kinds)/2 {
-		q.kinds = q.kinds[:copy(q.kinds, q.kinds[q.first:])]
+func (q *requests) push(r request) {
+	if q.first > requestsKept && q.first > len(q.all)/2 {
+		left := copy(q.all, q.all[q.first:])
+		clear(q.all[left:])
+		q.all = q.all[:left]
 		q.first = 0
 	}
-	q.kinds = append(q.kinds, kind)
+	q.all = append(q.all, r)
 }
 
 // pushFront puts back what pop took.
-func (q *requests) pushFront(kind byte) {
+func (q *requests) pushFront(r request) {
 	if q.first > 0 {
 		q.first--
-		q.kinds[q.first] = kind
+		q.all[q.first] = r
 		return
 	}
-	q.kinds = append([]byte{kind}, q.kinds...)
+	q.all = append([]request{r}, q.all...)
 }
 
-// pop takes the oldest request; 0 when there is none.
-func (q *requests) pop() byte {
+// pop takes the oldest request; its kind is 0 when there is none.
+func (q *requests) pop() request {
 	if q.empty() {
-		return 0
+		return request{}
 	}
-	kind := q.kinds[q.first]
+	r := q.all[q.first]
+	q.all[q.first] = request{}
 	q.first++
 	if q.empty() {
 		q.first = 0
-		q.kinds = q.kinds[:0]
-		if cap(q.kinds) > requestsKept {
-			q.kinds = nil
+		q.all = q.all[:0]
+		if cap(q.all) > requestsKept {
+			q.all = nil
 		}
 	}
-	return kind
+	return r
 }
 
 // has tells whether a request of one of these kinds is under way.
@@ -71,9 +81,12 @@ func (q *requests) has(kinds ...byte) bool { return q.oldest(kinds...) != 0 }
 
 // oldest is the oldest request of these kinds, 0 when there is none.
 func (q *requests) oldest(kinds ...byte) byte {
-	i := bytes.IndexAny(q.kinds[q.first:], string(kinds))
-	if i < 0 {
-		return 0
+	for _, r := range q.waiting() {
+		for _, kind := range kinds {
+			if r.kind == kind {
+				return kind
+			}
+		}
 	}
-	return q.kinds[q.first+i]
+	return 0
 }

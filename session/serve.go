@@ -17,6 +17,8 @@ func (s *session) relay(ctx context.Context) {
 	r.onFault = func(fault any) {
 		s.log.Error("the relay ended by a fault in gprxy", "fault", fault, "stack", string(debug.Stack()))
 	}
+	r.recording = s.startRecording(ctx, r)
+	defer r.recording.close()
 	s.conn.SetDeadline(time.Time{})
 	stopDrain := whenDone(s.draining, func() { r.drainBegun(errShutdown) })
 	stopLate := whenDone(s.doorShut, func() { r.drain(errShutdown) })
@@ -31,6 +33,7 @@ func (s *session) relay(ctx context.Context) {
 	stopEnd()
 	r.restoreDeadlines()
 
+	r.recording.clientLeft()
 	s.sayGoodbye(r, why)
 	s.hangUp()
 	s.keys.remove(s.key)
@@ -39,6 +42,7 @@ func (s *session) relay(ctx context.Context) {
 	if err := r.settle(context.WithoutCancel(ctx), s.backend); err != nil {
 		s.log.Debug("the backend was closed", "backend_pid", s.key.pid, "because", err)
 	}
+	r.recording.close()
 	s.recordEnd(r, why)
 }
 

@@ -88,7 +88,9 @@ func (r *relay) closeOpenRequests(ctx context.Context) error {
 	if len(ending) == 0 {
 		return nil
 	}
+	c.mu.Lock()
 	r.upFrames.walk(ending, 0, clientFrames{c})
+	c.mu.Unlock()
 	deadline, _ := ctx.Deadline()
 	r.backend.SetWriteDeadline(deadline)
 	defer r.backend.SetWriteDeadline(time.Time{})
@@ -143,6 +145,11 @@ func (r *relay) awaitRest(ctx context.Context, lease *pool.Lease) error {
 
 func (r *relay) drop(chunk []byte) error {
 	c := &r.conversation
+	c.mu.Lock() // nobody else but the timer of what is recorded
+	defer c.mu.Unlock()
+	if c.record != nil {
+		c.record.chunkBegins()
+	}
 	r.downFrames.walk(chunk, 0, backendFrames{c})
 	switch {
 	case c.doubt != "":

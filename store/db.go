@@ -178,17 +178,21 @@ func (d *DB) Append(ctx context.Context, events ...Event) error {
 	return d.wait(ctx, item{events: enc})
 }
 
-// AppendStarted appends that the session is about to run the statement, and gives the event's seq.
-func (d *DB) AppendStarted(ctx context.Context, session string, s Statement) (seq int64, err error) {
-	enc, err := encode(Event{Session: session, Fact: StatementStarted{s}}, d.opts.now())
-	if err != nil {
+// AppendStarted appends that the session is about to run the statements, and gives the seq of the
+// last; those of the others are next to it, in their order.
+func (d *DB) AppendStarted(ctx context.Context, session string, statements ...Statement) (last int64, err error) {
+	it := item{last: new(int64)} // the writer may still set it when ctx has ended
+	for _, s := range statements {
+		enc, err := encode(Event{Session: session, Fact: StatementStarted{s}}, d.opts.now())
+		if err != nil {
+			return 0, err
+		}
+		it.events = append(it.events, enc)
+	}
+	if err := d.wait(ctx, it); err != nil {
 		return 0, err
 	}
-	last := new(int64) // the writer may still set it when ctx has ended
-	if err := d.wait(ctx, item{events: []encoded{enc}, last: last}); err != nil {
-		return 0, err
-	}
-	return *last, nil
+	return *it.last, nil
 }
 
 // wait queues the item and waits until it is durable.

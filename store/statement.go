@@ -60,13 +60,15 @@ const (
 	OutcomeSuspended = "suspended" // the portal has more rows
 	OutcomeCut       = "cut"       // the session or its backend was lost before the outcome was known
 	OutcomeCancelled = "cancelled" // an error that a cancel request brought about
+	OutcomeUnknown   = "unknown"   // sent, but the answers could not be told apart any more
 )
 
-// Param is a bind value. Its JSON is null, the text, or {"base64":"…"}.
+// Param is a bind value. Its JSON is null, the text, {"base64":"…"}, or {"cut":true}.
 type Param struct {
 	Text   string // as people write the value, or its bytes in base64
 	Null   bool
 	Base64 bool
+	Cut    bool // the value, and those after it, were too large to be kept
 }
 
 // StatementsExecuted are statements that one session finished within a moment of each other; each has
@@ -102,6 +104,19 @@ func (s *Statement) size() int {
 // MarshalJSON gives the value as the log holds it.
 func (p Param) MarshalJSON() ([]byte, error) { return appendParam(nil, p), nil }
 
+// decodeObject reads what is no text.
+func (p *Param) decodeObject(b []byte) error {
+	if string(b) == cutParam {
+		p.Cut = true
+		return nil
+	}
+	p.Base64 = true
+	return decodeField(b, "base64", &p.Text)
+}
+
+// cutParam is the JSON of a value that was not kept.
+const cutParam = `{"cut":true}`
+
 // UnmarshalJSON reads what MarshalJSON gives.
 func (p *Param) UnmarshalJSON(b []byte) error {
 	*p = Param{Null: string(b) == "null"}
@@ -109,8 +124,7 @@ func (p *Param) UnmarshalJSON(b []byte) error {
 	case p.Null:
 		return nil
 	case len(b) > 0 && b[0] == '{':
-		p.Base64 = true
-		return decodeField(b, "base64", &p.Text)
+		return p.decodeObject(b)
 	}
 	return decodeString(b, &p.Text)
 }

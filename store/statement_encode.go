@@ -71,6 +71,8 @@ func appendParam(b []byte, p Param) []byte {
 	switch {
 	case p.Null:
 		return append(b, "null"...)
+	case p.Cut:
+		return append(b, cutParam...)
 	case p.Base64:
 		return append(appendString(append(b, `{"base64":`...), p.Text), '}')
 	}

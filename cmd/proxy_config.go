@@ -1,0 +1,127 @@
+// What the settings mean to the parts of the proxy.
+
+package cmd
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"strings"
+
+	"gprxy/auth"
+	"gprxy/auth/sso"
+	"gprxy/pool"
+	"gprxy/session"
+	"gprxy/store"
+)
+
+func poolConfig(s Settings, log *slog.Logger) pool.Config {
+	return pool.Config{
+		Host:           s.DBHost,
+		Port:           s.DBPort,
+		SSLMode:        s.DBSSLMode,
+		SSLRootCert:    s.DBSSLRootCert,
+		MaxConns:       s.PoolMaxConns,
+		MaxTotal:       s.PoolMaxTotal,
+		AcquireTimeout: s.PoolAcquireTimeout,
+		RestartWait:    s.DBRestartWait,
+		MaxLifetime:    s.PoolMaxLifetime,
+		MaxIdleTime:    s.PoolMaxIdleTime,
+
+		StatelessExtensions: s.PoolStatelessExtensions,
+		Log:                 log,
+	}
+}
+
+func (p *proxy) handlerConfig(secured *tls.Config, roles *auth.Roles) session.Config {
+	s := p.settings
+	return session.Config{
+		TLS:                  secured,
+		RequireTLS:           tlsPolicies[s.RequireTLS],
+		Tokens:               p.tokens,
+		Roles:                roles,
+		ClientAuth:           clientAuths[s.SignOn.ClientAuth],
+		OAuth:                session.OAuth{Issuer: s.OIDCIssuer, Scope: s.SignOn.Scope},
+		Device:               deviceLogin(s),
+		OnExpiry:             expiryPolicies[s.SignOn.OnExpiry],
+		ExpiryGrace:          s.SignOn.ExpiryGrace,
+		Passwords:            passwordLogin(s),
+		Service:              auth.Login{User: s.ServiceUser, Password: s.ServicePassword},
+		Statements:           recordStatements(s.Audit),
+		AllowReplication:     s.AllowReplication,
+		Pools:                p.pools,
+		Events:               p.events,
+		StampSetting:         s.IdentityStamp == StampSetting || s.IdentityStamp == StampBoth,
+		StampApplicationName: s.IdentityStamp == StampApplicationName || s.IdentityStamp == StampBoth,
+		LoginTimeout:         s.LoginTimeout,
+		WaitNotice:           waitNotice,
+		PeerTimeout:          peerTimeout,
+		Limits: session.Limits{
+			Clients:          s.MaxClients,
+			Logins:           s.LoginMax,
+			LoginsPerAddress: s.LoginMaxPerAddress,
+			Failures:         s.LoginMaxFailures,
+			FailureMemory:    s.LoginFailureMemory,
+		},
+		Log: p.log,
+	}
+}
+
+// deviceLogin lets gprxy run the device grant itself, as a client of the issuer.
+func deviceLogin(s Settings) session.Device {
+	if !s.SignOn.DeviceLogin {
+		return session.Device{}
+	}
+	client := sso.Config{
+		Issuer:       s.OIDCIssuer,
+		ClientID:     s.SignOn.ClientID,
+		ClientSecret: s.SignOn.ClientSecret,
+		Audience:     s.Audience,
+		Scopes:       strings.Fields(s.SignOn.Scope),
+	}
+	return session.Device{
+		Max: s.SignOn.DeviceLoginMax,
+		Login: func(ctx context.Context, show func(sso.Prompt) error) (sso.Tokens, error) {
+			return sso.LoginDevice(ctx, client, show)
+		},
+	}
+}
+
+var clientAuths = map[string]session.AuthMethod{
+	ClientAuthPassword: session.AuthPassword,
+	ClientAuthOAuth:    session.AuthOAuth,
+}
+
+var expiryPolicies = map[string]session.ExpiryPolicy{
+	ExpiryAllow:      session.ExpiryAllow,
+	ExpiryDisconnect: session.ExpiryDisconnect,
+}
+
+var tlsPolicies = map[string]session.TLSPolicy{
+	RequireTLSAuto:   session.TLSOffLoopback,
+	RequireTLSAlways: session.TLSAlways,
+	RequireTLSNever:  session.TLSNever,
+}
+
+func passwordLogin(s Settings) session.PasswordLogin {
+	switch {
+	case !s.PasswordLogin:
+		return session.PasswordOff
+	case s.PasswordAccount == AccountSelf:
+		return session.PasswordSelf
+	default:
+		return session.PasswordService
+	}
+}
+
+func recordStatements(a AuditSettings) session.Statements {
+	record := map[string]session.RecordStatements{
+		StatementsText:   session.RecordText,
+		StatementsParams: session.RecordParams,
+	}
+	return session.Statements{
+		Record:  record[a.Statements], // off: nothing
+		Strict:  a.Durability == store.DurabilityStrict,
+		MaxText: a.MaxText,
+	}
+}

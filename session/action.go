@@ -1,0 +1,91 @@
+package session
+
+import (
+	"time"
+
+	"gprxy/store"
+)
+
+// prepared is the text of a statement as it is recorded: masked, and perhaps cut.
+type prepared struct {
+	name   string
+	text   string
+	bytes  int64  // of the whole text, when text is cut; else 0
+	sum    string // SHA-256 of the whole text in hex, when it is cut and nothing of it was masked
+	parts  []string
+	parsed bool     // it stood in a Parse
+	secret bool     // it may hold secrets: neither its values nor PostgreSQL's message are kept
+	types  []uint32 // OIDs of its parameters, as far as they are known
+}
+
+// cost is about what it takes in memory.
+func (p *prepared) cost() int { return 150 + len(p.name) + len(p.text) + 4*len(p.types) }
+
+// action is what is to be recorded of one message of the client.
+type action struct {
+	request byte // msgQuery, msgParse, msgBind, msgDescribe, msgExecute, msgClose or msgFunctionCall
+
+	stmt   *prepared     // what it runs, makes (Parse) or binds (Bind); nil if that is not known
+	portal string        // that it makes (Bind), runs (Execute) or closes
+	name   string        // of the statement that it binds, describes or closes
+	bound  *action       // Execute: the Bind that made the portal; nil if that is not known
+	params []store.Param // Bind, FunctionCall
+
+	// What it changed, to be undone if PostgreSQL never does it.
+	applied         bool
+	closesStatement bool
+	stmtBefore      *prepared
+	bindBefore      *action
+
+	answered bool  // Bind: PostgreSQL has made the portal
+	parts    int64 // Bind: how often it was executed
+
+	sent        time.Time
+	in          int64 // bytes
+	copies      bool
+	copyIn      int64
+	copyOut     int64
+	cancels     int64 // of the backend before it
+	seqStarted  int64 // of its statement.started
+	unsent      bool  // it never went to PostgreSQL
+	results     []result
+	resultsOver int // how many more there were
+}
+
+// executes tells whether the message runs something.
+func (a *action) executes() bool {
+	return a.request == msgQuery || a.request == msgExecute || a.request == msgFunctionCall
+}
+
+// result is what became of one statement of a Query, or of an Execute.
+type result struct {
+	tag      string
+	rows     int64
+	out      int64 // bytes
+	begun    time.Time
+	ended    time.Time
+	sqlstate string
+	message  string
+	outcome  string
+	copies   bool
+	copyIn   int64
+	copyOut  int64
+}
+
+// maxResults is how many results of one Query are told apart. One with more is one
+// row, with the figures of all.
+const maxResults = 1000
+
+// add keeps a result.
+func (a *action) add(r result) {
+	if len(a.results) < maxResults {
+		a.results = append(a.results, r)
+		return
+	}
+	last := &a.results[len(a.results)-1]
+	r.rows += last.rows
+	r.out += last.out
+	r.begun = last.begun
+	*last = r
+	a.resultsOver++
+}

@@ -1,0 +1,301 @@
+package session
+
+import (
+	"bytes"
+	"strconv"
+
+	"gprxy/session/sqltext"
+	"gprxy/store"
+)
+
+// From what is known of a message to the row of the log.
+
+// storeExecute records what became of an Execute.
+func (s *statements) storeExecute(act *action, r result) {
+	st := s.row(act, r)
+	st.Kind = kindOf(store.KindExtended, r)
+	if bind := act.bound; bind != nil {
+		bind.parts++
+		if r.outcome == store.OutcomeSuspended || bind.parts > 1 {
+			st.Part = bind.parts
+		}
+		if bind.parts == 1 {
+			st.Params = s.shown(bind)
+		}
+	}
+	s.block.add(st)
+	s.open = true
+}
+
+// storeUnexecuted records an error of the extended protocol that came before anything
+// was run: a text that is wrong, say.
+func (s *statements) storeUnexecuted(act *action, r result) {
+	if act == nil {
+		act = &action{sent: r.begun}
+	}
+	st := s.row(act, r)
+	st.Kind = store.KindExtended
+	st.Params = s.shown(act)
+	s.block.add(st)
+	s.open = true
+}
+
+// storeQuery records the statements of a Query, or a FunctionCall, that is over.
+func (s *statements) storeQuery(act *action, status string) {
+	rows := s.rowsOf(act)
+	if len(rows) == 0 {
+		return
+	}
+	rows[len(rows)-1].TxStatus = status
+	for i := range rows {
+		if len(rows) > 1 {
+			rows[i].Part = int64(i + 1)
+			if i > 0 {
+				rows[i].BytesIn = 0 // they came with the first
+			}
+		}
+		s.block.add(rows[i])
+	}
+}
+
+// rowsOf gives a row for each statement of a Query if it is certain which result is
+// whose, else one for all.
+func (s *statements) rowsOf(act *action) []store.Statement {
+	results := act.results
+	if len(results) == 0 {
+		r := s.result(act) // a FunctionCall has no other end
+		results = append(results, r)
+	}
+	last := &results[len(results)-1]
+	if last.ended.IsZero() {
+		last.ended = s.clock()
+	}
+	var parts []string
+	if act.stmt != nil && act.resultsOver == 0 {
+		parts = act.stmt.parts
+	}
+	whole := max(1, len(parts))
+	if len(results) == whole+1 && last.sqlstate != "" {
+		// All were done, and then the commit of their transaction failed.
+		before := &results[whole-1]
+		before.sqlstate, before.message, before.outcome = last.sqlstate, last.message, last.outcome
+		results = results[:whole]
+	}
+	kind := store.KindSimple
+	if act.request == msgFunctionCall {
+		kind = store.KindFunction
+	}
+	if len(parts) == 0 || !matches(results, parts) {
+		st := s.row(act, together(results))
+		st.Kind = kindOf(kind, together(results))
+		st.Params = s.shown(act)
+		return []store.Statement{st}
+	}
+	rows := make([]store.Statement, len(parts))
+	for i, text := range parts {
+		r := result{begun: s.lastEnd, ended: s.lastEnd, outcome: store.OutcomeSkipped}
+		if i < len(results) {
+			r = results[i]
+		}
+		rows[i] = s.row(act, r)
+		rows[i].SQL, rows[i].Kind = text, kindOf(kind, r)
+	}
+	return rows
+}
+
+// matches tells whether each result belongs to the part of its place. A text that
+// PostgreSQL cannot parse is one error.
+func matches(results []result, parts []string) bool {
+	last := results[len(results)-1]
+	switch {
+	case len(results) > len(parts), len(results) == 1 && last.sqlstate == codeSyntaxError:
+		return false
+	case len(results) == len(parts):
+		return true
+	}
+	return last.outcome != ""
+}
+
+// together is what became of all.
+func together(results []result) result {
+	all := results[len(results)-1]
+	all.begun = results[0].begun
+	for _, r := range results[:len(results)-1] {
+		all.rows += r.rows
+		all.out += r.out
+		all.copyIn += r.copyIn
+		all.copyOut += r.copyOut
+		all.copies = all.copies || r.copies
+	}
+	return all
+}
+
+func kindOf(kind string, r result) string {
+	if r.copies {
+		return store.KindCopy
+	}
+	return kind
+}
+
+// row is what every row has.
+func (s *statements) row(act *action, r result) store.Statement {
+	st := store.Statement{
+		Portal:     act.portal,
+		Tag:        r.tag,
+		Rows:       r.rows,
+		SQLState:   r.sqlstate,
+		Message:    r.message,
+		Start:      r.begun,
+		US:         max(0, r.ended.Sub(r.begun).Microseconds()),
+		BytesIn:    act.in + r.copyIn,
+		BytesOut:   r.out,
+		CopyIn:     r.copyIn,
+		CopyOut:    r.copyOut,
+		Outcome:    r.outcome,
+		SeqStarted: act.seqStarted,
+	}
+	if p := act.stmt; p != nil {
+		st.SQL, st.Name, st.Parsed = p.text, p.name, p.parsed
+		st.TextBytes, st.TextSHA256 = p.bytes, p.sum
+	}
+	return st
+}
+
+// shown gives the bind values, unless the text says that they may be secret.
+func (s *statements) shown(act *action) []store.Param {
+	if act.stmt == nil || !act.stmt.secret {
+		return act.params
+	}
+	hidden := make([]store.Param, len(act.params))
+	for i, p := range act.params {
+		if hidden[i] = (store.Param{Text: sqltext.Masked}); p.Null {
+			hidden[i] = p
+		}
+	}
+	return hidden
+}
+
+// asStarted is a statement before it is sent.
+func (s *statements) asStarted(act *action) store.Statement {
+	st := s.row(act, result{begun: act.sent, ended: act.sent})
+	st.Kind = store.KindExtended
+	values := act.bound
+	switch act.request {
+	case msgQuery:
+		st.Kind = store.KindSimple
+	case msgFunctionCall:
+		st.Kind, values = store.KindFunction, act
+	}
+	if values != nil && values.parts == 0 {
+		st.Params = s.shown(values)
+	}
+	return st
+}
+
+// storeUnknown records a statement that is sent while answers cannot be told apart.
+func (s *statements) storeUnknown(act *action) {
+	s.storeDone(act, result{begun: act.sent, ended: act.sent, outcome: store.OutcomeUnknown})
+}
+
+// storeSkipped records a Query that PostgreSQL does not look at.
+func (s *statements) storeSkipped(act *action) {
+	s.storeDone(act, result{begun: act.sent, ended: act.sent, outcome: store.OutcomeSkipped})
+}
+
+func (s *statements) storeDone(act *action, r result) {
+	if act.request == msgExecute {
+		s.storeExecute(act, r)
+		return
+	}
+	act.add(r)
+	s.storeQuery(act, "")
+}
+
+// lose gives up telling answers apart, and records what is under way.
+func (s *statements) lose() {
+	s.endFailure()
+	s.lost = true
+	for _, r := range s.talk.owed.waiting() {
+		if r.act != nil && r.act.executes() {
+			s.storeUnknown(r.act)
+		}
+	}
+}
+
+// end records what the session left without an outcome. Nothing more will come.
+func (s *statements) end() {
+	if s.talk.doubt != "" && !s.lost {
+		s.lose()
+	}
+	s.endFailure()
+	if s.lost {
+		return
+	}
+	for _, r := range s.talk.owed.waiting() {
+		if r.act == nil || !r.act.executes() {
+			continue
+		}
+		if n := len(r.act.results); n > 0 && r.act.results[n-1].outcome == store.OutcomeCut {
+			s.storeQuery(r.act, "") // the backend said why it went
+			continue
+		}
+		over := result{begun: r.act.sent, ended: s.clock(), outcome: store.OutcomeCut, rows: s.rows, out: s.bytesOut}
+		if r.act.copies {
+			over.copies, over.copyIn, over.copyOut = true, r.act.copyIn, r.act.copyOut
+		}
+		if r.act.unsent {
+			over = result{begun: r.act.sent, ended: r.act.sent, outcome: store.OutcomeSkipped, sqlstate: codeIOError}
+		}
+		s.rows, s.bytesOut = 0, 0
+		s.storeDone(r.act, over)
+	}
+}
+
+// blame fills in an error.
+func (s *statements) blame(act *action, r *result, body []byte) {
+	r.outcome = store.OutcomeError
+	r.sqlstate = shorten(string(errorField(body, 'C')))
+	r.message = shorten(sqltext.MaskValue(string(errorField(body, 'M'))))
+	switch {
+	case s.leaving && r.sqlstate == codeQueryCanceled, isFatal(body):
+		r.outcome = store.OutcomeCut
+	case act != nil && r.sqlstate == codeQueryCanceled && s.cancels() != act.cancels:
+		r.outcome = store.OutcomeCancelled
+	}
+	if act != nil && act.stmt != nil && act.stmt.secret {
+		r.message = "(not kept: the statement may hold a secret)"
+	}
+}
+
+// commandTag takes a tag apart: its words, and the number of rows, -1 if it has none.
+func commandTag(body []byte) (tag string, rows int64) {
+	body = bytes.TrimRight(body, "\x00")
+	rows = -1
+	for {
+		at := bytes.LastIndexByte(body, ' ')
+		if at < 0 {
+			break
+		}
+		n, err := strconv.ParseInt(string(body[at+1:]), 10, 64)
+		if err != nil {
+			break
+		}
+		if rows < 0 {
+			rows = n
+		}
+		body = body[:at]
+	}
+	if known, ok := tags[string(body)]; ok {
+		return known, rows
+	}
+	return shorten(string(body)), rows
+}
+
+// tags are those that come often: their strings are made once.
+var tags = map[string]string{}
+
+func init() {
+	for _, tag := range []string{"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "FETCH", "COPY", "BEGIN", "COMMIT", "ROLLBACK", "SET", "SHOW", "SAVEPOINT", "RELEASE"} {
+		tags[tag] = tag
+	}
+}

@@ -1,0 +1,297 @@
+package session
+
+import (
+	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"gprxy/store"
+)
+
+// RecordStatements says what is recorded of the statements that sessions run.
+type RecordStatements int
+
+// The zero value records nothing of them.
+const (
+	RecordNothing RecordStatements = iota
+	RecordText                     // text and outcome
+	RecordParams                   // and bind values
+)
+
+// Statements is how statements are recorded.
+type Statements struct {
+	Record  RecordStatements
+	Strict  bool // statement.started is durable before PostgreSQL has all of a statement
+	MaxText int  // bytes of a text, or of the values bound to one statement, that are kept
+}
+
+// statements makes a record of what one session runs. It hears of every request and
+// answer from the conversation, under its mu, which guards all here.
+//
+// Names of statements and portals are taken at the client's word, as its messages
+// come, and what PostgreSQL turns out not to have done is undone (skipped): so the
+// text of a statement is known when it is sent, however far ahead of the answers.
+type statements struct {
+	config  Statements
+	block   *block
+	cancels func() int64 // how many cancel requests the backend was sent
+	talk    *conversation
+	names   names
+	types   *pgtype.Map // made for the first value that needs it
+
+	backslashes bool // standard_conforming_strings is off
+
+	now     time.Time // of the chunk that is being looked at
+	current *action   // whose body is to come
+	cutting *cutText  // its text, while it is longer than what is kept
+	latest  *action   // the last that runs something: COPY data belong to it
+	before  []*action // strict: what has to be recorded before the chunk goes on
+
+	bytesIn  int64 // since the last statement was sent
+	bytesOut int64 // since the last was done
+	rows     int64 // DataRows since then
+	lastEnd  time.Time
+
+	failure failure
+	open    bool // ReadyForQuery has yet to come for the last that was recorded
+	leaving bool // the client has left: what errors come now are gprxy's doing
+	lost    bool // answers can no longer be told apart
+}
+
+// failure is an error of the extended protocol with all that PostgreSQL skips for it.
+type failure struct {
+	open    bool
+	at      *action // nil: a Describe, or a Close
+	error   result
+	skipped []*action
+}
+
+// chunkBegins is called before a chunk of either direction is walked.
+func (s *statements) chunkBegins() { s.now = time.Time{} }
+
+// clock is the time of the chunk: bytes that came at once need no other.
+func (s *statements) clock() time.Time {
+	if s.now.IsZero() {
+		s.now = time.Now()
+	}
+	return s.now
+}
+
+// requested notes a request of the client, whose body is to come. skipped says that
+// PostgreSQL will not look at it.
+func (s *statements) requested(kind byte, size uint32, skipped bool) (act *action, want uint32) {
+	if s.talk.doubt != "" && !s.lost {
+		s.lose()
+	}
+	s.bytesIn += int64(size) + frameHeaderSize
+	s.current, s.cutting = nil, nil
+	switch kind {
+	case msgCopyData:
+		if s.latest != nil {
+			s.latest.copyIn += int64(size)
+		}
+		return nil, 0
+	case msgQuery, msgParse, msgBind, msgExecute, msgClose, msgFunctionCall:
+	case msgDescribe:
+		if s.config.Record != RecordParams {
+			return nil, 0
+		}
+	default:
+		return nil, 0
+	}
+	act = &action{request: kind, sent: s.clock()}
+	if act.executes() {
+		act.in, s.bytesIn = s.bytesIn, 0
+		act.cancels = s.cancels()
+		s.latest = act
+	}
+	if skipped && kind != msgQuery && kind != msgFunctionCall {
+		s.failure.skipped = append(s.failure.skipped, act)
+	}
+	s.current = act
+	act.unsent = skipped
+	return act, s.wanted(kind)
+}
+
+// executed: a statement ended well, or a portal was suspended.
+func (s *statements) executed(act *action, kind byte, body []byte) {
+	if act == nil || s.lost {
+		return
+	}
+	r := s.result(act)
+	r.rows = s.rows
+	switch kind {
+	case replyCommandComplete:
+		var rows int64
+		if r.tag, rows = commandTag(body); rows >= 0 {
+			r.rows = rows
+		}
+	case replySuspended:
+		r.outcome = store.OutcomeSuspended
+	}
+	s.doneWith(act, r)
+	if changesNames(r.tag) && act.stmt != nil {
+		text := act.stmt.text
+		if at := len(act.results) - 1; at >= 0 && at < len(act.stmt.parts) {
+			text = act.stmt.parts[at]
+		}
+		s.names.changedBy(r.tag, text)
+	}
+}
+
+// result begins what is to be said of a statement that ends now.
+func (s *statements) result(act *action) result {
+	now := s.clock()
+	if act == nil {
+		return result{begun: now, ended: now}
+	}
+	begun := act.sent
+	if begun.Before(s.lastEnd) {
+		begun = s.lastEnd // PostgreSQL had something else to do
+	}
+	r := result{begun: begun, ended: now, out: s.bytesOut, rows: s.rows, copies: act.copies}
+	if act.copies {
+		r.copyIn, r.copyOut = act.copyIn, act.copyOut
+		act.copyIn, act.copyOut, act.copies = 0, 0, false
+	}
+	s.lastEnd = now
+	return r
+}
+
+// doneWith records the result of an Execute, and keeps that of a Query until it is over.
+func (s *statements) doneWith(act *action, r result) {
+	s.bytesOut, s.rows = 0, 0
+	if act.request == msgExecute {
+		s.storeExecute(act, r)
+		return
+	}
+	act.add(r)
+}
+
+// failed: an ErrorResponse while head was the oldest request.
+func (s *statements) failed(head request, body []byte) {
+	if s.lost {
+		return
+	}
+	act := head.act
+	switch head.kind {
+	case msgQuery, msgFunctionCall:
+		r := s.result(act)
+		s.blame(act, &r, body)
+		s.doneWith(act, r)
+	case msgParse, msgBind, msgDescribe, msgExecute, msgClose:
+		r := s.result(act)
+		s.blame(act, &r, body)
+		s.bytesOut, s.rows = 0, 0
+		s.failure = failure{open: true, at: act, error: r}
+	case msgSync:
+		s.commitFailed(body)
+	}
+}
+
+// skipped: PostgreSQL does not do what the action asked for.
+func (s *statements) skipped(act *action) {
+	if act != nil && s.failure.open {
+		s.failure.skipped = append(s.failure.skipped, act)
+	}
+}
+
+// commitFailed: the implicit transaction of the statements before a Sync could not
+// be committed, so what they did is undone.
+func (s *statements) commitFailed(body []byte) {
+	var r result
+	s.blame(nil, &r, body)
+	fail := func(st *store.Statement) {
+		st.SQLState, st.Message, st.Outcome = r.sqlstate, r.message, r.outcome
+	}
+	if s.open && s.block.amend(fail) {
+		return
+	}
+	st := store.Statement{Kind: store.KindExtended, Start: s.clock()}
+	fail(&st)
+	s.block.add(st)
+}
+
+// endFailure records the statements that an error kept from being run, once it is
+// known which: at the Sync. The error is that of the statement it is about.
+func (s *statements) endFailure() {
+	f := s.failure
+	if !f.open {
+		return
+	}
+	s.failure = failure{}
+	told := false
+	for _, act := range f.skipped {
+		if act.request != msgExecute {
+			continue
+		}
+		if !told && s.concerns(f.at, act) {
+			told = true
+			s.storeExecute(act, f.error)
+			continue
+		}
+		s.storeExecute(act, result{begun: act.sent, ended: f.error.ended, outcome: store.OutcomeSkipped})
+	}
+	if !told {
+		s.storeUnexecuted(f.at, f.error)
+	}
+	s.names.undo(f.skipped)
+}
+
+// concerns tells whether the error of a message is one of the statement that the
+// Execute runs.
+func (s *statements) concerns(failed, execute *action) bool {
+	switch {
+	case failed == nil || failed == execute || failed.stmt == nil:
+		return true
+	case execute.bound == nil:
+		return failed.request == msgParse || failed.request == msgBind
+	}
+	return execute.bound == failed || execute.bound.stmt == failed.stmt
+}
+
+// copying: PostgreSQL began to copy.
+func (s *statements) copying(act *action) {
+	if act != nil {
+		act.copies = true
+	}
+}
+
+// replied counts what PostgreSQL sends.
+func (s *statements) replied(kind byte, size uint32) {
+	s.bytesOut += int64(size) + frameHeaderSize
+	switch {
+	case kind == replyDataRow:
+		s.rows++
+	case kind == msgCopyData && s.latest != nil:
+		s.latest.copyOut += int64(size)
+	}
+}
+
+// described: the types of a statement's parameters.
+func (s *statements) described(act *action, body []byte) {
+	if act == nil || s.config.Record != RecordParams {
+		return
+	}
+	stmt := act.stmt
+	if stmt != nil && len(body) >= 2 {
+		stmt.types = objectIDs(body)
+	}
+}
+
+// ready: a ReadyForQuery that answers act, or a Sync.
+func (s *statements) ready(act *action, status byte) {
+	switch {
+	case act != nil && !s.lost:
+		s.storeQuery(act, txStatuses[status])
+	case s.open:
+		s.block.amend(func(st *store.Statement) { st.TxStatus = txStatuses[status] })
+	}
+	s.open = false
+	s.bytesOut, s.rows = 0, 0
+	if status == txIdle {
+		s.names.endPortals()
+	}
+}
+
+var txStatuses = map[byte]string{'I': "I", 'T': "T", 'E': "E"}

@@ -8,10 +8,11 @@ T       ?= 10s
 B       ?= 900000000
 N       ?= 100
 SEED    ?=
+S       ?= 5000
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help demo test build check fuzz giant crash bench bench-log bench-audit clean races
+.PHONY: help demo test build check fuzz giant flood crash bench bench-log bench-audit clean races
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,7 +21,7 @@ demo: ## run the whole story on this machine: PostgreSQL, an identity provider, 
 	@$(GO) run ./cmd/demo
 
 test: compiler ## run all tests with the race detector; installs PostgreSQL and a C compiler if there is none
-	CGO_ENABLED=1 $(GO) test -race -timeout 10m ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout 10m -parallel 8 ./...
 
 # The race detector links with C. gprxy itself is built without.
 .PHONY: compiler
@@ -54,6 +55,9 @@ crash: ## kill gprxy N times at random moments under load, and hold its log agai
 
 giant: ## move values of 900 MB through gprxy both ways and watch its memory (make giant B=900000000)
 	$(GO) test -v -timeout 20m -run Giant ./cmd -giant $(B)
+
+flood: ## measure logins and cancels beside S slow sockets and 20 x S wrong cancel keys (make flood S=5000)
+	$(GO) test -v -timeout 20m -count 1 -run TestAFlood ./cmd -flood $(S)
 
 bench: ## measure gprxy beside direct PostgreSQL and PgBouncer (make bench ARGS='--rounds 5')
 	@$(GO) run ./bench $(ARGS)

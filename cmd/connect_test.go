@@ -36,6 +36,7 @@ func havePsql(t *testing.T) {
 }
 
 func TestConnect(t *testing.T) {
+	t.Parallel()
 	i := newPersonInstall(t)
 	proxy := i.start("ROLE_MAPPING_WRITER=app_writer:app_writer-secret")
 	p := i.person(t, "PROXY_URL="+proxy.addr)
@@ -173,6 +174,7 @@ func napping(t *testing.T, server *pooltest.Server) int {
 }
 
 func TestConnectOverTLS(t *testing.T) {
+	t.Parallel()
 	i := newPersonInstall(t)
 	proxy := i.start("PROXY_CERT=auto", "PROXY_HOST=0.0.0.0", "PASSWORD_LOGIN=off")
 	_, port, _ := net.SplitHostPort(proxy.addr)

@@ -11,23 +11,31 @@ import (
 	"gprxy/store"
 )
 
-// logPoll is how often is looked whether the gprxy before this one has ended.
-const logPoll = 20 * time.Millisecond
+const (
+	// logPoll is how often is looked whether the gprxy before this one has ended.
+	logPoll = 20 * time.Millisecond
+	// ownerGrace is what a gprxy that has just been told to end may take to make room for this one.
+	ownerGrace = 2 * time.Second
+)
 
 // openLog opens the event log. One that has to be brought up to date is left alone while the gprxy before this one still
 // writes it: then it waits, as long as that one may take with the same settings, and clients wait in the socket's queue.
-// A gprxy that does not end is an error at once.
+// A gprxy that does not end is an error, after ownerGrace.
 func (p *proxy) openLog(ctx context.Context) (*store.DB, error) {
 	options := store.Options{Log: p.log, Version: thisBuild().Version}
 	most := p.settings.ShutdownTimeout + killGrace + closeTimeout
-	deadline := time.Now().Add(most)
-	for waiting := false; ; waiting = true {
+	began := time.Now()
+	for waiting := false; ; {
 		events, err := store.Open(ctx, p.settings.EventLog, options)
 		locked, ok := errors.AsType[*store.LockedError](err)
-		if !ok || !locked.Leaving || time.Now().After(deadline) {
+		switch {
+		case !ok:
 			return events, err
+		case !locked.Leaving && time.Since(began) > ownerGrace, time.Since(began) > most:
+			return nil, err
 		}
-		if !waiting {
+		if locked.Leaving && !waiting {
+			waiting = true
 			p.log.Info("waiting for the gprxy before this one, to bring the event log up to date; clients are let in afterwards",
 				"process", locked.PID, "at_most", most)
 		}

@@ -30,6 +30,7 @@ const shortGiant = 64 << 20
 var giant = flag.Int("giant", shortGiant, "bytes of the largest value that passes gprxy")
 
 func TestAGiantValueNeedsNoMemory(t *testing.T) {
+	t.Parallel()
 	i := newInstall(t)
 	mayGrow := shortGiant / 3 // the race detector has memory of its own
 	if *giant > shortGiant {

@@ -306,6 +306,7 @@ func TestLoginOpensTheBrowser(t *testing.T) {
 
 // An expired token is renewed once, however many programs ask for it at the same time.
 func TestManyAskForATokenAtOnce(t *testing.T) {
+	t.Parallel()
 	i := newPersonInstall(t)
 	p := i.person(t)
 	if got := p.logIn("alice"); got.code != 0 {
@@ -349,6 +350,7 @@ func TestManyAskForATokenAtOnce(t *testing.T) {
 
 // A login that others could read is ended, not refused: that is when a person needs it most.
 func TestLogoutOfCredentialsThatOthersCanRead(t *testing.T) {
+	t.Parallel()
 	i := newPersonInstall(t)
 	p := i.person(t)
 	if got := p.logIn("alice"); got.code != 0 {

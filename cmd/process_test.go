@@ -215,6 +215,7 @@ func (r *running) mustConnect(user, password string) *pgx.Conn {
 }
 
 func TestTheProcess(t *testing.T) {
+	t.Parallel()
 	i := newInstall(t)
 	t.Run("goes on when it runs out of descriptors", i.testOutOfDescriptors)
 	t.Run("serves, shows its sessions, ends on SIGTERM", func(t *testing.T) {

@@ -81,6 +81,7 @@ func transactions(t *testing.T, report string) int {
 }
 
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	i := newInstall(t)
 	t.Run("SIGTERM cuts no transaction", i.testSIGTERM)
 	t.Run("refuses nobody when its socket stays open", i.testRollingRestart)

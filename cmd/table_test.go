@@ -11,6 +11,7 @@ import (
 )
 
 func TestTablesFitEveryTerminal(t *testing.T) {
+	t.Parallel()
 	log := fixedLog(t)
 	for width := 20; width <= 220; width += 8 {
 		for _, line := range []string{"sessions", "audit"} {

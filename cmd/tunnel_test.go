@@ -113,6 +113,7 @@ func (i *install) login() sso.Store {
 }
 
 func TestTunnel(t *testing.T) {
+	t.Parallel()
 	i := newInstall(t)
 	i.issuer = authtest.Start(t, authtest.Options{AccessLife: 30 * time.Second, DeviceInterval: time.Millisecond})
 	r := i.start("PROXY_CERT=auto", "REQUIRE_TLS=always")

@@ -54,6 +54,7 @@ func TestCancel(t *testing.T) {
 // G4: a key of another session, of an ended one, or a guessed one hits nothing
 // and is recorded.
 func TestKeysThatOpenNothing(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t, func(o *options) { o.pool.MaxConns = 1 })
 	first := dial(t, p.addr)
 	oldKey := keyOf(login(t, first, "bob", token("bob@example.com", "reader")))

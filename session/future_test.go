@@ -62,6 +62,7 @@ func (m *meddler) serve(t *testing.T, near net.Conn) {
 }
 
 func TestMessagesOfTheFuturePassUntouched(t *testing.T) {
+	t.Parallel()
 	for name, insert := range map[string]string{
 		"one":                   message('y', "of the future"),
 		"without a body":        message('~', ""),

@@ -15,6 +15,7 @@ import (
 
 // G1: the service account in the log is current_user of the backend.
 func TestTheRecordedAccountIsTheOneThatServed(t *testing.T) {
+	t.Parallel()
 	prioritised, err := auth.NewRoles(auth.RolesConfig{
 		Mapping: map[string]auth.Login{
 			"READER": {User: "app_reader", Password: "reader-secret"},

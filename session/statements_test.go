@@ -104,6 +104,7 @@ func executePortal(portal string, most byte) string {
 var syncing = message('S', "")
 
 func TestStatementsAreRecordedAsTheyRan(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name  string
 		sent  string

@@ -30,6 +30,7 @@ func TestHalfCloseThroughATunnel(t *testing.T) {
 
 // What a client that is gone left running ends, through the tunnel too.
 func TestAnOrphanQueryBehindATunnelIsCancelled(t *testing.T) {
+	t.Parallel()
 	u := startTunnel(t)
 	conn := u.raw()
 	send(t, conn, query("select pg_sleep(60) /* tunnelled */"))
@@ -104,6 +105,7 @@ func TestATunnelCutOffEndsItsQueries(t *testing.T) {
 }
 
 func TestTheEndOfGprxyReachesTheClientOfATunnel(t *testing.T) {
+	t.Parallel()
 	u := startTunnel(t)
 	resting := u.raw()
 	u.proxy.handler.Drain()

@@ -17,6 +17,7 @@ import (
 
 // The client reads gprxy's ErrorResponse byte for byte.
 func TestARefusedLoginComesThroughAsItIs(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct {
 		token, user, database, code string
 	}{
@@ -89,6 +90,7 @@ func TestATokenIsAskedForEachConnection(t *testing.T) {
 
 // The token goes to nobody but the gprxy that was meant.
 func TestTheTokenStaysHereUnlessTheOtherEndIsTrusted(t *testing.T) {
+	t.Parallel()
 	plain := startProxy(t)
 	deaf, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -140,6 +142,7 @@ func TestCheckLeavesNoTrace(t *testing.T) {
 }
 
 func TestALoginThroughATunnelHasADeadline(t *testing.T) {
+	t.Parallel()
 	never := func(ctx context.Context) (auth.Secret, error) {
 		<-ctx.Done()
 		return "", fmt.Errorf("ask the issuer: %w", ctx.Err())
@@ -159,6 +162,7 @@ func TestALoginThroughATunnelHasADeadline(t *testing.T) {
 }
 
 func TestATunnelIsForOneDatabaseAndAccountUnlessTheClientSays(t *testing.T) {
+	t.Parallel()
 	both := func(context.Context) (auth.Secret, error) {
 		return auth.Secret(token("bob@example.com", "reader", "writer")), nil
 	}

@@ -207,6 +207,7 @@ func TestCancelThroughATunnel(t *testing.T) {
 }
 
 func TestCopyThroughATunnel(t *testing.T) {
+	t.Parallel()
 	u := startTunnel(t, withToken(func(context.Context) (auth.Secret, error) {
 		return auth.Secret(token("bob@example.com", "writer")), nil
 	}))

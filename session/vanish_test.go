@@ -60,6 +60,7 @@ func TestAClientThatVanishesBehindFullSockets(t *testing.T) {
 // A client that is slow to read, and has said its last word, is not taken for
 // dead: it gets all its answers.
 func TestASlowClientThatClosedItsSideGetsItsAnswers(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	conn := rawSession(t, p, "reader")
 	const n = 300

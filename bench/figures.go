@@ -20,6 +20,26 @@ type row struct {
 	Gprxy    float64 `json:"gprxy"`
 	ToDirect float64 `json:"gprxy_to_direct,omitempty"`
 	ToOther  float64 `json:"gprxy_to_pgbouncer,omitempty"`
+	ToOff    float64 `json:"gprxy_to_no_record,omitempty"`
+	Aim      string  `json:"aim,omitempty"`
+	Met      *bool   `json:"met,omitempty"` // whether the aim is; nil without one
+}
+
+// aimed notes what the figure should be.
+func (r row) aimed(aim string, met bool) row {
+	r.Aim, r.Met = aim, &met
+	return r
+}
+
+// verdict is the aim, and whether it is met.
+func (r row) verdict() string {
+	switch {
+	case r.Met == nil:
+		return ""
+	case *r.Met:
+		return r.Aim + ": met"
+	}
+	return r.Aim + ": MISSED"
 }
 
 // series collects one figure over the rounds.
@@ -74,10 +94,10 @@ func quantile(values []float64, part float64) float64 {
 func printTable(out io.Writer, title string, rows []row) {
 	fmt.Fprintf(out, "\n%s\n", title)
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "\tunit\tdirect\tPgBouncer\tgprxy\tto direct\tto PgBouncer\t")
+	fmt.Fprintln(t, "\tunit\tdirect\tPgBouncer\tgprxy\tto direct\tto PgBouncer\tto no record\taim\t")
 	for _, r := range rows {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.What, r.Unit,
-			number(r.Direct), number(r.Bouncer), number(r.Gprxy), ratio(r.ToDirect), ratio(r.ToOther))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.What, r.Unit,
+			number(r.Direct), number(r.Bouncer), number(r.Gprxy), ratio(r.ToDirect), ratio(r.ToOther), ratio(r.ToOff), r.verdict())
 	}
 	t.Flush()
 }

@@ -35,9 +35,10 @@ func measureIdle(ctx context.Context, l *lab) ([]row, error) {
 		}
 		s.add(l.gprxy.name, grown)
 	}
+	beyond := plain.row("a client beyond its backend", "KiB each")
 	return []row{
 		whole.row(fmt.Sprintf("%d sessions, backend included", idleSessions), "KiB each"),
-		plain.row("a client beyond its backend", "KiB each"),
+		beyond.aimed("at most 25 KiB", beyond.Gprxy <= 25),
 		secured.row("the same inside TLS", "KiB each"),
 	}, nil
 }

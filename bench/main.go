@@ -50,6 +50,7 @@ var parts = []struct {
 	{"login", "logins", measureLogins},
 	{"copy", "COPY", measureCopy},
 	{"idle", "memory of idle sessions", measureIdle},
+	{"record", "statements recorded, prepared", measureRecording},
 	{"cancel", "from cancel request to 57014", measureCancel},
 }
 
@@ -64,11 +65,13 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	defer l.close()
 	began := time.Now()
+	say(fmt.Sprintf("this will take about %s", p.estimate().Round(time.Minute)))
 	figures := map[string][]row{}
 	for _, part := range parts {
 		if !p.wants(part.name) {
 			continue
 		}
+		say(fmt.Sprintf("%s, after %s", part.title, time.Since(began).Round(time.Second)))
 		rows, err := part.measure(ctx, l)
 		if err != nil {
 			return fmt.Errorf("%s: %w", part.name, err)
@@ -93,7 +96,7 @@ func readPlan(args []string) (plan, error) {
 	fs.IntVar(&p.rounds, "rounds", 3, "interleaved rounds; medians are shown")
 	fs.IntVar(&p.seconds, "seconds", 3, "length of each pgbench run")
 	clients := fs.String("clients", "1,8,32", "clients at once")
-	only := fs.String("only", "", "parts to measure, with commas: select, tls, latency, login, copy, idle, cancel")
+	only := fs.String("only", "", "parts to measure, with commas: select, tls, latency, login, copy, idle, record, cancel")
 	fs.StringVar(&p.json, "json", "", "also write the figures to this file")
 	if err := fs.Parse(args); err != nil {
 		return p, err
@@ -107,6 +110,17 @@ func readPlan(args []string) (plan, error) {
 	}
 	p.only = strings.FieldsFunc(*only, func(c rune) bool { return c == ',' })
 	return p, nil
+}
+
+// estimate is about how long all will take: mostly pgbench's runs, each with its logins.
+func (p plan) estimate() time.Duration {
+	runs := 0
+	for part, each := range map[string]int{"select": 9 * len(p.clients), "tls": 2 * len(p.clients), "login": 6, "record": 4 * len(p.clients), "copy": 6, "cancel": 3, "latency": 1} {
+		if p.wants(part) {
+			runs += each
+		}
+	}
+	return time.Duration(runs*p.rounds*(p.seconds+2)) * time.Second
 }
 
 func (p plan) wants(part string) bool {

@@ -26,7 +26,9 @@ func measureSelect(ctx context.Context, l *lab) (rows []row, err error) {
 			if err != nil {
 				return nil, err
 			}
-			rows = append(rows, some...)
+			rows = append(rows,
+				some[0].aimed("at least 0.9x PgBouncer", some[0].ToOther >= 0.9),
+				some[1].aimed("at most 1.5x PgBouncer", some[1].ToOther <= 1.5))
 		}
 	}
 	return rows, nil

@@ -21,10 +21,14 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	fates := []func(ctx context.Context, n int){
 		func(ctx context.Context, _ int) { p.visit(ctx, "alice", alicePassword, "select 1") },
 		func(ctx context.Context, _ int) { p.visit(ctx, "alice", "wrong", "") },
-		func(ctx context.Context, _ int) { p.visit(ctx, "bob", token("bob@example.com", "READER"), "select 1/0") },
+		func(ctx context.Context, _ int) {
+			p.visit(ctx, "bob", token("bob@example.com", "READER"), "select 1/0")
+		},
 		func(ctx context.Context, _ int) { p.visit(ctx, "bob", token("bob@example.com"), "") },
 		func(ctx context.Context, _ int) { p.visit(ctx, "bob", "not.a.token", "") },
-		func(ctx context.Context, _ int) { p.visit(ctx, "bob", token("bob@example.com", "WRITER"), "begin; create temp table x ()") },
+		func(ctx context.Context, _ int) {
+			p.visit(ctx, "bob", token("bob@example.com", "WRITER"), "begin; create temp table x ()")
+		},
 		func(ctx context.Context, n int) { // left while it waits, or while it runs
 			ctx, leave := context.WithTimeout(ctx, time.Duration(n%20)*5*time.Millisecond)
 			defer leave()

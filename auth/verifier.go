@@ -32,6 +32,7 @@ type VerifierConfig struct {
 type Verifier struct {
 	config VerifierConfig
 	cache  *keyCache
+	proved proved
 }
 
 // NewVerifier checks the settings and reports every mistake at once. It does
@@ -113,8 +114,12 @@ func (v *Verifier) checkSignature(ctx context.Context, t *parsedToken) error {
 	if err != nil {
 		return unavailable(err)
 	}
+	if v.proved.has(t, version) {
+		return nil
+	}
 	refused := tryKeys(keys, t)
 	if refused == nil {
+		v.proved.add(t, version)
 		return nil
 	}
 	keys, fresh, err := v.cache.newer(ctx, version)

@@ -38,7 +38,7 @@ type DB struct {
 
 	jobs    chan job      // work on the file other than appending, done between batches
 	wake    chan struct{} // holds one token: the queue or closing changed
-	soon    chan struct{} // holds one token: statements were deferred
+	soon    chan struct{} // holds one token: events were deferred
 	abandon chan struct{} // closed when Close may wait no longer
 	done    chan struct{} // closed when the writer goroutine has ended
 

@@ -41,7 +41,7 @@ func (d *DB) push(it item) error {
 	if outage != nil && it.result != nil {
 		d.queue.items[len(d.queue.items)-1].tell(outage)
 	}
-	if it.deferredStatements() {
+	if it.result == nil {
 		signal(d.soon)
 	} else {
 		signal(d.wake)
@@ -57,7 +57,7 @@ func signal(c chan struct{}) {
 	}
 }
 
-// gather is how long deferred statements wait for those of other sessions: a commit costs more than they do.
+// gather is how long deferred events wait for others: a commit costs more than they do.
 const gather = 5 * time.Millisecond
 
 // run is the writer goroutine. It ends after Close, when the queue is empty or Close waits no longer.

@@ -37,7 +37,7 @@ type action struct {
 	stmtBefore      *prepared
 	bindBefore      *action
 
-	answered bool  // Bind: PostgreSQL has made the portal
+	answered bool  // PostgreSQL has done it
 	parts    int64 // Bind: how often it was executed
 
 	sent        time.Time
@@ -50,6 +50,12 @@ type action struct {
 	unsent      bool  // it never went to PostgreSQL
 	results     []result
 	resultsOver int // how many more there were
+}
+
+// confirm: PostgreSQL has done what the message asked for, so it will not be undone.
+func (a *action) confirm() {
+	a.answered = true
+	a.stmtBefore, a.bindBefore = nil, nil
 }
 
 // executes tells whether the message runs something.

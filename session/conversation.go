@@ -247,9 +247,8 @@ func (c *conversation) answered(kind byte) {
 		c.doubt = "the backend answered something that was not asked"
 		return
 	}
-	act := c.owed.pop().act
-	if kind == msgBind && act != nil {
-		act.answered = true
+	if act := c.owed.pop().act; act != nil {
+		act.confirm()
 	}
 }
 

@@ -45,6 +45,7 @@ type statements struct {
 	current *action   // whose body is to come
 	cutting *cutText  // its text, while it is longer than what is kept
 	latest  *action   // the last that runs something: COPY data belong to it
+	spare   *action   // for the next message
 	before  []*action // strict: what has to be recorded before the chunk goes on
 
 	bytesIn  int64 // since the last statement was sent
@@ -99,7 +100,8 @@ func (s *statements) requested(kind byte, size uint32, skipped bool) (act *actio
 	default:
 		return nil, 0
 	}
-	act = &action{request: kind, sent: s.clock()}
+	act = s.newAction()
+	act.request, act.sent = kind, s.clock()
 	if act.executes() {
 		act.in, s.bytesIn = s.bytesIn, 0
 		act.cancels = s.cancels()
@@ -129,11 +131,12 @@ func (s *statements) executed(act *action, kind byte, body []byte) {
 	case replySuspended:
 		r.outcome = store.OutcomeSuspended
 	}
+	stmt, at := act.stmt, len(act.results)
 	s.doneWith(act, r)
-	if changesNames(r.tag) && act.stmt != nil {
-		text := act.stmt.text
-		if at := len(act.results) - 1; at >= 0 && at < len(act.stmt.parts) {
-			text = act.stmt.parts[at]
+	if changesNames(r.tag) && stmt != nil {
+		text := stmt.text
+		if at < len(stmt.parts) {
+			text = stmt.parts[at]
 		}
 		s.names.changedBy(r.tag, text)
 	}
@@ -163,9 +166,38 @@ func (s *statements) doneWith(act *action, r result) {
 	s.bytesOut, s.rows = 0, 0
 	if act.request == msgExecute {
 		s.storeExecute(act, r)
+		s.recycle(act)
 		return
 	}
 	act.add(r)
+}
+
+// newAction gives one that was recycled, if it can: sessions run the same few messages
+// over and over.
+func (s *statements) newAction() *action {
+	act := s.spare
+	s.spare = nil
+	if act == nil {
+		act = new(action)
+	}
+	return act
+}
+
+// recycle takes back an Execute or Query that is recorded: nothing refers to it any more.
+func (s *statements) recycle(act *action) {
+	if s.current == act {
+		return // answered before it was whole
+	}
+	if s.latest == act {
+		s.latest = nil
+	}
+	results := act.results[:0]
+	clear(act.results)
+	if cap(results) > 4 {
+		results = nil
+	}
+	*act = action{results: results}
+	s.spare = act
 }
 
 // failed: an ErrorResponse while head was the oldest request.
@@ -284,6 +316,7 @@ func (s *statements) ready(act *action, status byte) {
 	switch {
 	case act != nil && !s.lost:
 		s.storeQuery(act, txStatuses[status])
+		s.recycle(act)
 	case s.open:
 		s.block.amend(func(st *store.Statement) { st.TxStatus = txStatuses[status] })
 	}

@@ -144,6 +144,8 @@ func TestStatementsAreRecordedAsTheyRan(t *testing.T) {
 			`extended "select 2" name=s state=42P05 outcome=error tx=I`, `extended "select 1" name=s tag=SELECT rows=1 tx=I`}},
 		{"DEALLOCATE in SQL", parseAs("s", "select 1") + syncing + query(`deallocate "s"`) + bindTo("", "s") + executePortal("", 0) + syncing, 3, []string{
 			`simple "deallocate \"s\"" tag=DEALLOCATE tx=I`, `extended "" state=26000 outcome=error tx=I`}},
+		{"DEALLOCATE in the extended protocol", parseAs("s", "select 1") + syncing + parseAs("", "deallocate s") + bindTo("", "") + executePortal("", 0) + syncing + bindTo("", "s") + executePortal("", 0) + syncing, 3, []string{
+			`extended "deallocate s" tag=DEALLOCATE tx=I`, `extended "" state=26000 outcome=error tx=I`}},
 		{"DISCARD ALL", parseAs("s", "select 1") + syncing + query(`discard all`) + bindTo("", "s") + executePortal("", 0) + syncing, 3, []string{
 			`simple "discard all" tag=DISCARD ALL tx=I`, `extended "" state=26000 outcome=error tx=I`}},
 		{"PREPARE in SQL", query("prepare s as select 5") + bindTo("", "s") + executePortal("", 0) + syncing, 2, []string{

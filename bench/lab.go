@@ -226,7 +226,7 @@ func (l *lab) start(cmd *exec.Cmd, ready *regexp.Regexp) (string, error) {
 			if m := ready.FindStringSubmatch(scanner.Text()); m != nil && !told {
 				found <- m[1]
 				told = true
-			} else if !told {
+			} else if !told || strings.Contains(scanner.Text(), "level=error") {
 				fmt.Fprintln(os.Stderr, scanner.Text())
 			}
 		}

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"gprxy/store"
@@ -14,6 +15,7 @@ type recording struct {
 	*statements
 	events  *store.DB
 	session string
+	log     *slog.Logger
 	ctx     context.Context // ends with the relay
 	cancel  context.CancelFunc
 	closed  bool
@@ -24,7 +26,7 @@ func (s *session) startRecording(ctx context.Context, r *relay) *recording {
 	if s.Statements.Record == RecordNothing {
 		return nil
 	}
-	rec := &recording{events: s.Events, session: s.id}
+	rec := &recording{events: s.Events, session: s.id, log: s.log}
 	rec.ctx, rec.cancel = context.WithCancel(ctx)
 	talk := &r.conversation
 	rec.statements = &statements{
@@ -86,6 +88,9 @@ func (rec *recording) announce() error {
 		if err != nil {
 			act.seqStarted, act.unsent = 0, true
 		}
+	}
+	if err != nil && rec.ctx.Err() == nil {
+		rec.log.Error("statements were not run, because they could not be recorded", "statements", len(acts), "error", err)
 	}
 	return rec.explain(err)
 }

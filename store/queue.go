@@ -18,10 +18,9 @@ type item struct {
 	result chan error // nil if nobody waits; else has room for one and gets one
 	last   *int64     // nil, or where the seq of the last event goes before the result
 	bytes  int        // of payload; set by push
-}
 
-// deferredStatements reports whether these are statements that nobody waits for.
-func (it item) deferredStatements() bool { return it.result == nil && it.events[0].statements != nil }
+	deferredStatements bool // statements that nobody waits for; set by push
+}
 
 // tell gives the waiter its result, once.
 func (it *item) tell(err error) {
@@ -47,7 +46,8 @@ func (q *queue) push(it item) bool {
 	for i := range it.events {
 		it.bytes += it.events[i].size()
 	}
-	if it.deferredStatements() {
+	it.deferredStatements = it.result == nil && it.events[0].statements != nil
+	if it.deferredStatements {
 		q.items = append(q.items, it)
 		q.statements += it.bytes
 		return true
@@ -88,7 +88,7 @@ func (q *queue) peek() []item {
 // drop removes the first n items.
 func (q *queue) drop(n int) {
 	for _, it := range q.items[:n] {
-		if it.deferredStatements() {
+		if it.deferredStatements {
 			q.statements -= it.bytes
 			continue
 		}

@@ -288,3 +288,19 @@ func TestSessionsAreHeldUpInsteadOfLosingStatements(t *testing.T) {
 		t.Errorf("%d events, want the login, %d statements and the end", h.Events, n+1)
 	}
 }
+
+// However many statements were announced, those that are in the log take no place of the others.
+func TestAnnouncedStatementsLeaveTheQueue(t *testing.T) {
+	d := open(t, logPath(t), Options{limits: limits{events: 10, bytes: 10 << 10, statements: 10 << 10}})
+	mustAppend(t, d, login("s1", "ann", "app_reader", t0)...)
+	for n := range 100 {
+		if _, err := d.AppendStarted(t.Context(), "s1", Statement{Kind: KindSimple, SQL: fmt.Sprint("select ", n), Start: t0}); err != nil {
+			t.Fatalf("statement %d: %v", n, err)
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.queue.events != 0 || d.queue.bytes != 0 || d.queue.statements != 0 {
+		t.Errorf("the queue counts %d events, %d and %d bytes", d.queue.events, d.queue.bytes, d.queue.statements)
+	}
+}

@@ -28,7 +28,7 @@ func measureRecording(ctx context.Context, l *lab) (rows []row, err error) {
 		recording = append(recording, to)
 	}
 	for _, clients := range l.clients {
-		var off series
+		var off, offCost series
 		speed, cost := make([]series, len(ways)), make([]series, len(ways))
 		for range l.rounds {
 			for i, to := range append([]target{l.gprxy}, recording...) {
@@ -38,13 +38,15 @@ func measureRecording(ctx context.Context, l *lab) (rows []row, err error) {
 				}
 				if i == 0 {
 					off.gprxy = append(off.gprxy, s.transactions/s.seconds)
+					offCost.gprxy = append(offCost.gprxy, s.microseconds/s.transactions)
 					continue
 				}
 				speed[i-1].gprxy = append(speed[i-1].gprxy, s.transactions/s.seconds)
 				cost[i-1].gprxy = append(cost[i-1].gprxy, s.microseconds/s.transactions)
 			}
 		}
-		rows = append(rows, off.row(fmt.Sprintf("nothing, %d", clients), "tps"))
+		nothing := fmt.Sprintf("nothing, %d", clients)
+		rows = append(rows, off.row(nothing, "tps"), offCost.row(nothing, "CPU us/tx"))
 		for i, way := range ways {
 			what := fmt.Sprintf("%s, %d", way.what, clients)
 			r := speed[i].row(what, "tps")
@@ -52,7 +54,9 @@ func measureRecording(ctx context.Context, l *lab) (rows []row, err error) {
 			if way.what == "text" {
 				r = r.aimed("at least 0.9x no record", r.ToOff >= 0.9)
 			}
-			rows = append(rows, r, cost[i].row(what, "CPU us/tx"))
+			spent := cost[i].row(what, "CPU us/tx")
+			spent.ToOff = median(ratios(cost[i].gprxy, offCost.gprxy))
+			rows = append(rows, r, spent)
 		}
 	}
 	return rows, nil

@@ -9,13 +9,16 @@ import (
 
 const (
 	// A statement is handed over to the log at most so long after it was done: what the
-	// log adds until it is on disk fits into store.AsyncWindow.
+	// log adds until it is on disk fits into store.AsyncWindow. All sessions do it at the
+	// same beat, so that one commit serves them all.
 	handOver = 40 * time.Millisecond
 
 	// With so many, or so many bytes, they are handed over at once.
 	fullBlock      = 500
 	fullBlockBytes = 1 << 20
 )
+
+var firstBeat = time.Now()
 
 // A block gathers the statements that a session has finished: the log stores many of
 // them for little more than one. It is guarded by the mu that it is given.
@@ -42,7 +45,7 @@ func newBlock(mu *sync.Mutex, deliver func([]store.Statement)) *block {
 func (b *block) add(s store.Statement) {
 	if len(b.done) == 0 {
 		b.armed.Add(1)
-		b.timer.Reset(handOver)
+		b.timer.Reset(handOver - time.Since(firstBeat)%handOver)
 	}
 	b.done = append(b.done, s)
 	b.bytes += len(s.SQL) + len(s.Message)

@@ -52,6 +52,8 @@ func commands() []command {
 		tunnelCommand(),
 		sessionsCommand(),
 		auditCommand(),
+		auditReportCommand(),
+		auditExportCommand(),
 		auditVerifyCommand(),
 		auditPruneCommand(),
 		auditKeyCommand(),

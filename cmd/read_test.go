@@ -13,6 +13,8 @@ func TestReadingIsRecorded(t *testing.T) {
 	log := fixedLog(t)
 	gprxy(t, log.env, "sessions", "--user", "o'brien smith", "--json")
 	gprxy(t, log.env, "audit", "verify")
+	gprxy(t, log.env, "audit", "report", "--since", "30d")
+	gprxy(t, log.env, "audit", "export", "--format", "ocsf")
 	var got []string
 	for _, e := range lines(t, gprxy(t, log.env, "audit", "--type", "log.read", "--json").out) {
 		d := e["detail"].(map[string]any)
@@ -21,6 +23,8 @@ func TestReadingIsRecorded(t *testing.T) {
 	}
 	equal(t, "log.read", strings.Join(got, "\n"), `tester sessions --user "o'brien smith" --json
 tester audit verify 
+tester audit report --since 30d
+tester audit export --format ocsf
 tester audit --type log.read --json`)
 }
 

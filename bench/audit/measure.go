@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -54,7 +56,43 @@ func measure(ctx context.Context, p plan) (figures []figure, err error) {
 		slices.Sort(times)
 		figures = append(figures, figure{What: fmt.Sprint("gprxy ", q), Value: float64(times[len(times)/2].Microseconds()) / 1000, Unit: "ms", Limit: 200})
 	}
+	whole, err := measureWhole(ctx, p, verdict.Events)
+	return append(figures, whole...), err
+}
+
+// measureWhole puts what needs all of the log, once.
+func measureWhole(ctx context.Context, p plan, events float64) (figures []figure, err error) {
+	page := filepath.Join(filepath.Dir(p.file), "review.html")
+	defer os.Remove(page)
+	_, took, err := ask(ctx, p, "audit", "report", "--no-verify", "--html", page)
+	if err != nil {
+		return nil, err
+	}
+	figures = append(figures, figure{What: "audit report --html, without verify", Value: float64(took.Milliseconds()), Unit: "ms", Limit: 10_000})
+	for _, format := range []string{"jsonl", "csv", "ocsf"} {
+		took, peak, err := discard(ctx, p, "audit", "export", "--format", format)
+		if err != nil {
+			return nil, err
+		}
+		figures = append(figures,
+			figure{What: "audit export --format " + format, Value: events / took.Seconds(), Unit: "events/s", Limit: 150_000},
+			figure{What: "its memory", Value: peak, Unit: "MiB"})
+	}
 	return figures, nil
+}
+
+// discard runs gprxy and throws away what it prints. peak is its memory in MiB.
+func discard(ctx context.Context, p plan, args ...string) (took time.Duration, peak float64, err error) {
+	cmd := exec.CommandContext(ctx, p.binary, append(args, "--event-log", p.file)...)
+	began := time.Now()
+	if err := cmd.Run(); err != nil {
+		return 0, 0, fmt.Errorf("gprxy %v: %w", args, err)
+	}
+	took = time.Since(began)
+	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		peak = float64(usage.Maxrss) / 1024
+	}
+	return took, peak, nil
 }
 
 // ask runs gprxy on the log, from the start of the process to its end.

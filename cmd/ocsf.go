@@ -1,0 +1,305 @@
+// Events in the words of the Open Cybersecurity Schema Framework, https://schema.ocsf.io/1.3.0/.
+
+package cmd
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"gprxy/store"
+)
+
+const ocsfVersion = "1.3.0"
+
+// The classes and activities that events become.
+const (
+	ocsfAuthentication = 3002
+	ocsfLogon          = 1
+	ocsfLogoff         = 2
+
+	ocsfDatastore = 6005
+	ocsfUpdate    = 2
+	ocsfConnect   = 3
+	ocsfQuery     = 4
+	ocsfWrite     = 5
+	ocsfCreate    = 6
+	ocsfDelete    = 7
+
+	ocsfOther = 99
+
+	ocsfSuccess = 1
+	ocsfFailure = 2
+
+	ocsfInformational = 1
+	ocsfMedium        = 3
+)
+
+// ocsfEvent has the attributes of both classes; those a class does not have are absent.
+type ocsfEvent struct {
+	ActivityID   int            `json:"activity_id"`
+	ActivityName string         `json:"activity_name"`
+	CategoryUID  int            `json:"category_uid"`
+	CategoryName string         `json:"category_name"`
+	ClassUID     int            `json:"class_uid"`
+	ClassName    string         `json:"class_name"`
+	TypeUID      int            `json:"type_uid"`
+	Time         int64          `json:"time"` // milliseconds
+	SeverityID   int            `json:"severity_id"`
+	Severity     string         `json:"severity"`
+	StatusID     int            `json:"status_id"`
+	Status       string         `json:"status"`
+	StatusCode   string         `json:"status_code,omitempty"`
+	StatusDetail string         `json:"status_detail,omitempty"`
+	Message      string         `json:"message"`
+	Duration     int64          `json:"duration,omitempty"` // milliseconds
+	Metadata     ocsfMetadata   `json:"metadata"`
+	SrcEndpoint  ocsfEndpoint   `json:"src_endpoint"`
+	User         *ocsfUser      `json:"user,omitempty"`
+	Service      *ocsfNamed     `json:"service,omitempty"`
+	Session      *ocsfSession   `json:"session,omitempty"`
+	AuthProtocol string         `json:"auth_protocol,omitempty"`
+	ProtocolID   int            `json:"auth_protocol_id,omitempty"`
+	Actor        *ocsfActor     `json:"actor,omitempty"`
+	Database     *ocsfDatabase  `json:"database,omitempty"`
+	DstEndpoint  *ocsfEndpoint  `json:"dst_endpoint,omitempty"`
+	TypeID       int            `json:"type_id,omitempty"` // of the datastore
+	QueryInfo    *ocsfQueryInfo `json:"query_info,omitempty"`
+	Unmapped     map[string]any `json:"unmapped,omitempty"`
+}
+
+type ocsfMetadata struct {
+	Version  string      `json:"version"`
+	Product  ocsfProduct `json:"product"`
+	UID      string      `json:"uid"`
+	Sequence int64       `json:"sequence"`
+	LogName  string      `json:"log_name"`
+	Provider string      `json:"log_provider"`
+}
+
+type ocsfProduct struct {
+	Name    string `json:"name"`
+	Vendor  string `json:"vendor_name"`
+	Version string `json:"version"`
+}
+
+type ocsfEndpoint struct {
+	IP   string `json:"ip,omitempty"`
+	Port int    `json:"port,omitempty"`
+	Name string `json:"name,omitempty"`
+}
+
+type ocsfUser struct {
+	Name string `json:"name"`
+	UID  string `json:"uid,omitempty"`
+}
+
+type ocsfNamed struct {
+	Name string `json:"name"`
+}
+
+type ocsfSession struct {
+	UID    string `json:"uid"`
+	Issuer string `json:"issuer,omitempty"`
+}
+
+type ocsfActor struct {
+	User    ocsfUser     `json:"user"`
+	Session *ocsfSession `json:"session,omitempty"`
+}
+
+type ocsfDatabase struct {
+	Name   string `json:"name"`
+	TypeID int    `json:"type_id"`
+	Type   string `json:"type"`
+}
+
+type ocsfQueryInfo struct {
+	Query string `json:"query_string"`
+}
+
+// toOCSF gives the event, or nil if it has no class of its own: what its session's other events say, and
+// what is about the log itself.
+func toOCSF(e store.Record) (*ocsfEvent, error) {
+	switch e.Type {
+	case store.AuthSucceeded{}.Type():
+		return ocsfFrom(e, func(o *ocsfEvent, f store.AuthSucceeded) { o.succeeded(f) })
+	case store.AuthFailed{}.Type():
+		return ocsfFrom(e, func(o *ocsfEvent, f store.AuthFailed) { o.failed(f) })
+	case store.SessionEnded{}.Type():
+		return ocsfFrom(e, func(o *ocsfEvent, f store.SessionEnded) { o.ended(f) })
+	case store.SessionStarted{}.Type():
+		return ocsfFrom(e, func(o *ocsfEvent, f store.SessionStarted) { o.started(f) })
+	case store.SessionRefused{}.Type():
+		return ocsfFrom(e, func(o *ocsfEvent, f store.SessionRefused) { o.refused(f) })
+	case store.StatementsExecuted{}.Type():
+		return ocsfFrom(e, func(o *ocsfEvent, f store.Statement) { o.executed(f) })
+	}
+	return nil, nil
+}
+
+func ocsfFrom[F any](e store.Record, fill func(*ocsfEvent, F)) (*ocsfEvent, error) {
+	var fact F
+	if err := json.Unmarshal(e.Detail, &fact); err != nil {
+		return nil, fmt.Errorf("read %s: %w", e.Type, err)
+	}
+	o := &ocsfEvent{
+		Time:        e.Time.UnixMilli(),
+		SeverityID:  ocsfInformational,
+		StatusID:    ocsfSuccess,
+		SrcEndpoint: endpoint(e.Client),
+		Metadata: ocsfMetadata{
+			Version: ocsfVersion, UID: strconv.FormatInt(e.Seq, 10), Sequence: e.Seq, LogName: "gprxy events", Provider: exportName,
+			Product: ocsfProduct{Name: "gprxy", Vendor: "gprxy", Version: thisBuild().Version},
+		},
+		Session: &ocsfSession{UID: e.Session},
+		Actor:   &ocsfActor{User: ocsfUser{Name: orUnknown(e.User)}},
+	}
+	if e.Session == "" {
+		o.Session = nil
+	}
+	o.Database = &ocsfDatabase{Name: orUnknown(e.Database), TypeID: 1, Type: "Relational"}
+	if e.ServiceAccount != "" {
+		o.Unmapped = map[string]any{"service_account": e.ServiceAccount}
+	}
+	fill(o, fact)
+	o.complete(e)
+	return o, nil
+}
+
+// authentication makes it a logon or logoff of the person, at gprxy.
+func (o *ocsfEvent) authentication(activity int, name string) {
+	o.ClassUID, o.ClassName, o.CategoryUID, o.CategoryName = ocsfAuthentication, "Authentication", 3, "Identity & Access Management"
+	o.ActivityID, o.ActivityName = activity, name
+	o.User, o.Actor = &o.Actor.User, nil
+	o.Service, o.Database = &ocsfNamed{"gprxy"}, nil
+}
+
+// datastore makes it something that the person does with the database.
+func (o *ocsfEvent) datastore(activity int, name string) {
+	o.ClassUID, o.ClassName, o.CategoryUID, o.CategoryName = ocsfDatastore, "Datastore Activity", 6, "Application Activity"
+	o.ActivityID, o.ActivityName = activity, name
+	o.TypeID = 1 // a database
+	o.Actor.Session, o.Session = o.Session, nil
+}
+
+func (o *ocsfEvent) fail(code, detail string) {
+	o.StatusID, o.StatusCode, o.StatusDetail, o.SeverityID = ocsfFailure, code, detail, ocsfMedium
+}
+
+func (o *ocsfEvent) protocol(method string) {
+	o.AuthProtocol, o.ProtocolID = method, ocsfOther
+	if method != "password" {
+		o.AuthProtocol, o.ProtocolID = "OAUTH 2.0", 6
+	}
+}
+
+func (o *ocsfEvent) succeeded(f store.AuthSucceeded) {
+	o.authentication(ocsfLogon, "Logon")
+	o.protocol(f.Method)
+	o.User.Name, o.User.UID = f.User, f.Subject
+	o.Session.Issuer = f.Issuer
+}
+
+func (o *ocsfEvent) failed(f store.AuthFailed) {
+	o.authentication(ocsfLogon, "Logon")
+	o.protocol(f.Method)
+	if f.User != "" {
+		o.User.Name = f.User
+	}
+	o.Session.Issuer = f.Issuer
+	o.fail("", inWords(f.Reason))
+}
+
+func (o *ocsfEvent) ended(f store.SessionEnded) {
+	o.authentication(ocsfLogoff, "Logoff")
+	o.StatusDetail, o.Duration = inWords(f.Reason), int64(f.DurationMS)
+	if o.Unmapped == nil {
+		o.Unmapped = map[string]any{}
+	}
+	o.Unmapped["statements"], o.Unmapped["rows"], o.Unmapped["errors"] = f.Statements, f.Rows, f.Errors
+}
+
+func (o *ocsfEvent) started(f store.SessionStarted) {
+	o.datastore(ocsfConnect, "Connect")
+	backend := endpoint(f.Backend)
+	o.DstEndpoint = &backend
+	o.Unmapped = map[string]any{"service_account": f.ServiceAccount, "backend_pid": f.BackendPID}
+}
+
+func (o *ocsfEvent) refused(f store.SessionRefused) {
+	o.datastore(ocsfConnect, "Connect")
+	o.fail(f.SQLState, inWords(f.Reason))
+}
+
+func (o *ocsfEvent) executed(f store.Statement) {
+	activity, name := ocsfActivity(f.Tag)
+	o.datastore(activity, name)
+	o.QueryInfo = &ocsfQueryInfo{f.SQL}
+	o.Duration = f.US / 1000
+	if f.Outcome != "" && f.Outcome != store.OutcomeSuspended {
+		o.fail(f.SQLState, strings.TrimSpace(f.Outcome+" "+f.Message))
+	}
+	if o.Unmapped == nil {
+		o.Unmapped = map[string]any{}
+	}
+	o.Unmapped["kind"], o.Unmapped["command_tag"], o.Unmapped["rows"] = f.Kind, f.Tag, f.Rows
+	if len(f.Params) > 0 {
+		o.Unmapped["bind_values"] = f.Params
+	}
+	if f.TextBytes > 0 {
+		o.Unmapped["query_bytes"], o.Unmapped["query_sha256"] = f.TextBytes, f.TextSHA256
+	}
+}
+
+// ocsfActivity is what a command does, by its tag. A statement that failed has none.
+func ocsfActivity(tag string) (id int, name string) {
+	verb, _, _ := strings.Cut(tag, " ")
+	switch verb {
+	case "SELECT", "FETCH", "SHOW", "EXPLAIN":
+		return ocsfQuery, "Query"
+	case "INSERT", "COPY":
+		return ocsfWrite, "Write"
+	case "UPDATE", "MERGE", "ALTER":
+		return ocsfUpdate, "Update"
+	case "DELETE", "DROP", "TRUNCATE":
+		return ocsfDelete, "Delete"
+	case "CREATE":
+		return ocsfCreate, "Create"
+	case "":
+		return ocsfQuery, "Query"
+	}
+	return ocsfOther, tag
+}
+
+// complete fills in what follows from the rest.
+func (o *ocsfEvent) complete(e store.Record) {
+	o.TypeUID = o.ClassUID*100 + o.ActivityID
+	o.Severity = map[int]string{ocsfInformational: "Informational", ocsfMedium: "Medium"}[o.SeverityID]
+	o.Status = map[int]string{ocsfSuccess: "Success", ocsfFailure: "Failure"}[o.StatusID]
+	o.Message = describe(e.Type, e.Detail)
+	if o.ClassUID == ocsfAuthentication {
+		o.Actor = nil
+	}
+}
+
+func endpoint(address string) ocsfEndpoint {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return ocsfEndpoint{Name: orUnknown(address)}
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil || net.ParseIP(host) == nil {
+		return ocsfEndpoint{Name: host, Port: n}
+	}
+	return ocsfEndpoint{IP: host, Port: n}
+}
+
+func orUnknown(name string) string {
+	if name == "" {
+		return "unknown"
+	}
+	return name
+}

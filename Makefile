@@ -50,8 +50,8 @@ fuzz: ## run every fuzzer for T each (make fuzz T=60s), on after a finding, and 
 	done; \
 	[ -z "$$found" ] || { echo "findings (their inputs stand in testdata/fuzz):$$found"; exit 1; }
 
-crash: ## kill gprxy N times at random moments under load, and hold its log against what clients saw (make crash N=500)
-	@$(GO) run ./cmd/crash --kills $(N) $(if $(SEED),--seed $(SEED))
+crash: ## kill gprxy N times at random moments under load, and hold its log against what clients saw (make crash N=500 DURABILITY=strict)
+	@$(GO) run ./cmd/crash --kills $(N) $(if $(SEED),--seed $(SEED)) $(if $(DURABILITY),--durability $(DURABILITY))
 
 giant: ## move values of 900 MB through gprxy both ways and watch its memory (make giant B=900000000)
 	$(GO) test -v -timeout 20m -run Giant ./cmd -giant $(B)

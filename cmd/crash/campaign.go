@@ -17,6 +17,8 @@ type plan struct {
 	clients int
 	race    bool
 
+	durability string // of statements, which are recorded unless it is ""
+
 	postgresEvery int // rounds in which PostgreSQL is killed instead
 }
 
@@ -51,7 +53,7 @@ func wage(ctx context.Context, p plan, s *screen) (figures, error) {
 	c.screen.note("seed %d", p.seed)
 	c.figures.began = time.Now()
 	var err error
-	if c.scene, err = openScene(ctx, p.race); err != nil {
+	if c.scene, err = openScene(ctx, p.race, p.durability); err != nil {
 		return c.figures, err
 	}
 	err = c.run(ctx)
@@ -148,6 +150,7 @@ func (c *campaign) moment(longest time.Duration) time.Duration {
 // killProxy kills gprxy, waits for its backends to go, and starts it again.
 func (c *campaign) killProxy(ctx context.Context, r *round) error {
 	r.over.Store(true)
+	r.killed = time.Now()
 	c.proxy.kill()
 	fault := c.proxy.fault()
 	c.proxy = nil

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"gprxy/store"
 )
@@ -16,15 +17,17 @@ func TestKilledUnderLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	p := plan{kills: 8, seed: rand.Uint64(), clients: 6, postgresEvery: 5, race: true}
-	figures, err := wage(t.Context(), p, newScreen(out))
-	if err != nil {
-		t.Fatalf("seed %d: %v", p.seed, err)
+	for _, durability := range []string{store.DurabilityAsync, store.DurabilityStrict} {
+		p := plan{kills: 5, seed: rand.Uint64(), clients: 6, postgresEvery: 4, race: true, durability: durability}
+		figures, err := wage(t.Context(), p, newScreen(out))
+		if err != nil {
+			t.Fatalf("seed %d, %s: %v", p.seed, durability, err)
+		}
+		if figures.admitted == 0 || figures.refused == 0 || figures.kept == 0 || figures.postgresKilled == 0 || figures.held == 0 {
+			t.Errorf("seed %d, %s: nothing happened: %+v", p.seed, durability, figures)
+		}
+		figures.print(t.Output())
 	}
-	if figures.admitted == 0 || figures.refused == 0 || figures.kept == 0 || figures.postgresKilled == 0 {
-		t.Errorf("seed %d: nothing happened: %+v", p.seed, figures)
-	}
-	figures.print(t.Output())
 }
 
 // A harness that finds nothing has to be able to find everything.
@@ -81,6 +84,29 @@ func TestEveryContradictionIsFound(t *testing.T) {
 		"a row of another": {func(j *judgement, _ *visit, _ *story) {
 			j.rows[1] = entry{"eve", "app_reader", 7}
 		}, "no session of"},
+		"strict, announced": {func(j *judgement, _ *visit, s *story) {
+			j.scene.durability, s.announced = store.DurabilityStrict, []store.Statement{{SQL: "INSERT INTO ledger (id) VALUES (1)"}}
+		}, ""},
+		"strict, another announced": {func(j *judgement, _ *visit, s *story) {
+			j.scene.durability, s.announced = store.DurabilityStrict, []store.Statement{{SQL: "INSERT INTO ledger (id) VALUES (11)"}}
+		}, "no statement.started has it"},
+		"async, long ago": {func(j *judgement, v *visit, _ *story) {
+			j.scene.durability, j.killed = store.DurabilityAsync, time.Now()
+			v.told = map[int64]time.Time{1: j.killed.Add(-time.Second)}
+		}, "no statement.executed has it"},
+		"async, just now": {func(j *judgement, v *visit, _ *story) {
+			j.scene.durability, j.killed = store.DurabilityAsync, time.Now()
+			v.told = map[int64]time.Time{1: j.killed.Add(-store.AsyncWindow / 2)}
+		}, ""},
+		"async, long ago, and recorded": {func(j *judgement, v *visit, s *story) {
+			j.scene.durability, j.killed = store.DurabilityAsync, time.Now()
+			v.told = map[int64]time.Time{1: j.killed.Add(-time.Second)}
+			s.ran = []store.Statement{{SQL: "INSERT INTO ledger (id) VALUES ($1)", Params: []store.Param{{Text: "1"}}}}
+		}, ""},
+		"async, without a gap": {func(j *judgement, _ *visit, s *story) {
+			j.scene.durability, j.killed = store.DurabilityAsync, time.Now()
+			s.ended.Reason = store.ReasonAborted
+		}, "the log has no log.gap"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -95,9 +121,9 @@ func TestEveryContradictionIsFound(t *testing.T) {
 				started: store.SessionStarted{ServiceAccount: "app_reader", BackendPID: 7},
 			}
 			j := &judgement{
-				round:   &round{visits: []*visit{v}},
-				stories: map[string][]*story{v.address: {s}},
-				rows:    map[int64]entry{1: {"ann", "app_reader", 7}},
+				round:  &round{scene: &scene{}, visits: []*visit{v}},
+				logged: logged{stories: map[string][]*story{v.address: {s}}},
+				rows:   map[int64]entry{1: {"ann", "app_reader", 7}},
 			}
 			test.spoil(j, v, s)
 			j.compare()

@@ -12,7 +12,7 @@ type figures struct {
 	rounds, postgresKilled, startsKilled, kills int
 
 	connections, admitted, refused, counted, cancelled int
-	rows, kept, unknown                                int
+	rows, kept, unknown, held                          int
 	events                                             int64
 
 	starts, firstLogin, backendsGone times
@@ -25,6 +25,7 @@ type figures struct {
 func (f *figures) count(j *judgement) {
 	f.connections += len(j.visits)
 	f.unknown += j.unknown
+	f.held += j.held
 	f.counted += j.counted
 	for _, v := range j.visits {
 		f.rows += len(v.sent)
@@ -57,6 +58,7 @@ func (f *figures) print(out io.Writer) {
 		{"rows sent", fmt.Sprint(f.rows)},
 		{"rows acknowledged, and stored", fmt.Sprint(f.kept)},
 		{"rows that only PostgreSQL knows about", fmt.Sprint(f.unknown)},
+		{"of these, statements looked for and found", fmt.Sprint(f.held)},
 		{"events, all verified and folded anew", fmt.Sprint(f.events)},
 		{"from start to listening", f.starts.String()},
 		{"from listening to the first login", f.firstLogin.String()},

@@ -25,16 +25,16 @@ func (c *campaign) judge(ctx context.Context, r *round) error {
 	if err := c.verify(ctx, path); err != nil {
 		return err
 	}
-	stories, last, err := readStories(ctx, path, c.before)
+	told, err := readStories(ctx, path, c.before)
 	if err != nil {
 		return err
 	}
-	c.before = last
+	c.before = told.last
 	rows, err := c.readRows(ctx, r.lastRow)
 	if err != nil {
 		return err
 	}
-	j := &judgement{round: r, stories: stories, rows: rows}
+	j := &judgement{round: r, logged: told, rows: rows}
 	j.compare()
 	c.figures.count(j)
 	return j.verdict()
@@ -58,9 +58,9 @@ func (c *campaign) awaitSessionsEnded(ctx context.Context, path string) error {
 	}
 	defer log.Close()
 	_, err = poll(ctx, "the sessions are ended in the log", sessionsEndLimit, func() (bool, error) {
-		stories, _, err := readStories(ctx, path, c.before)
-		for _, told := range stories {
-			for _, s := range told {
+		told, err := readStories(ctx, path, c.before)
+		for _, stories := range told.stories {
+			for _, s := range stories {
 				if !s.over() {
 					return false, nil
 				}
@@ -100,12 +100,13 @@ func (c *campaign) readRows(ctx context.Context, after int64) (map[int64]entry, 
 // judgement is the comparison of one round.
 type judgement struct {
 	*round
-	stories map[string][]*story // by the client's address
-	rows    map[int64]entry
+	logged
+	rows map[int64]entry
 
 	problems []string
 	counted  int // refusals that the log may count instead of recording them
 	unknown  int // rows of which their client could not know whether they are stored
+	held     int // rows whose statement was looked for in the log
 }
 
 func (j *judgement) wrong(format string, args ...any) {
@@ -151,6 +152,7 @@ func (j *judgement) compare() {
 	for id := range j.rows {
 		j.wrong("row %d is stored, and no client sent it", id)
 	}
+	j.checkGap()
 }
 
 // checkAdmitted: whoever was let in stands in the log as who it is, with the account and the backend it got.
@@ -214,6 +216,7 @@ func (j *judgement) checkRows(v *visit, told []*story) {
 		if find(told, func(s *story) bool { return s.wrote(row) }) == nil {
 			j.wrong("row %d was written by %+v, which is no session of %s in the log", id, row, v.address)
 		}
+		j.checkStatement(v, told, id)
 	}
 }
 

@@ -6,6 +6,7 @@
 //
 //	clients  - who was let in, with which backend; who was refused; which rows they were told are stored
 //	the log  - every one of them, complete and in order; the chain; no session left open; the projection
+//	statements - with --durability, the statement of every row: all of them (strict), or all but those of the last moments
 //	PostgreSQL - every row acknowledged, none taken back, each by a session that the log knows; no backend left behind
 package main
 
@@ -17,7 +18,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
+
+	"gprxy/store"
 )
 
 const exitInterrupted = 130 // what a shell says of a program that Ctrl-C ended
@@ -45,9 +49,13 @@ func run(ctx context.Context, args []string) error {
 	fs.IntVar(&p.kills, "kills", 100, "how often gprxy is killed")
 	fs.Uint64Var(&p.seed, "seed", rand.Uint64(), "of all random choices; 0 is one too")
 	fs.IntVar(&p.clients, "clients", 8, "clients at once")
+	fs.StringVar(&p.durability, "durability", "", "async or strict: record statements, and hold them against the rows too")
 	fs.BoolVar(&p.race, "race", false, "build gprxy with the race detector")
 	if err := fs.Parse(args); err != nil {
 		return err
+	}
+	if !slices.Contains([]string{"", store.DurabilityAsync, store.DurabilityStrict}, p.durability) {
+		return errors.New("--durability takes async or strict")
 	}
 	if p.kills < 1 || p.clients < 1 {
 		return errors.New("--kills and --clients take a number from 1 on")

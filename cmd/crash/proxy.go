@@ -82,7 +82,7 @@ func (s *scene) launch(ctx context.Context, eventLog string) (*proxy, error) {
 }
 
 func (s *scene) settings(eventLog string) []string {
-	return []string{
+	settings := []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "NO_COLOR=1", "LOG_FORMAT=logfmt",
 		"PROXY_PORT=0", "PROXY_CERT=auto",
 		"DB_HOST=127.0.0.1", fmt.Sprintf("DB_PORT=%d", s.postgres.Port), "DB_SSLMODE=disable",
@@ -93,6 +93,10 @@ func (s *scene) settings(eventLog string) []string {
 		"EVENT_LOG=" + eventLog,
 		"LOGIN_MAX_FAILURES=0", // clients that guess have one address with all others
 	}
+	if s.durability != "" {
+		settings = append(settings, "AUDIT_STATEMENTS=params", "AUDIT_DURABILITY="+s.durability)
+	}
+	return settings
 }
 
 var listening = regexp.MustCompile(`msg=listening.* address=(\S+)`)

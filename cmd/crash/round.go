@@ -23,6 +23,7 @@ type round struct {
 	row          *atomic.Int64 // the last row's id, of all rounds
 	over         atomic.Bool   // set before the kill: what happens now may be cut short
 	postgresDied atomic.Bool
+	killed       time.Time     // just before gprxy was; zero if PostgreSQL was
 	loggedIn     chan struct{} // closed with the first login
 	once         sync.Once
 

@@ -43,10 +43,12 @@ type scene struct {
 	binary   string
 	postgres *pooltest.Server
 	issuer   *authtest.Issuer
+
+	durability string
 }
 
-func openScene(ctx context.Context, race bool) (s *scene, err error) {
-	s = &scene{}
+func openScene(ctx context.Context, race bool, durability string) (s *scene, err error) {
+	s = &scene{durability: durability}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())

@@ -22,6 +22,16 @@ type story struct {
 	refused   store.SessionRefused
 	ended     store.SessionEnded
 	cancels   int
+
+	ran       []store.Statement // statement.executed
+	announced []store.Statement // statement.started
+}
+
+// logged is what the log tells of a round.
+type logged struct {
+	stories map[string][]*story // by the client's address
+	gaps    int                 // log.gap events
+	last    int64               // seq
 }
 
 // The lives a session may have, and how each ends.
@@ -50,6 +60,12 @@ func (s *story) add(r store.Record) error {
 		"session.refused":   &s.refused,
 		"session.ended":     &s.ended,
 	}
+	switch r.Type {
+	case "statement.executed":
+		return addStatement(&s.ran, r)
+	case "statement.started":
+		return addStatement(&s.announced, r)
+	}
 	if r.Type == "cancel.forwarded" || r.Type == "cancel.rejected" {
 		s.cancels++
 		return nil
@@ -66,20 +82,32 @@ func (s *story) add(r store.Record) error {
 	return nil
 }
 
-// readStories reads what stands in the log after seq, by the client's address, and gives the last seq.
-func readStories(ctx context.Context, path string, after int64) (stories map[string][]*story, last int64, err error) {
+func addStatement(to *[]store.Statement, r store.Record) error {
+	var s store.Statement
+	if err := json.Unmarshal(r.Detail, &s); err != nil {
+		return fmt.Errorf("read event %d: %w", r.Seq, err)
+	}
+	*to = append(*to, s)
+	return nil
+}
+
+// readStories reads what stands in the log after seq.
+func readStories(ctx context.Context, path string, after int64) (l logged, err error) {
 	log, err := store.OpenReader(ctx, path)
 	if err != nil {
-		return nil, 0, err
+		return l, err
 	}
 	defer log.Close()
 	byID := map[string]*story{}
-	last = after
+	l.last = after
 	for r, err := range log.Events(ctx, store.EventFilter{AfterSeq: after}) {
 		if err != nil {
-			return nil, 0, err
+			return l, err
 		}
-		last = r.Seq
+		l.last = r.Seq
+		if r.Type == (store.LogGap{}).Type() {
+			l.gaps++
+		}
 		if r.Session == "" {
 			continue
 		}
@@ -87,14 +115,14 @@ func readStories(ctx context.Context, path string, after int64) (stories map[str
 			byID[r.Session] = &story{id: r.Session}
 		}
 		if err := byID[r.Session].add(r); err != nil {
-			return nil, 0, err
+			return l, err
 		}
 	}
-	stories = map[string][]*story{}
+	l.stories = map[string][]*story{}
 	for _, s := range byID {
-		stories[s.connected.Client] = append(stories[s.connected.Client], s)
+		l.stories[s.connected.Client] = append(l.stories[s.connected.Client], s)
 	}
-	return stories, last, nil
+	return l, nil
 }
 
 // checkRebuild folds the whole log anew and compares the sessions with what was there. It gives the number of events.

@@ -22,9 +22,10 @@ type visit struct {
 	refused   string // SQLSTATE, if it was told one before it was in
 	cancelled bool   // a cancel request of its was served before the kill
 
-	sent []int64 // rows it may have written
-	kept []int64 // rows it was told are stored
-	gone []int64 // rows that cannot be: refused, rolled back, or never committed
+	sent []int64             // rows it may have written
+	kept []int64             // rows it was told are stored
+	told map[int64]time.Time // when it was told so
+	gone []int64             // rows that cannot be: refused, rolled back, or never committed
 }
 
 // haste is how a client may leave: one in so many does, at a random moment up to the longest, with FIN or RST.
@@ -38,7 +39,7 @@ const (
 func (r *round) visit(ctx context.Context, random *rand.Rand) {
 	ctx, done := context.WithTimeout(ctx, visitLimit)
 	defer done()
-	v := &visit{login: r.pickLogin(random)}
+	v := &visit{login: r.pickLogin(random), told: map[int64]time.Time{}}
 	defer r.note(v)
 	config, err := r.config(v, random)
 	if err != nil {

@@ -51,6 +51,9 @@ func (g *guest) rows(n int) []int64 {
 func (g *guest) learn(err error, ids ...int64) error {
 	if err == nil {
 		g.kept = append(g.kept, ids...)
+		for _, id := range ids {
+			g.told[id] = time.Now()
+		}
 		return nil
 	}
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Severity == "ERROR" {

@@ -125,6 +125,7 @@ func (d *demo) settings() []setting {
 		{name: "GPRXY_USER", value: service},
 		{name: "GPRXY_PASS", value: d.accounts.service, secret: d.accounts.service},
 		{name: "EVENT_LOG", value: d.eventLog()},
+		{name: "AUDIT_STATEMENTS", value: "params"},
 		{name: "SHUTDOWN_TIMEOUT", value: "3s"},
 	}
 }

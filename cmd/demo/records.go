@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -38,6 +39,53 @@ func showAudit(ctx context.Context, d *demo) error {
 		}
 	}
 	return nil
+}
+
+func showStatements(ctx context.Context, d *demo) error {
+	out, err := d.command(ctx, "audit", "--type", "statement.executed", "--limit", "12")
+	d.screen.table(out)
+	if err == nil && !strings.Contains(out, "from orders") {
+		err = errors.New("no statement that reads the orders is on record")
+	}
+	return err
+}
+
+func showReport(ctx context.Context, d *demo) error {
+	out, err := d.command(ctx, "audit", "report", "--since", "1h")
+	d.screen.table(out)
+	return err
+}
+
+func exportOCSF(ctx context.Context, d *demo) error {
+	out, err := d.command(ctx, "audit", "export", "--format", "ocsf", "--user", "carol", "--limit", "20")
+	if err != nil {
+		d.screen.table(out)
+		return err
+	}
+	kinds := map[string]int{}
+	for line := range strings.Lines(out) {
+		var event struct {
+			Class    string `json:"class_name"`
+			Activity string `json:"activity_name"`
+		}
+		if err := json.Unmarshal([]byte(line), &event); err != nil {
+			return fmt.Errorf("read the export: %w", err)
+		}
+		kinds[event.Class+", "+event.Activity]++
+	}
+	first, _, _ := strings.Cut(out, "\n")
+	d.screen.table(first + "\n")
+	d.screen.ok("%d events of carol's: %s", strings.Count(out, "\n"), counted(kinds))
+	return nil
+}
+
+// counted tells how many there are of each kind.
+func counted(kinds map[string]int) string {
+	var all []string
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		all = append(all, fmt.Sprintf("%s (%d)", kind, kinds[kind]))
+	}
+	return strings.Join(all, "; ")
 }
 
 func verifyAudit(ctx context.Context, d *demo) error {

@@ -47,6 +47,9 @@ func story() []step {
 		{"erin with plain psql and no token: gprxy tells her where to log in", stepLimit, erinUsesPlainPsql},
 		{"Who was connected", stepLimit, showSessions},
 		{"What happened", stepLimit, showAudit},
+		{"What was run, word for word", stepLimit, showStatements},
+		{"Who used which service account: the compliance review", stepLimit, showReport},
+		{"The same for a SIEM, in OCSF", stepLimit, exportOCSF},
 		{"Is the record complete and unaltered?", stepLimit, verifyAudit},
 		{"The account on record is PostgreSQL's own current_user", stepLimit, compareAccounts},
 	}

@@ -111,7 +111,10 @@ func checkStory(t *testing.T, story string) {
 		` 8  mallory@example.com +\(not let in\) +\(refused: no mapped role\)  OK`,
 		`12  dave@example.com +app_writer +app_writer +OK`,
 		`ok  11 visits, 11 sessions on record`,
-		`All 19 steps went as they should`,
+		`statement.executed +carol +select count\(\*\) from orders`,
+		`chain +intact`,
+		`ok  5 events of carol's: Authentication, Logoff \(1\); Authentication, Logon \(1\); Datastore`,
+		`All 22 steps went as they should`,
 	} {
 		if !regexp.MustCompile(line).MatchString(story) {
 			t.Errorf("the story lacks %q", line)

@@ -73,8 +73,6 @@ func exportOCSF(ctx context.Context, d *demo) error {
 		}
 		kinds[event.Class+", "+event.Activity]++
 	}
-	first, _, _ := strings.Cut(out, "\n")
-	d.screen.table(first + "\n")
 	d.screen.ok("%d events of carol's: %s", strings.Count(out, "\n"), counted(kinds))
 	return nil
 }

@@ -9,9 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spf13/pflag"
 
@@ -81,10 +84,11 @@ func (o *auditExportOptions) export(ctx context.Context, c *call, r *store.Reade
 	if err != nil {
 		return err
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(verifyGC))
 	p := &progress{call: c}
 	defer p.clear()
 	n := int64(0)
-	for e, err := range r.Events(ctx, f) {
+	for e, err := range readAhead(r.Events(ctx, f)) {
 		if err == nil {
 			err = out.event(e)
 		}
@@ -113,13 +117,58 @@ func (o *auditExportOptions) printer(w io.Writer) (eventPrinter, error) {
 	case "ocsf":
 		return &ocsfLines{bufio.NewWriterSize(w, exportBuffer)}, nil
 	}
-	return eventLines{bufio.NewWriterSize(w, exportBuffer)}, nil
+	return &eventLines{out: bufio.NewWriterSize(w, exportBuffer)}, nil
 }
 
 const exportBuffer = 64 << 10
 
-// exportName is the machine's name in OCSF, as far as it is known.
-var exportName, _ = os.Hostname()
+// The machine's name, as far as it is known, and the program's version: the same in every event of OCSF.
+var (
+	exportName, _ = os.Hostname()
+	exportVersion = sync.OnceValue(func() string { return thisBuild().Version })
+)
+
+// readAhead reads events on a goroutine of its own while those before are written. It ends, and is waited
+// for, when the caller stops.
+func readAhead(events iter.Seq2[store.Record, error]) iter.Seq2[store.Record, error] {
+	type read struct {
+		event store.Record
+		err   error
+	}
+	const batch = 500
+	return func(yield func(store.Record, error) bool) {
+		batches, stop := make(chan []read, 4), make(chan struct{})
+		var reading sync.WaitGroup
+		defer reading.Wait()
+		defer close(stop)
+		reading.Go(func() {
+			defer close(batches)
+			all := make([]read, 0, batch)
+			give := func() bool {
+				select {
+				case batches <- all:
+					all = make([]read, 0, batch)
+					return true
+				case <-stop:
+					return false
+				}
+			}
+			for e, err := range events {
+				if all = append(all, read{e, err}); len(all) == batch && !give() {
+					return
+				}
+			}
+			give()
+		})
+		for all := range batches {
+			for _, r := range all {
+				if !yield(r.event, r.err) {
+					return
+				}
+			}
+		}
+	}
+}
 
 // ocsfLines writes what has a class in OCSF, and leaves the rest out.
 type ocsfLines struct{ out *bufio.Writer }

@@ -23,7 +23,7 @@ type eventPrinter interface {
 func (o *auditOptions) printer(c *call) (eventPrinter, error) {
 	switch {
 	case o.json:
-		return eventLines{bufio.NewWriter(c.Out)}, nil
+		return &eventLines{out: bufio.NewWriter(c.Out)}, nil
 	case o.csv:
 		p := &eventCSV{csv.NewWriter(c.Out)}
 		return p, p.out.Write(eventFields)
@@ -38,11 +38,22 @@ func (o *auditOptions) printer(c *call) (eventPrinter, error) {
 // eventFields are the fields of --csv, and of store.Record as JSON, in this order; stable.
 var eventFields = []string{"seq", "time", "type", "session", "user", "service_account", "database", "client", "detail", "hash"}
 
-type eventLines struct{ out *bufio.Writer }
+type eventLines struct {
+	out  *bufio.Writer
+	line []byte
+}
 
-func (p eventLines) event(e store.Record) error { return writeJSON(p.out, e) }
-func (p eventLines) flush() error               { return p.out.Flush() }
-func (p eventLines) close() error               { return p.out.Flush() }
+func (p *eventLines) event(e store.Record) (err error) {
+	if p.line, err = e.AppendJSON(p.line[:0]); err != nil {
+		return err
+	}
+	p.line = append(p.line, '\n')
+	_, err = p.out.Write(escapeJSON(p.line))
+	return err
+}
+
+func (p *eventLines) flush() error { return p.out.Flush() }
+func (p *eventLines) close() error { return p.out.Flush() }
 
 type eventCSV struct{ out *csv.Writer }
 

@@ -26,6 +26,9 @@ func writeJSON(w io.Writer, v any) error {
 }
 
 func escapeJSON(line []byte) []byte {
+	if isPlain(line) {
+		return line
+	}
 	safe := func(r rune) bool { return r == '\n' || r == utf8.RuneError || unicode.IsPrint(r) }
 	if bytes.IndexFunc(line, func(r rune) bool { return !safe(r) }) < 0 {
 		return line
@@ -43,4 +46,14 @@ func escapeJSON(line []byte) []byte {
 		}
 	}
 	return out
+}
+
+// isPlain is a quick look that nearly all lines pass.
+func isPlain(line []byte) bool {
+	for _, c := range line {
+		if (c < ' ' || c > '~') && c != '\n' {
+			return false
+		}
+	}
+	return true
 }

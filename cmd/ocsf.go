@@ -152,7 +152,7 @@ func ocsfFrom[F any](e store.Record, fill func(*ocsfEvent, F)) (*ocsfEvent, erro
 		SrcEndpoint: endpoint(e.Client),
 		Metadata: ocsfMetadata{
 			Version: ocsfVersion, UID: strconv.FormatInt(e.Seq, 10), Sequence: e.Seq, LogName: "gprxy events", Provider: exportName,
-			Product: ocsfProduct{Name: "gprxy", Vendor: "gprxy", Version: thisBuild().Version},
+			Product: ocsfProduct{Name: "gprxy", Vendor: "gprxy", Version: exportVersion()},
 		},
 		Session: &ocsfSession{UID: e.Session},
 		Actor:   &ocsfActor{User: ocsfUser{Name: orUnknown(e.User)}},

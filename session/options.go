@@ -56,7 +56,19 @@ func cutOption(options, name string) (rest, value string, found bool) {
 		kept += options[at:start]
 		at, value, found = word.end, v, true
 	}
-	return strings.TrimSpace(kept + options[at:]), value, found
+	if !found {
+		return options, "", false
+	}
+	return withoutEnds(kept + options[at:]), value, true
+}
+
+// withoutEnds removes the space around the words, but not one that a backslash makes part of a word.
+func withoutEnds(options string) string {
+	words := splitOptions(options)
+	if len(words) == 0 {
+		return ""
+	}
+	return options[words[0].start:words[len(words)-1].end]
 }
 
 // optionWord is a word of an options string and where it stands in it.

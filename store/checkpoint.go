@@ -153,7 +153,7 @@ func OpenCheckpoint(note []byte, key VerifierKey) (c Checkpoint, err error) {
 	if err != nil || strconv.FormatInt(c.Seq, 10) != lines[1] || c.Seq < 0 {
 		return c, errors.New("read the checkpoint: its second line is not a size")
 	}
-	sum, err := base64.StdEncoding.DecodeString(lines[2])
+	sum, err := base64.StdEncoding.Strict().DecodeString(lines[2])
 	if err != nil || len(sum) != len(c.Hash) {
 		return c, errors.New("read the checkpoint: its third line is not a hash")
 	}

@@ -92,6 +92,7 @@ func FuzzOpenCheckpoint(f *testing.F) {
 	key := &SignerKey{VerifierKey{"gprxy/0", private.Public().(ed25519.PublicKey)}, private}
 	f.Add([]byte("gprxy/0\n7\n" + base64.StdEncoding.EncodeToString(make([]byte, 32)) + "\n"))
 	f.Add([]byte("gprxy/0\n007\nAA==\nmore\n"))
+	f.Add([]byte("0\n0\n0000000000000000000000000000000000000000001=\n")) // bits that say nothing
 	f.Fuzz(func(t *testing.T, text []byte) {
 		c, err := OpenCheckpoint(signNote(text, key), key.VerifierKey)
 		if err != nil {

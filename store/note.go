@@ -98,7 +98,7 @@ func parseSignerKey(text string) (*SignerKey, error) {
 func parseKey(text string, size int) (name, id string, key []byte, err error) {
 	name, rest, _ := strings.Cut(text, "+")
 	id, encoded, _ := strings.Cut(rest, "+")
-	key, err = base64.StdEncoding.DecodeString(encoded)
+	key, err = base64.StdEncoding.Strict().DecodeString(encoded)
 	if err != nil || !validKeyName(name) || len(key) != 1+size || key[0] != algEd25519 {
 		return "", "", nil, errors.New("this is not an Ed25519 key of the form NAME+HASH+KEY")
 	}
@@ -136,7 +136,7 @@ func openNote(note []byte, k VerifierKey) (text []byte, err error) {
 	for line := range strings.Lines(string(note[split+2:])) {
 		named, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "— ")
 		name, encoded, spaced := strings.Cut(named, " ")
-		sig, err := base64.StdEncoding.DecodeString(encoded)
+		sig, err := base64.StdEncoding.Strict().DecodeString(encoded)
 		if !ok || !spaced || err != nil || !validKeyName(name) || len(sig) < 5 {
 			return nil, malformed
 		}

@@ -5,6 +5,8 @@ package store
 import (
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -24,22 +26,36 @@ type Record struct {
 }
 
 // MarshalJSON gives the object of `gprxy audit --json`: absent values are null.
-func (r Record) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		Seq            int64           `json:"seq"`
-		Time           *string         `json:"time"`
-		Type           string          `json:"type"`
-		Session        *string         `json:"session"`
-		User           *string         `json:"user"`
-		ServiceAccount *string         `json:"service_account"`
-		Database       *string         `json:"database"`
-		Client         *string         `json:"client"`
-		Detail         json.RawMessage `json:"detail"`
-		Hash           string          `json:"hash"`
-	}{
-		r.Seq, jsonTime(r.Time), r.Type, orNull(r.Session), orNull(r.User), orNull(r.ServiceAccount),
-		orNull(r.Database), orNull(r.Client), r.Detail, hex.EncodeToString(r.Hash[:]),
-	})
+func (r Record) MarshalJSON() ([]byte, error) { return r.AppendJSON(nil) }
+
+// AppendJSON appends what MarshalJSON gives: an export writes millions of them. It is an error if the
+// stored fact is no JSON, which somebody has put there.
+func (r Record) AppendJSON(b []byte) ([]byte, error) {
+	b = strconv.AppendInt(append(b, `{"seq":`...), r.Seq, 10)
+	if b = append(b, `,"time":`...); r.Time.IsZero() {
+		b = append(b, "null"...)
+	} else {
+		b = append(r.Time.UTC().AppendFormat(append(b, '"'), TimeFormat), '"')
+	}
+	b = appendString(append(b, `,"type":`...), r.Type)
+	for _, field := range [...]struct{ key, value string }{
+		{`,"session":`, r.Session}, {`,"user":`, r.User}, {`,"service_account":`, r.ServiceAccount}, {`,"database":`, r.Database}, {`,"client":`, r.Client},
+	} {
+		if b = append(b, field.key...); field.value == "" {
+			b = append(b, "null"...)
+		} else {
+			b = appendString(b, field.value)
+		}
+	}
+	switch b = append(b, `,"detail":`...); {
+	case len(r.Detail) == 0:
+		b = append(b, "null"...)
+	case !json.Valid(r.Detail):
+		return nil, fmt.Errorf("event %d: %w", r.Seq, errJSON)
+	default:
+		b = append(b, r.Detail...)
+	}
+	return append(hex.AppendEncode(append(b, `,"hash":"`...), r.Hash[:]), '"', '}'), nil
 }
 
 const recordColumns = `

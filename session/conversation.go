@@ -89,31 +89,6 @@ func (c *conversation) resting() bool {
 // looksIdle: the count is in doubt, and the backend's last word was ReadyForQuery.
 func (c *conversation) looksIdle() bool { return c.doubt != "" && c.last == replyReady }
 
-// clientFrames is the visitor of the client's stream.
-type clientFrames struct{ *conversation }
-
-func (c clientFrames) frameStart(kind byte, size uint32) (want uint32) {
-	if c.record == nil {
-		c.request(kind, nil)
-		return 0
-	}
-	skipped := c.skipping
-	act, want := c.record.requested(kind, size, skipped)
-	c.request(kind, act)
-	if kind == msgSync && skipped {
-		c.record.endFailure()
-	}
-	return want
-}
-
-func (c clientFrames) frameBody(kind byte, body []byte, whole bool) {
-	c.record.requestBody(kind, body, whole)
-}
-
-func (c clientFrames) frameRest(_ byte, part []byte, last bool) {
-	c.record.requestRest(part, last)
-}
-
 func (c *conversation) request(kind byte, act *action) {
 	switch kind {
 	case msgQuery, msgFunctionCall:
@@ -149,54 +124,6 @@ func (c *conversation) request(kind byte, act *action) {
 	case msgCopyData, msgFlush:
 	default:
 		c.doubt = "the client sent a message of an unknown type"
-	}
-}
-
-// backendFrames is the visitor of the backend's stream.
-type backendFrames struct{ *conversation }
-
-func (b backendFrames) frameStart(kind byte, size uint32) (want uint32) {
-	switch kind {
-	case replyNotification, replyNotice, replyParameterStatus: // may come at any time
-	default:
-		b.last = kind
-	}
-	if b.record != nil {
-		b.record.replied(kind, size)
-	}
-	switch kind {
-	case replyReady, replyParameterStatus:
-		if size > maxWantedBody {
-			b.doubt = "the backend sent a ParameterStatus too large to note"
-		}
-		return maxWantedBody
-	case replyError:
-		return maxWantedBody
-	case replyCommandComplete, replyParameterDesc:
-		if b.record != nil {
-			return maxWantedBody
-		}
-	}
-	b.reply(kind, nil)
-	return 0
-}
-
-func (backendFrames) frameRest(byte, []byte, bool) {}
-
-func (b backendFrames) frameBody(kind byte, body []byte, _ bool) {
-	switch kind {
-	case replyCommandComplete, replyParameterDesc:
-		b.reply(kind, body)
-	case replyReady:
-		b.ready(body)
-	case replyParameterStatus:
-		name, rest, _ := bytes.Cut(body, []byte{0})
-		value, _, found := bytes.Cut(rest, []byte{0})
-		if found && b.parameters != nil {
-			b.parameters(string(name), string(value))
-		}
-	case replyError:
-		b.failed(body)
 	}
 }
 

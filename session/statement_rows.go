@@ -292,10 +292,10 @@ func commandTag(body []byte) (tag string, rows int64) {
 }
 
 // tags are those that come often: their strings are made once.
-var tags = map[string]string{}
-
-func init() {
+var tags = func() map[string]string {
+	all := map[string]string{}
 	for _, tag := range []string{"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "FETCH", "COPY", "BEGIN", "COMMIT", "ROLLBACK", "SET", "SHOW", "SAVEPOINT", "RELEASE"} {
-		tags[tag] = tag
+		all[tag] = tag
 	}
-}
+	return all
+}()

@@ -1,0 +1,108 @@
+package session
+
+import (
+	"errors"
+	"io"
+	"os"
+	"syscall"
+	"time"
+)
+
+// The client's last word has come, and the backend still works: is anybody waiting?
+
+const (
+	// A client that closed its sending side may wait for answers (nc -N) or be
+	// dead: the two look alike until something is sent. This long answers may
+	// take before the client is asked (see askIfAlive).
+	halfCloseGrace = 300 * time.Millisecond
+	halfCloseCheck = 100 * time.Millisecond
+	halfCloseAgain = 5 * time.Second
+)
+
+// linger lets running requests finish after the client's last word: it may have
+// closed only its sending side. It returns why the relay ends: why, or that the
+// client turned out to be gone or the backend went.
+func (r *relay) linger(why error) error {
+	if errors.Is(why, io.EOF) {
+		why = errClientGone
+	}
+	r.down.resume()
+	if ended := r.reason(); ended != nil {
+		return ended // and its interrupt may just have been undone
+	}
+	ask := time.Now().Add(halfCloseGrace)
+	next := ask
+	for !r.answered() {
+		err := r.down.runUntil(next, r.toClientUntilAnswered)
+		switch {
+		case errors.Is(err, errAnswered):
+			return why
+		case errors.Is(err, errInterrupted):
+			return errInterrupted // somebody else ended it, and finish knows why
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return r.backendEnd(err)
+		case r.clientVanished():
+			return errClientGone
+		}
+		now := time.Now()
+		if !now.Before(ask) {
+			if !r.askIfAlive() {
+				return errClientGone
+			}
+			ask = now.Add(halfCloseAgain)
+		}
+		next = now.Add(halfCloseCheck)
+	}
+	return why
+}
+
+var errAnswered = errors.New("everything is answered")
+
+func (r *relay) toClientUntilAnswered(chunk []byte) error {
+	if err := r.toClient(chunk); err != nil {
+		return err
+	}
+	if r.answered() {
+		return errAnswered
+	}
+	return nil
+}
+
+// answered: the backend owes nothing to a client that will send no more.
+func (r *relay) answered() bool {
+	c := &r.conversation
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.doubt != "" {
+		return c.looksIdle()
+	}
+	// What was sent without a Sync, or into a COPY, need never be answered.
+	return !c.owed.has(msgQuery, msgSync, msgFunctionCall) || c.copyIn || c.copyBoth || !r.upFrames.atBoundary()
+}
+
+// askIfAlive sends the client something that changes nothing, a ParameterStatus
+// it has already had. A dead client's machine answers with a reset, which
+// clientVanished will see.
+func (r *relay) askIfAlive() bool {
+	r.conversation.mu.Lock()
+	boundary := r.downFrames.atBoundary()
+	r.conversation.mu.Unlock()
+	if !boundary {
+		return true // rows are flowing: writing them asks as well
+	}
+	_, err := r.client.Write(knownParameterStatus)
+	return err == nil
+}
+
+// Every server of protocol 3.0 has integer datetimes since PostgreSQL 10.
+var knownParameterStatus = []byte("S\x00\x00\x00\x19integer_datetimes\x00on\x00")
+
+// clientVanished tells whether the client's machine has reset the connection.
+func (r *relay) clientVanished() bool {
+	var fault int
+	err := control(r.client, func(fd int) (err error) {
+		fault, err = syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_ERROR)
+		return err
+	})
+	return err != nil || fault != 0
+}

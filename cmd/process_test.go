@@ -254,7 +254,16 @@ func TestTheProcess(t *testing.T) {
 		}
 		r.Process.Signal(syscall.SIGTERM)
 		waitFor(t, "it drains", func() bool { return strings.Contains(r.output(), "shutting down") })
-		r.Process.Signal(syscall.SIGTERM)
+		waitFor(t, "it ends", func() bool { // the first of these may still count as the same signal
+			r.Process.Signal(syscall.SIGTERM)
+			select {
+			case err := <-r.ended:
+				r.ended <- err
+				return true
+			default:
+				return false
+			}
+		})
 		if code := r.wait(); code == 0 {
 			t.Errorf("exit code %d", code)
 		}

@@ -78,7 +78,7 @@ func TestStatementsOutliveAnOutage(t *testing.T) {
 	if err := os.Rename(folder, folder+".away"); err != nil {
 		t.Fatal(err)
 	}
-	const many = 3000
+	const many = 300
 	for n := range many {
 		send(t, conn, query(fmt.Sprintf("select %d", n)))
 		receiveUntil(t, conn, 'Z')

@@ -117,8 +117,25 @@ func (l *Lease) Abandon(ctx context.Context) error {
 	l.drop()
 	ctx, cancel := context.WithTimeout(ctx, l.pools.config.ConnectTimeout)
 	defer cancel()
-	return l.sendCancel(ctx)
+	if err := l.sendCancel(ctx); err != nil {
+		return err
+	}
+	for _, pause := range cancelAgain {
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+		if err := l.sendCancel(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+// cancelAgain is when an abandoned backend is cancelled anew. On a busy machine it may still be reading the statement
+// when the first cancel comes, which it then drops; nobody else would end the statement, since nobody reads its answer.
+var cancelAgain = []time.Duration{100 * time.Millisecond, 400 * time.Millisecond}
 
 func (l *Lease) setUnsettled(unsettled bool) {
 	l.mu.Lock()

@@ -61,7 +61,6 @@ func browserClient(t *testing.T, p *proxy, seen func(code string)) (*pgx.Conn, e
 }
 
 func TestLoginWithTheBrowser(t *testing.T) {
-	t.Parallel()
 	i := deviceIssuer(t, authtest.Options{})
 	p := startProxy(t, offerDevice(t, i, 40), func(o *options) { o.session.LoginTimeout = 2 * time.Second })
 	t.Run("approved, later than a login may take", func(t *testing.T) {
@@ -128,7 +127,6 @@ func startDevice(t *testing.T, p *proxy) net.Conn {
 
 // Leaving ends the wait and frees the place; more than may wait are refused.
 func TestWaitingForTheBrowserIsLimited(t *testing.T) {
-	t.Parallel()
 	i := deviceIssuer(t, authtest.Options{})
 	p := startProxy(t, offerDevice(t, i, 8)) // a quarter of them for one address
 	first, second := startDevice(t, p), startDevice(t, p)

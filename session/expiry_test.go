@@ -22,7 +22,6 @@ func disconnect(grace time.Duration) func(*options) {
 }
 
 func TestSessionsEndWithTheirToken(t *testing.T) {
-	t.Parallel()
 	p := startProxy(t, disconnect(time.Minute))
 	conn := dial(t, p.addr)
 	login(t, conn, "bob", expiring(time.Second))
@@ -38,7 +37,6 @@ func TestSessionsEndWithTheirToken(t *testing.T) {
 
 // A transaction may finish within the grace, and not beyond.
 func TestATransactionOutlivesTheTokenForTheGrace(t *testing.T) {
-	t.Parallel()
 	t.Run("finished in time", func(t *testing.T) {
 		p := startProxy(t, disconnect(time.Minute))
 		conn := dial(t, p.addr)
@@ -68,7 +66,6 @@ func TestATransactionOutlivesTheTokenForTheGrace(t *testing.T) {
 }
 
 func TestSessionsOutliveTheirTokenByDefault(t *testing.T) {
-	t.Parallel()
 	p := startProxy(t)
 	conn := dial(t, p.addr)
 	login(t, conn, "bob", expiring(0))
@@ -82,7 +79,6 @@ func TestSessionsOutliveTheirTokenByDefault(t *testing.T) {
 
 // A notice never stands within a message of the backend's.
 func TestTheNoticeKeepsToFrameBoundaries(t *testing.T) {
-	t.Parallel()
 	p := startProxy(t, disconnect(10*time.Second))
 	conn := dial(t, p.addr)
 	login(t, conn, "bob", expiring(2*time.Second))

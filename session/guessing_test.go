@@ -70,7 +70,6 @@ func TestGuessing(t *testing.T) {
 
 // Tokens are guarded like passwords, in the way each client presents them.
 func TestGuessingTokens(t *testing.T) {
-	t.Parallel()
 	config, secure := withTLS(t)
 	p := startProxy(t, fromLoadBalancers, secure, guarded(time.Hour))
 	for range 4 {
@@ -99,7 +98,6 @@ func TestGuessingTokens(t *testing.T) {
 
 // Who leaves while PostgreSQL looks at a password has made an attempt.
 func TestAbandonedGuessesCount(t *testing.T) {
-	t.Parallel()
 	p := startProxy(t, fromLoadBalancers, limited(session.Limits{Failures: 1, FailureMemory: time.Hour}))
 	conn := dialAs(t, p, "192.0.2.1:1")
 	send(t, conn, startupPacket(3<<16, "user", "alice", "database", database))
@@ -139,7 +137,6 @@ func TestAGuesserHoldsNoPlace(t *testing.T) {
 // Bad passwords for many people from one address, a hundred at once, do not hold
 // up a login from another.
 func TestGuessersDoNotStarveLogins(t *testing.T) {
-	t.Parallel()
 	p := startProxy(t, fromLoadBalancers, guarded(time.Hour))
 	stop := make(chan struct{})
 	var guessers sync.WaitGroup

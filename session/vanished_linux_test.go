@@ -34,7 +34,6 @@ func vanish(t *testing.T, conn net.Conn) {
 func impatient(o *options) { o.session.PeerTimeout = time.Second }
 
 func TestAClientWhoseHostVanishes(t *testing.T) {
-	t.Parallel()
 	p := startProxy(t, impatient)
 	works := map[string]func(*testing.T, net.Conn){
 		"while it is answered": func(t *testing.T, conn net.Conn) {
@@ -65,7 +64,6 @@ func TestAClientWhoseHostVanishes(t *testing.T) {
 
 // A client that is well and does not read for longer than that is not cut off, nor is a backend that does not.
 func TestAPeerThatOnlyDoesNotReadIsNotGivenUp(t *testing.T) {
-	t.Parallel()
 	p := startProxy(t, impatient)
 	const n, size = 200, 100_000
 	conn := rawSession(t, p, "reader")
@@ -91,7 +89,6 @@ func TestAPeerThatOnlyDoesNotReadIsNotGivenUp(t *testing.T) {
 
 // The host of the database vanishes under a session: the client is told, and the next one gets a backend of the new host.
 func TestABackendWhoseHostVanishes(t *testing.T) {
-	t.Parallel()
 	between, addr := newBetween(t)
 	p := startProxy(t, impatient, func(o *options) { o.pool.Port = uint16(addr.Port) })
 	conn := dial(t, p.addr)

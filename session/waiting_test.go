@@ -79,7 +79,6 @@ func TestAClientThatWaitsIsTold(t *testing.T) {
 }
 
 func TestWhatAClientIsToldItWaitsFor(t *testing.T) {
-	t.Parallel()
 	t.Run("the limit of all", func(t *testing.T) {
 		p := startProxy(t, soon, func(o *options) { o.pool.MaxTotal = 1 })
 		rawSession(t, p, "writer")

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"io"
 	"runtime/debug"
 	"time"
 
@@ -44,7 +45,25 @@ func (s *session) relay(ctx context.Context) {
 	}
 	r.recording.close()
 	s.recordEnd(r, why)
+	if _, ours := errors.AsType[*refusal](why); ours {
+		s.hearOut()
+	}
 }
+
+// hearOut reads and drops what a client still says that was told to go, until it does: data
+// that nobody reads would make the kernel answer with a reset, which takes the last message
+// with it.
+func (s *session) hearOut() {
+	s.conn.SetReadDeadline(time.Now().Add(hearOutTime))
+	if _, err := io.CopyN(io.Discard, s.conn, hearOutBytes); err != nil {
+		s.log.Debug("the client has heard its last message, or does not listen", "error", err)
+	}
+}
+
+const (
+	hearOutTime  = 300 * time.Millisecond
+	hearOutBytes = 1 << 20
+)
 
 // sayGoodbye tells a client that did not leave by itself why its session ends.
 func (s *session) sayGoodbye(r *relay, why error) {

@@ -103,6 +103,8 @@ func (d *desk) expect(text string) {
 	}
 }
 
+// press types. Letters may be typed ahead; Ctrl-C and Ctrl-D are keys only while a prompt stands, and the
+// terminal's own before.
 func (d *desk) press(keys string) {
 	d.t.Helper()
 	if _, err := d.keys.WriteString(keys); err != nil {
@@ -115,6 +117,8 @@ func (d *desk) end() int {
 	select {
 	case <-d.ended:
 	case <-time.After(20 * time.Second):
+		d.mu.Lock()
+		defer d.mu.Unlock()
 		d.t.Fatalf("the prompt does not end:\n%s", d.screen.String())
 	}
 	return d.code
@@ -160,6 +164,7 @@ func TestAtTheKeyboard(t *testing.T) {
 
 	d.press(strings.Repeat("\x1b[A", 4) + "\r") // up to before the two lines that were given up, and rollback
 	d.expect("ERROR:  division by zero")
+	d.expect("postgres=> ")
 
 	d.press("\x04")
 	if code := d.end(); code != Done || d.err != nil {
@@ -244,6 +249,7 @@ func TestHistoryIsKeptWithoutPasswords(t *testing.T) {
 	d.expect("ERROR")
 	d.press("select 'last'\r;\r")
 	d.expect("(1 row)")
+	d.expect("postgres=> ")
 	d.press("\x04")
 	d.end()
 	path := filepath.Join(home, ".gprxy", "history")

@@ -39,14 +39,14 @@ func (p *Pools) Acquire(ctx context.Context, r Request) (*Lease, error) {
 	defer cancel()
 
 	a := p.join(r.Key)
-	w := &waiting{pools: p, account: a, arrived: began}
-	defer w.tellLater(r)()
-	if err := p.queue(ctx, waitCtx, w, r); err != nil {
+	w := &waiting{pools: p, account: a, request: r, arrived: began}
+	defer w.stopTelling()
+	if err := p.queue(ctx, waitCtx, w); err != nil {
 		p.part(a)
 		return nil, p.waitError(ctx, err, began)
 	}
 	l := &Lease{pools: p, account: a, person: r.Person, replication: r.Replication, began: began, cancelling: make(chan struct{}, 1)}
-	if err := p.fill(ctx, waitCtx, l, r, w); err != nil {
+	if err := p.fill(ctx, waitCtx, l, w); err != nil {
 		p.leaveQueue(a)
 		return nil, p.waitError(ctx, err, began)
 	}
@@ -86,16 +86,16 @@ func (p *Pools) waitError(ctx context.Context, err error, began time.Time) error
 }
 
 // queue waits for a lease of the account, then for one of all.
-func (p *Pools) queue(ctx, waitCtx context.Context, w *waiting, r Request) error {
+func (p *Pools) queue(ctx, waitCtx context.Context, w *waiting) error {
 	a := w.account
 	p.count(a, 0, 1)
 	w.on(limitConns, nil)
-	if err := r.take(ctx, waitCtx, a.slots, limitConns); err != nil {
+	if err := w.take(ctx, waitCtx, a.slots, limitConns); err != nil {
 		p.count(a, 0, -1)
 		return err
 	}
 	w.on(limitTotal, nil)
-	if err := r.take(ctx, waitCtx, p.slots, limitTotal); err != nil {
+	if err := w.take(ctx, waitCtx, p.slots, limitTotal); err != nil {
 		a.slots.Release(1)
 		p.count(a, 0, -1)
 		return err
@@ -106,11 +106,11 @@ func (p *Pools) queue(ctx, waitCtx context.Context, w *waiting, r Request) error
 }
 
 // take takes a slot at once, or announces that it waits and does.
-func (r Request) take(ctx, waitCtx context.Context, slots *semaphore.Weighted, limit string) error {
+func (w *waiting) take(ctx, waitCtx context.Context, slots *semaphore.Weighted, limit string) error {
 	if slots.TryAcquire(1) {
 		return nil
 	}
-	if err := r.announce(ctx, nil); err != nil {
+	if err := w.announce(ctx, nil); err != nil {
 		return err
 	}
 	if slots.Acquire(waitCtx, 1) != nil {
@@ -124,13 +124,13 @@ type announceError struct{ err error }
 
 func (e *announceError) Error() string { return e.err.Error() }
 
-func (r Request) announce(ctx context.Context, l *Lease) error {
-	if r.Announce == nil {
-		return nil
+func (w *waiting) announce(ctx context.Context, l *Lease) error {
+	if w.request.Announce != nil {
+		if err := w.request.Announce(ctx, l); err != nil {
+			return &announceError{err}
+		}
 	}
-	if err := r.Announce(ctx, l); err != nil {
-		return &announceError{err}
-	}
+	w.tellLater()
 	return nil
 }
 
@@ -150,7 +150,8 @@ func (p *Pools) count(a *account, leased, waiting int) {
 }
 
 // fill gives the lease a backend that is ready for the session.
-func (p *Pools) fill(ctx, waitCtx context.Context, l *Lease, r Request, w *waiting) error {
+func (p *Pools) fill(ctx, waitCtx context.Context, l *Lease, w *waiting) error {
+	r := w.request
 	b, err := p.joinBucket(ctx, l.account, fingerprint(r.Parameters))
 	if err != nil {
 		return fmt.Errorf("making a pool: %w", err)
@@ -163,7 +164,7 @@ func (p *Pools) fill(ctx, waitCtx context.Context, l *Lease, r Request, w *waiti
 		if conn, err = s.find(ctx, waitCtx); err != nil {
 			break
 		}
-		if err = l.take(ctx, conn, r); err == nil {
+		if err = l.take(ctx, conn, w); err == nil {
 			return nil
 		}
 		if !lost(err) || waitCtx.Err() != nil {
@@ -178,13 +179,13 @@ func (p *Pools) fill(ctx, waitCtx context.Context, l *Lease, r Request, w *waiti
 }
 
 // take announces the backend and makes it ready. With an error the lease has none.
-func (l *Lease) take(ctx context.Context, conn *pgxpool.Conn, r Request) error {
+func (l *Lease) take(ctx context.Context, conn *pgxpool.Conn, w *waiting) error {
 	l.conn = conn
 	l.pg = conn.Conn().PgConn()
 	l.backend = backendOf(conn.Conn())
 	l.reused = l.backend.served
 	l.waited = time.Since(l.began)
-	if err := r.announce(ctx, l); err != nil {
+	if err := w.announce(ctx, l); err != nil {
 		if l.reused {
 			l.conn.Release() // nothing was sent to it
 		} else {
@@ -192,7 +193,7 @@ func (l *Lease) take(ctx context.Context, conn *pgxpool.Conn, r Request) error {
 		}
 		return err
 	}
-	if err := l.prepare(ctx, r.Settings); err != nil {
+	if err := l.prepare(ctx, w.request.Settings); err != nil {
 		l.drop()
 		return connectError(ctx, err)
 	}

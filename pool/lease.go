@@ -3,7 +3,6 @@ package pool
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"net"
 	"slices"
@@ -103,9 +102,8 @@ func (l *Lease) prepare(ctx context.Context, settings []Setting) error {
 	defer cancel()
 	pg := l.pg
 	if len(settings) > 0 {
-		sql, values := settingsSQL(settings)
-		if result := pg.ExecParams(ctx, sql, values, nil, nil, nil).Read(); result.Err != nil {
-			return result.Err
+		if _, err := pg.Exec(ctx, settingsSQL(settings)).ReadAll(); err != nil {
+			return err
 		}
 	} else if l.reused {
 		if err := pg.Ping(ctx); err != nil {
@@ -120,18 +118,19 @@ func (l *Lease) prepare(ctx context.Context, settings []Setting) error {
 	return nil
 }
 
-// settingsSQL is one statement for all settings. Values are bound, and travel as hex of UTF-8: the session's
-// client_encoding is the client's choice and may not have their characters (nor are they sent back, hence IS NULL), and
-// its search_path must not choose the functions.
-func settingsSQL(settings []Setting) (string, [][]byte) {
+// settingsSQL is one statement for all settings. Names and values travel as hex of UTF-8, which no escapes nor the
+// session's client_encoding, the client's choice, can touch (nor are they sent back, hence IS NULL), and its search_path
+// must not choose the functions. As a simple Query it leaves no unnamed statement behind.
+func settingsSQL(settings []Setting) string {
 	calls := make([]string, len(settings))
-	var values [][]byte
 	for i, s := range settings {
-		calls[i] = fmt.Sprintf("pg_catalog.set_config($%d::pg_catalog.text,"+
-			" pg_catalog.convert_from(pg_catalog.decode($%d::pg_catalog.text, 'hex'), 'UTF8'), false) IS NULL", 2*i+1, 2*i+2)
-		values = append(values, []byte(s.Name), []byte(hex.EncodeToString([]byte(s.Value))))
+		calls[i] = fmt.Sprintf("pg_catalog.set_config(%s, %s, false) IS NULL", hexLiteral(s.Name), hexLiteral(s.Value))
 	}
-	return "SELECT " + strings.Join(calls, ", "), values
+	return "SELECT " + strings.Join(calls, ", ")
+}
+
+func hexLiteral(text string) string {
+	return fmt.Sprintf("pg_catalog.convert_from(pg_catalog.decode('%x'::pg_catalog.text, 'hex'), 'UTF8')", text)
 }
 
 // register makes a lease known to Close; false if Close has begun without it.

@@ -50,8 +50,8 @@ type Request struct {
 	// by the same person only.
 	Person string
 
-	// Tell, if set, is called when Acquire has waited for TellAfter, once and from another goroutine. Acquire returns
-	// after it has.
+	// Tell, if set, is called when Acquire has waited for TellAfter, and Announce has returned nil, once and from another
+	// goroutine. Acquire returns after it has.
 	Tell      func(Wait)
 	TellAfter time.Duration
 

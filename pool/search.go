@@ -31,7 +31,7 @@ func (s *search) find(ctx, waitCtx context.Context) (*pgxpool.Conn, error) {
 	for {
 		conn, err := s.bucket.acquire(ctx, &attempt{person: s.request.Person})
 		if errors.Is(err, errNoIdle) {
-			if err := s.request.announce(ctx, nil); err != nil {
+			if err := s.waiting.announce(ctx, nil); err != nil {
 				return nil, err
 			}
 			conn, err = s.openInTurn(ctx, waitCtx)

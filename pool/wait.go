@@ -19,27 +19,33 @@ type Wait struct {
 type waiting struct {
 	pools   *Pools
 	account *account
+	request Request
 	arrived time.Time
+
+	timer *time.Timer   // to tell; nil before the wait was announced
+	told  chan struct{} // closed when request.Tell has returned
 
 	mu    sync.Mutex // guards what follows
 	limit string
 	cause error
 }
 
-// tellLater calls r.Tell once the request has waited for long. After stop has returned it neither runs nor will.
-func (w *waiting) tellLater(r Request) (stop func()) {
-	if r.Tell == nil {
-		return func() {}
+// tellLater calls request.Tell once the request has waited for long, and its wait was announced.
+func (w *waiting) tellLater() {
+	if w.request.Tell == nil || w.timer != nil {
+		return
 	}
-	told := make(chan struct{})
-	timer := time.AfterFunc(r.TellAfter, func() {
-		defer close(told)
-		r.Tell(w.now())
+	w.told = make(chan struct{})
+	w.timer = time.AfterFunc(time.Until(w.arrived.Add(w.request.TellAfter)), func() {
+		defer close(w.told)
+		w.request.Tell(w.now())
 	})
-	return func() {
-		if !timer.Stop() {
-			<-told
-		}
+}
+
+// stopTelling: after it request.Tell neither runs nor will.
+func (w *waiting) stopTelling() {
+	if w.timer != nil && !w.timer.Stop() {
+		<-w.told
 	}
 }
 

@@ -12,9 +12,9 @@ import (
 	"gprxy/pool"
 )
 
-// tellWait tells a client that waits for a backend. Its events so far are durable:
-// it has authenticated, and is as far as AuthenticationOk, without which libpq shows
-// no notice.
+// tellWait tells a client that waits for a backend. Its events so far are durable, for
+// it is called after recordBackend only: the client has authenticated, and is as far as
+// AuthenticationOk, without which libpq shows no notice.
 func (s *session) tellWait(w pool.Wait) {
 	if !s.wantsNotices() {
 		return

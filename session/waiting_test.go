@@ -2,6 +2,8 @@ package session_test
 
 import (
 	"bytes"
+	"database/sql"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -223,5 +225,42 @@ func interruptedPsql(t *testing.T, p *proxy, sslmode string) func() {
 		if err := cmd.Wait(); err == nil {
 			t.Error("psql went on after Ctrl-C")
 		}
+	}
+}
+
+// G2: while the log takes long nobody is told of a wait, for that tells that the login
+// is good.
+func TestASlowLogIsNoWaitToTellOf(t *testing.T) {
+	t.Parallel()
+	p := startProxy(t, soon)
+	other, err := sql.Open("sqlite", p.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	writer, err := other.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := writer.ExecContext(t.Context(), "begin immediate"); err != nil {
+		t.Fatal(err)
+	}
+	conn := dial(t, p.addr)
+	send(t, conn, startupPacket(3<<16, "user", "eve", "database", database))
+	receive(t, conn)
+	send(t, conn, message('p', token("eve@example.com", "reader")+"\x00"))
+	conn.SetReadDeadline(time.Now().Add(500 * time.Millisecond)) // five times as long as a notice would take
+	if n, err := conn.Read(make([]byte, 1)); n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the client heard something (%v) before its events are durable", err)
+	}
+	if _, err := writer.ExecContext(t.Context(), "rollback"); err != nil {
+		t.Fatal(err)
+	}
+	conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if m := receiveUntil(t, conn, 'Z')[0]; m.kind != 'R' {
+		t.Errorf("got %v", m)
+	}
+	if got := len(p.records("auth.succeeded")); got != 1 {
+		t.Errorf("%d logins are recorded", got)
 	}
 }

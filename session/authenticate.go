@@ -139,7 +139,7 @@ func (s *session) checkPassword(ctx context.Context, password string) error {
 		return err
 	}
 	defer done()
-	if _, refused := s.failures.look(s.prefix, s.user, time.Now()); refused { // those who were ahead in line
+	if _, refused := s.failures.look(s.prefix, s.guessedAt(auth.MethodPassword), time.Now()); refused { // those who were ahead in line
 		return &authFailure{method: auth.MethodPassword, reason: reasonTooManyFailures}
 	}
 	if err := s.Pools.Down(); err != nil && s.tally.spent(s.prefix, time.Now()) {

@@ -9,7 +9,7 @@ import (
 // failures remembers failed logins, so that guessing becomes slow and then
 // useless. Three things are remembered, each decaying with time:
 //
-//   - of a user from an origin: a few are free, then each costs a wait, then
+//   - of a user, by password or by token, from an origin: a few are free, then each costs a wait, then
 //     attempts are refused without a look. A success clears it.
 //   - of an origin, whatever the user: the same, for ten times as many. Whoever
 //     has logged in from there before is spared.
@@ -27,7 +27,7 @@ type failures struct {
 type failureKey struct {
 	kind failureKind
 	from netip.Prefix
-	user string
+	user string // and the method, see guessedAt
 }
 
 type failureKind byte

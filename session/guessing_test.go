@@ -177,3 +177,21 @@ func guess(addr, user string) {
 		_, err = conn.Read(b)
 	}
 }
+
+// Anybody with a token may name any user: one that is good forgives no guess at that
+// user's password.
+func TestATokenForgivesNoGuesses(t *testing.T) {
+	t.Parallel()
+	p := startProxy(t, guarded(time.Hour))
+	for range 10 {
+		for range 3 {
+			refused(t, p.dsn("alice", "wrong"))
+			if refusedFor(p, "too_many_failures") {
+				return
+			}
+		}
+		conn := connect(t, p.dsn("alice", token("mallory@example.com", "reader")))
+		conn.Close(t.Context())
+	}
+	t.Error("30 guesses at alice's password were judged")
+}

@@ -50,7 +50,7 @@ func foundGood(err error) bool {
 // judge lets look decide, unless too many failures came before: then the client
 // gets, after as long a wait, the same answer as for a wrong password.
 func (s *session) judge(ctx context.Context, method string, look func() error) error {
-	wait, refused := s.failures.look(s.prefix, s.user, time.Now())
+	wait, refused := s.failures.look(s.prefix, s.guessedAt(method), time.Now())
 	if err := s.holdBack(ctx, wait); err != nil {
 		return err
 	}
@@ -60,11 +60,20 @@ func (s *session) judge(ctx context.Context, method string, look func() error) e
 	err := look()
 	switch {
 	case judged(err), s.recorded && errors.Is(err, errClientGone): // it has cost a look and a record
-		s.failures.failed(s.prefix, s.user, time.Now())
+		s.failures.failed(s.prefix, s.guessedAt(method), time.Now())
 	case foundGood(err):
-		s.failures.succeeded(s.prefix, s.user)
+		s.failures.succeeded(s.prefix, s.guessedAt(method))
 	}
 	return err
+}
+
+// guessedAt is whose failures the login counts among. Anybody with a token may name any
+// user, so a good one must not clear the guesses at that user's password.
+func (s *session) guessedAt(method string) string {
+	if method != auth.MethodPassword {
+		method = "token"
+	}
+	return method + " of " + s.user
 }
 
 // holdBack waits. Who is made to wait holds its place for nobody.

@@ -216,3 +216,14 @@ func TestWhoTheSessionIsCannotBeChangedAtLogin(t *testing.T) {
 		t.Errorf("replication: answer %+v", answer)
 	}
 }
+
+// The stamp leaves no unnamed statement behind: a new session has none.
+func TestTheStampLeavesNoStatement(t *testing.T) {
+	t.Parallel()
+	p := startProxy(t)
+	conn := rawSession(t, p, "READER")
+	send(t, conn, bindTo("", "")+syncing)
+	if m := receiveUntil(t, conn, 'Z')[0]; m.kind != 'E' || m.field('C') != "26000" {
+		t.Errorf("got %v, PostgreSQL says 26000", m)
+	}
+}

@@ -1,8 +1,10 @@
 package session
 
 import (
+	"slices"
 	"time"
 
+	"gprxy/session/sqltext"
 	"gprxy/store"
 )
 
@@ -14,6 +16,8 @@ type prepared struct {
 	sum    string // SHA-256 of the whole text in hex, when it is cut and nothing of it was masked
 	parts  []string
 	parsed bool     // it stood in a Parse
+	told   bool     // a row of the log has it
+	begun  bool     // strict: a statement.started has it
 	secret bool     // it may hold secrets: neither its values nor PostgreSQL's message are kept
 	types  []uint32 // OIDs of its parameters, as far as they are known
 }
@@ -30,6 +34,7 @@ type action struct {
 	name   string        // of the statement that it binds, describes or closes
 	bound  *action       // Execute: the Bind that made the portal; nil if that is not known
 	params []store.Param // Bind, FunctionCall
+	secret bool          // one of params names a secret: none of them is kept, nor is PostgreSQL's message
 
 	// What it changed, to be undone if PostgreSQL never does it.
 	applied         bool
@@ -39,6 +44,9 @@ type action struct {
 
 	answered bool  // PostgreSQL has done it
 	parts    int64 // Bind: how often it was executed
+	told     bool  // Bind: a row of the log has it
+	begun    bool  // Bind: a statement.started has it
+	size     int   // Bind: bytes of params that count as names.values
 
 	sent        time.Time
 	in          int64 // bytes
@@ -56,6 +64,28 @@ type action struct {
 func (a *action) confirm() {
 	a.answered = true
 	a.stmtBefore, a.bindBefore = nil, nil
+}
+
+// keeps tells whether the message leaves something that can be run later, or by other
+// means than an Execute.
+func (a *action) keeps() bool {
+	return a.request == msgBind || a.request == msgParse && a.stmt != nil && a.stmt.name != ""
+}
+
+// isTold tells whether the log has what the message keeps.
+func (a *action) isTold() bool {
+	return a.request == msgBind && a.told || a.request == msgParse && a.stmt.told
+}
+
+// keep takes the values.
+func (a *action) keep(params []store.Param) {
+	a.params = params
+	a.secret = slices.ContainsFunc(params, func(p store.Param) bool { return sqltext.NamesSecret(p.Text) })
+}
+
+// isSecret tells whether text or values may hold secrets.
+func (a *action) isSecret() bool {
+	return a.secret || a.stmt != nil && a.stmt.secret || a.bound != nil && a.bound.secret
 }
 
 // executes tells whether the message runs something.

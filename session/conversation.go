@@ -176,6 +176,7 @@ func (c *conversation) answered(kind byte) {
 	}
 	if act := c.owed.pop().act; act != nil {
 		act.confirm()
+		c.record.answered(act)
 	}
 }
 

@@ -238,6 +238,7 @@ func (r *relay) seeReplies(chunk []byte) (drained error) {
 		c.record.chunkBegins()
 	}
 	r.downFrames.walk(chunk, 0, backendFrames{c})
+	r.recording.chunkAnswered()
 	return r.drained()
 }
 

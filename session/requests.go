@@ -8,10 +8,11 @@ type request struct {
 
 // requests is a queue of what is under way. It needs no memory while at most a few
 // are, and its growth is bounded by what the sockets between here and the backend
-// hold.
+// hold; with acts, by tooManyActs.
 type requests struct {
 	all   []request
 	first int
+	acts  int // of them
 }
 
 // Capacity kept when the queue runs empty.
@@ -46,10 +47,18 @@ func (q *requests) push(r request) {
 		q.first = 0
 	}
 	q.all = append(q.all, r)
+	q.count(r, 1)
+}
+
+func (q *requests) count(r request, n int) {
+	if r.act != nil {
+		q.acts += n
+	}
 }
 
 // pushFront puts back what pop took.
 func (q *requests) pushFront(r request) {
+	q.count(r, 1)
 	if q.first > 0 {
 		q.first--
 		q.all[q.first] = r
@@ -66,6 +75,7 @@ func (q *requests) pop() request {
 	r := q.all[q.first]
 	q.all[q.first] = request{}
 	q.first++
+	q.count(r, -1)
 	if q.empty() {
 		q.first = 0
 		q.all = q.all[:0]

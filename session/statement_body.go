@@ -11,10 +11,23 @@ import (
 	"unicode/utf8"
 
 	"gprxy/session/sqltext"
+	"gprxy/store"
 )
 
-// What is looked at of a body besides a text or values: names, and the OIDs of a Parse.
-const bodyOverhead = 8 * 1024
+const (
+	// What is looked at of a body besides a text or values: names, and the OIDs of a Parse.
+	bodyOverhead = 8 * 1024
+	// PostgreSQL keeps 63 bytes of each of the two.
+	namesRoom = 2 * 1024
+)
+
+// errLongName ends a session whose statements can no longer be told apart.
+var errLongName = &refusal{
+	code:    codeProtocolViolation,
+	reason:  "long_name",
+	message: "the name of a prepared statement or portal is too long to be recorded",
+	hint:    "PostgreSQL keeps 63 bytes of a name. Where statements are not recorded (AUDIT_STATEMENTS=off) gprxy passes on longer ones.",
+}
 
 // wanted is how much of a request's body is looked at.
 func (s *statements) wanted(kind byte) uint32 {
@@ -26,14 +39,15 @@ func (s *statements) wanted(kind byte) uint32 {
 			return uint32(s.config.MaxText + bodyOverhead)
 		}
 	}
-	return 512 // two names
+	return namesRoom
 }
 
 // cutText is a text of which the rest is only hashed.
 type cutText struct {
-	stmt *prepared
-	hash hash.Hash
-	over bool
+	stmt  *prepared
+	hash  hash.Hash
+	watch sqltext.Watch // for secrets behind the cut
+	over  bool
 }
 
 // requestBody takes in the body of a request, or as much as was wanted of it.
@@ -46,7 +60,8 @@ func (s *statements) requestBody(kind byte, body []byte, whole bool) {
 	case msgQuery:
 		act.stmt = s.prepare("", body)
 	case msgParse:
-		name, rest, _ := bytes.Cut(body, zero)
+		name, rest, found := bytes.Cut(body, zero)
+		s.needs(found || whole)
 		act.stmt = s.prepare(nameOf(name), rest)
 		act.stmt.parsed = true
 		if _, types, found := bytes.Cut(rest, zero); found && s.config.Record == RecordParams {
@@ -54,18 +69,24 @@ func (s *statements) requestBody(kind byte, body []byte, whole bool) {
 		}
 	case msgBind:
 		portal, rest, _ := bytes.Cut(body, zero)
-		name, rest, _ := bytes.Cut(rest, zero)
+		name, rest, found := bytes.Cut(rest, zero)
+		s.needs(found || whole)
 		act.portal, act.name = nameOf(portal), nameOf(name)
 		s.names.apply(act)
 		if s.config.Record == RecordParams {
-			act.params = s.boundValues(act.stmt, rest, whole)
+			act.keep(s.boundValues(act.stmt, rest, whole))
+			if !s.names.hold(act) {
+				act.params = []store.Param{{Cut: true}}
+			}
 		}
 	case msgExecute:
-		portal, _, _ := bytes.Cut(body, zero)
+		portal, _, found := bytes.Cut(body, zero)
+		s.needs(found || whole)
 		act.portal = nameOf(portal)
 	case msgClose, msgDescribe:
 		if len(body) > 0 {
-			name, _, _ := bytes.Cut(body[1:], zero)
+			name, _, found := bytes.Cut(body[1:], zero)
+			s.needs(found || whole)
 			act.closesStatement = body[0] == 'S'
 			act.portal, act.name = nameOf(name), nameOf(name)
 		}
@@ -82,20 +103,23 @@ func (s *statements) requestBody(kind byte, body []byte, whole bool) {
 
 var zero = []byte{0}
 
-// nameOf allocates nothing for the unnamed statement and portal.
-func nameOf(name []byte) string {
-	if len(name) > maxName {
-		return cutName(string(name))
+// needs ends the session if a name is not wholly in what was looked at of a body.
+func (s *statements) needs(found bool) {
+	if !found {
+		s.unreadable = errLongName
 	}
-	return string(name)
 }
+
+// nameOf is the name as PostgreSQL keeps it. It allocates nothing for the unnamed
+// statement and portal.
+func nameOf(name []byte) string { return string(name[:min(len(name), maxName)]) }
 
 // requestRest takes in what follows.
 func (s *statements) requestRest(part []byte, last bool) {
 	if c := s.cutting; c != nil {
 		c.add(part)
 		if last || c.over {
-			c.end()
+			s.endCut(c)
 			s.cutting = nil
 		}
 	}
@@ -109,13 +133,15 @@ func (s *statements) bodyEnds() {
 	act := s.current
 	s.current = nil
 	switch {
-	case act == nil || !act.executes():
+	case act == nil, !act.executes() && !act.keeps():
+	case act.unsent && act.executes() && act.request != msgExecute:
+		s.storeSkipped(act)
+	case act.unsent:
+	case s.config.Strict:
+		act.begins()
+		s.before = append(s.before, act)
 	case s.lost:
 		s.storeUnknown(act)
-	case act.unsent && act.request != msgExecute:
-		s.storeSkipped(act)
-	case s.config.Strict && !act.unsent:
-		s.before = append(s.before, act)
 	}
 }
 
@@ -129,18 +155,18 @@ func (s *statements) prepare(name string, raw []byte) *prepared {
 	}
 	p := &prepared{name: name}
 	if ended && len(text) <= keep {
-		p.text, p.secret = sqltext.Mask(string(text), s.backslashes)
+		p.text, p.secret = s.masked(string(text))
 		if many := bytes.IndexByte(bytes.TrimRight(text, "; \t\r\n"), ';') >= 0; many {
 			p.parts = s.parts(string(text))
 		}
 		return p
 	}
-	kept := strings.ToValidUTF8(string(cutRunes(text, keep)), string(utf8.RuneError))
-	p.text, p.secret = sqltext.Mask(kept, s.backslashes)
+	kept := validText(cutRunes(text, keep))
+	p.text, p.secret = s.masked(kept)
 	c := &cutText{stmt: p, hash: sha256.New()}
 	c.add(raw)
 	if c.over {
-		c.end()
+		s.endCut(c)
 	} else {
 		s.cutting = c
 	}
@@ -154,24 +180,43 @@ func (s *statements) parts(text string) []string {
 		return nil
 	}
 	for i := range parts {
-		parts[i], _ = sqltext.Mask(parts[i], s.backslashes)
+		parts[i], _ = s.masked(parts[i])
 	}
 	return parts
 }
+
+// masked masks a text. What EXECUTE gives to a statement that was prepared for a secret
+// stands in literals.
+func (s *statements) masked(text string) (masked string, secret bool) {
+	masked, secret = sqltext.Mask(text, s.backslashes)
+	switch {
+	case secret:
+		s.names.secrets = s.names.secrets || mentions(text, "prepare")
+	case s.names.secrets && mentions(text, "execute"):
+		return sqltext.MaskLiterals(text, s.backslashes), true
+	}
+	return masked, secret
+}
+
+func mentions(text, word string) bool { return strings.Contains(strings.ToLower(text), word) }
 
 // add hashes a part of the text, up to the zero that ends it.
 func (c *cutText) add(part []byte) {
 	text, _, ended := bytes.Cut(part, zero)
 	c.hash.Write(text)
+	c.watch.See(text)
 	c.stmt.bytes += int64(len(text))
 	c.over = ended
 }
 
-// end keeps the hash, unless it would tell whoever guesses a secret that they are right.
-func (c *cutText) end() {
-	if !c.stmt.secret {
-		c.stmt.sum = hex.EncodeToString(c.hash.Sum(nil))
+// endCut keeps the hash, unless it would tell whoever guesses a secret that they are right.
+func (s *statements) endCut(c *cutText) {
+	c.stmt.secret = c.stmt.secret || c.watch.Found()
+	if c.stmt.secret {
+		s.names.secrets = true
+		return
 	}
+	c.stmt.sum = hex.EncodeToString(c.hash.Sum(nil))
 }
 
 // cutRunes cuts text to at most n bytes, between two characters of UTF-8.
@@ -187,6 +232,8 @@ func cutRunes(text []byte, n int) []byte {
 	return text[:n]
 }
 
+func validText(text []byte) string { return strings.ToValidUTF8(string(text), string(utf8.RuneError)) }
+
 // functionCall: there is no text; the function is known by its OID.
 func (s *statements) functionCall(act *action, body []byte, whole bool) {
 	oid := uint32(0)
@@ -196,7 +243,7 @@ func (s *statements) functionCall(act *action, body []byte, whole bool) {
 	}
 	act.stmt = &prepared{text: fmt.Sprintf("-- function call: OID %d", oid)}
 	if s.config.Record == RecordParams {
-		act.params = s.boundValues(act.stmt, body, whole)
+		act.keep(s.boundValues(act.stmt, body, whole))
 	}
 }
 

@@ -1,19 +1,16 @@
 package session
 
-import (
-	"slices"
-	"strings"
-
-	"gprxy/session/sqltext"
-)
-
 const (
 	// What the texts of a session's prepared statements may take in gprxy's memory.
 	// Of statements prepared beyond it, a shorter text is kept.
 	maxPreparedBytes = 16 << 20
 	shortText        = 1 << 10
-	// PostgreSQL needs kilobytes for each; so many are no client's honest wish.
-	maxPrepared = 100_000
+	// PostgreSQL needs kilobytes for each. Of more, the text is in the row of their Parse
+	// or Bind alone.
+	maxPrepared = 20_000
+	maxPortals  = 20_000
+	// What the values of a session's open portals may take.
+	maxPortalBytes = 16 << 20
 )
 
 // names are a session's prepared statements and portals.
@@ -24,6 +21,8 @@ type names struct {
 	portals map[string]*action // by the Bind that made them
 	portal  *action            // the unnamed
 	held    int                // bytes of stmts
+	values  int                // bytes of portals
+	secrets bool               // a statement with a name was prepared for secrets
 }
 
 // apply does what the message asks for, and finds what it refers to.
@@ -57,45 +56,6 @@ func (n *names) apply(act *action) {
 	}
 }
 
-// revert undoes apply. What was applied later has been reverted before.
-func (n *names) revert(act *action) {
-	if act == nil || !act.applied {
-		return
-	}
-	switch {
-	case act.request == msgParse:
-		n.setStatement(act.stmt.name, act.stmtBefore)
-	case act.request == msgBind, act.request == msgClose && !act.closesStatement:
-		n.setPortal(act.portal, act.bindBefore)
-	case act.request == msgClose:
-		n.setStatement(act.name, act.stmtBefore)
-	}
-}
-
-// undo takes back what PostgreSQL skipped. What was sent after it may now refer to
-// something else.
-func (n *names) undo(skipped []*action) {
-	n.beneath(func() {
-		for _, act := range slices.Backward(skipped) {
-			n.revert(act)
-		}
-	})
-}
-
-// beneath changes names below what is still under way.
-func (n *names) beneath(change func()) {
-	under := n.talk.owed.waiting()
-	for _, r := range slices.Backward(under) {
-		n.revert(r.act)
-	}
-	change()
-	for _, r := range under {
-		if r.act != nil && r.act.applied {
-			n.apply(r.act)
-		}
-	}
-}
-
 func (n *names) statement(name string) *prepared {
 	if name == "" {
 		return n.unnamed
@@ -118,6 +78,7 @@ func (n *names) setStatement(name string, stmt *prepared) {
 	if n.stmts == nil {
 		n.stmts = make(map[string]*prepared)
 	}
+	n.secrets = n.secrets || stmt.secret
 	n.stmts[name] = stmt
 	n.held += stmt.cost()
 }
@@ -130,17 +91,52 @@ func (n *names) bound(portal string) *action {
 }
 
 func (n *names) setPortal(portal string, bind *action) {
-	switch {
-	case portal == "":
+	if portal == "" {
 		n.portal = bind
-	case bind == nil:
-		delete(n.portals, portal)
-	default:
-		if n.portals == nil {
-			n.portals = make(map[string]*action)
-		}
-		n.portals[portal] = bind
+		return
 	}
+	n.dropPortal(portal)
+	if bind == nil || len(n.portals) >= maxPortals {
+		return
+	}
+	if n.portals == nil {
+		n.portals = make(map[string]*action)
+	}
+	n.portals[portal] = bind
+	n.values += bind.size
+}
+
+func (n *names) dropPortal(portal string) {
+	if bind := n.portals[portal]; bind != nil {
+		n.values -= bind.size
+		delete(n.portals, portal)
+	}
+}
+
+// hold counts the values of a Bind that was just applied, and tells whether they may
+// be kept.
+func (n *names) hold(bind *action) bool {
+	if bind.portal == "" || n.portals[bind.portal] != bind {
+		return true // it is the next's to take its place
+	}
+	size := 0
+	for _, p := range bind.params {
+		size += len(p.Text)
+	}
+	if n.values+size > maxPortalBytes {
+		return false
+	}
+	bind.size = size
+	n.values += size
+	return true
+}
+
+// release forgets the values of a Bind, which the log has now.
+func (n *names) release(bind *action) {
+	if n.portals[bind.portal] == bind {
+		n.values -= bind.size
+	}
+	bind.size, bind.params = 0, nil
 }
 
 // endPortals: no portal outlives its transaction. Those that are still on their way
@@ -148,39 +144,11 @@ func (n *names) setPortal(portal string, bind *action) {
 func (n *names) endPortals() {
 	for name, bind := range n.portals {
 		if bind.answered {
-			delete(n.portals, name)
+			n.dropPortal(name)
 		}
 	}
 }
 
-// changesNames tells whether a command may change what changedBy follows.
-func changesNames(tag string) bool {
-	return tag == "PREPARE" || tag == "DEALLOCATE" || tag == "DEALLOCATE ALL" || tag == "DISCARD ALL"
-}
-
-// changedBy follows PREPARE, DEALLOCATE and DISCARD in SQL, which have the protocol's
-// statements in hand too.
-func (n *names) changedBy(tag, text string) {
-	switch tag {
-	case "DEALLOCATE ALL", "DISCARD ALL":
-		n.beneath(func() { n.stmts, n.held, n.unnamed = nil, 0, nil })
-	case "DEALLOCATE":
-		words := sqltext.Words(text, 3)
-		if len(words) == 3 && words[1] == "prepare" {
-			words = words[1:]
-		}
-		if len(words) >= 2 {
-			n.beneath(func() { n.setStatement(cutName(words[1]), nil) })
-		}
-	case "PREPARE":
-		if words := sqltext.Words(text, 2); len(words) == 2 {
-			name := cutName(words[1])
-			n.beneath(func() { n.setStatement(name, &prepared{name: name, text: text, parsed: true}) })
-		}
-	}
-}
-
-// cutName is the name as PostgreSQL keeps it.
-func cutName(name string) string {
-	return strings.ToValidUTF8(name[:min(len(name), maxName)], "")
-}
+// nameInSQL is the name as PostgreSQL keeps what SQL says: whole characters. Of a name
+// in a message it keeps bytes.
+func nameInSQL(name string) string { return string(cutRunes([]byte(name), maxName)) }

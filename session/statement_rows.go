@@ -3,6 +3,8 @@ package session
 import (
 	"bytes"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"gprxy/session/sqltext"
 	"gprxy/store"
@@ -19,10 +21,11 @@ func (s *statements) storeExecute(act *action, r result) {
 		if r.outcome == store.OutcomeSuspended || bind.parts > 1 {
 			st.Part = bind.parts
 		}
-		if bind.parts == 1 {
+		if !bind.told {
 			st.Params = s.shown(bind)
 		}
 	}
+	s.told(act)
 	s.block.add(st)
 	s.open = true
 }
@@ -36,6 +39,7 @@ func (s *statements) storeUnexecuted(act *action, r result) {
 	st := s.row(act, r)
 	st.Kind = store.KindExtended
 	st.Params = s.shown(act)
+	s.told(act)
 	s.block.add(st)
 	s.open = true
 }
@@ -140,7 +144,7 @@ func kindOf(kind string, r result) string {
 // row is what every row has.
 func (s *statements) row(act *action, r result) store.Statement {
 	st := store.Statement{
-		Portal:     act.portal,
+		Portal:     validName(act.portal),
 		Tag:        r.tag,
 		Rows:       r.rows,
 		SQLState:   r.sqlstate,
@@ -155,15 +159,22 @@ func (s *statements) row(act *action, r result) store.Statement {
 		SeqStarted: act.seqStarted,
 	}
 	if p := act.stmt; p != nil {
-		st.SQL, st.Name, st.Parsed = p.text, p.name, p.parsed
+		st.SQL, st.Name, st.Parsed = p.text, validName(p.name), p.parsed
 		st.TextBytes, st.TextSHA256 = p.bytes, p.sum
+	} else if act.bound != nil {
+		st.Name = validName(act.bound.name)
+	} else {
+		st.Name = validName(act.name)
 	}
 	return st
 }
 
-// shown gives the bind values, unless the text says that they may be secret.
+// validName is a name as text, even if its 63 bytes end within a character.
+func validName(name string) string { return strings.ToValidUTF8(name, string(utf8.RuneError)) }
+
+// shown gives the bind values, unless the text or one of them says that they may be secret.
 func (s *statements) shown(act *action) []store.Param {
-	if act.stmt == nil || !act.stmt.secret {
+	if !act.isSecret() {
 		return act.params
 	}
 	hidden := make([]store.Param, len(act.params))
@@ -177,6 +188,9 @@ func (s *statements) shown(act *action) []store.Param {
 
 // asStarted is a statement before it is sent.
 func (s *statements) asStarted(act *action) store.Statement {
+	if act.keeps() {
+		return s.asKept(act)
+	}
 	st := s.row(act, result{begun: act.sent, ended: act.sent})
 	st.Kind = store.KindExtended
 	values := act.bound
@@ -186,7 +200,7 @@ func (s *statements) asStarted(act *action) store.Statement {
 	case msgFunctionCall:
 		st.Kind, values = store.KindFunction, act
 	}
-	if values != nil && values.parts == 0 {
+	if values != nil && !values.told {
 		st.Params = s.shown(values)
 	}
 	return st
@@ -197,12 +211,25 @@ func (s *statements) storeUnknown(act *action) {
 	s.storeDone(act, result{begun: act.sent, ended: act.sent, outcome: store.OutcomeUnknown})
 }
 
+// storeAnnounced is storeUnknown in strict mode.
+func (s *statements) storeAnnounced(act *action) {
+	r := result{begun: act.sent, ended: act.sent, outcome: store.OutcomeUnknown}
+	if act.unsent {
+		r.outcome, r.sqlstate = store.OutcomeSkipped, codeIOError
+	}
+	s.storeDone(act, r)
+}
+
 // storeSkipped records a Query that PostgreSQL does not look at.
 func (s *statements) storeSkipped(act *action) {
 	s.storeDone(act, result{begun: act.sent, ended: act.sent, outcome: store.OutcomeSkipped})
 }
 
 func (s *statements) storeDone(act *action, r result) {
+	if !act.executes() {
+		s.storeKept(act, store.Statement{Outcome: r.outcome, SQLState: r.sqlstate})
+		return
+	}
 	if act.request == msgExecute {
 		s.storeExecute(act, r)
 		return
@@ -214,9 +241,10 @@ func (s *statements) storeDone(act *action, r result) {
 // lose gives up telling answers apart, and records what is under way.
 func (s *statements) lose() {
 	s.endFailure()
+	s.tellUntold("")
 	s.lost = true
 	for _, r := range s.talk.owed.waiting() {
-		if r.act != nil && r.act.executes() {
+		if r.act != nil && (r.act.executes() || r.act.keeps()) {
 			s.storeUnknown(r.act)
 		}
 	}
@@ -231,6 +259,7 @@ func (s *statements) end() {
 	if s.lost {
 		return
 	}
+	s.tellUntold("")
 	for _, r := range s.talk.owed.waiting() {
 		if r.act == nil || !r.act.executes() {
 			continue
@@ -249,6 +278,15 @@ func (s *statements) end() {
 		s.rows, s.bytesOut = 0, 0
 		s.storeDone(r.act, over)
 	}
+	for _, r := range s.talk.owed.waiting() {
+		switch {
+		case r.act == nil:
+		case r.act.unsent:
+			s.storeKept(r.act, store.Statement{Outcome: store.OutcomeSkipped, SQLState: codeIOError})
+		default:
+			s.storeKept(r.act, store.Statement{Outcome: store.OutcomeCut})
+		}
+	}
 }
 
 // blame fills in an error.
@@ -262,7 +300,7 @@ func (s *statements) blame(act *action, r *result, body []byte) {
 	case act != nil && r.sqlstate == codeQueryCanceled && s.cancels() != act.cancels:
 		r.outcome = store.OutcomeCancelled
 	}
-	if act != nil && act.stmt != nil && act.stmt.secret {
+	if act != nil && act.isSecret() {
 		r.message = "(not kept: the statement may hold a secret)"
 	}
 }

@@ -47,6 +47,9 @@ type statements struct {
 	latest  *action   // the last that runs something: COPY data belong to it
 	spare   *action   // for the next message
 	before  []*action // strict: what has to be recorded before the chunk goes on
+	untold  []*action // answered, of the batch under way: what no Execute has run yet
+
+	unreadable error // why the chunk that is being looked at cannot go on
 
 	bytesIn  int64 // since the last statement was sent
 	bytesOut int64 // since the last was done
@@ -57,14 +60,6 @@ type statements struct {
 	open    bool // ReadyForQuery has yet to come for the last that was recorded
 	leaving bool // the client has left: what errors come now are gprxy's doing
 	lost    bool // answers can no longer be told apart
-}
-
-// failure is an error of the extended protocol with all that PostgreSQL skips for it.
-type failure struct {
-	open    bool
-	at      *action // nil: a Describe, or a Close
-	error   result
-	skipped []*action
 }
 
 // chunkBegins is called before a chunk of either direction is walked.
@@ -84,6 +79,7 @@ func (s *statements) requested(kind byte, size uint32, skipped bool) (act *actio
 	if s.talk.doubt != "" && !s.lost {
 		s.lose()
 	}
+	skipped = skipped && !s.lost // who knows
 	s.bytesIn += int64(size) + frameHeaderSize
 	s.current, s.cutting = nil, nil
 	switch kind {
@@ -100,6 +96,13 @@ func (s *statements) requested(kind byte, size uint32, skipped bool) (act *actio
 	default:
 		return nil, 0
 	}
+	heedless := skipped && kind != msgQuery && kind != msgFunctionCall
+	if heedless && s.failure.full() {
+		if kind == msgExecute {
+			s.failure.more++
+		}
+		return nil, 0
+	}
 	act = s.newAction()
 	act.request, act.sent = kind, s.clock()
 	if act.executes() {
@@ -107,8 +110,9 @@ func (s *statements) requested(kind byte, size uint32, skipped bool) (act *actio
 		act.cancels = s.cancels()
 		s.latest = act
 	}
-	if skipped && kind != msgQuery && kind != msgFunctionCall {
+	if heedless {
 		s.failure.skipped = append(s.failure.skipped, act)
+		s.failure.bytes += int(min(size, s.wanted(kind)))
 	}
 	s.current = act
 	act.unsent = skipped
@@ -138,7 +142,7 @@ func (s *statements) executed(act *action, kind byte, body []byte) {
 		if at < len(stmt.parts) {
 			text = stmt.parts[at]
 		}
-		s.names.changedBy(r.tag, text)
+		s.names.changedBy(r.tag, text, stmt.secret)
 	}
 }
 
@@ -221,13 +225,6 @@ func (s *statements) failed(head request, body []byte) {
 	}
 }
 
-// skipped: PostgreSQL does not do what the action asked for.
-func (s *statements) skipped(act *action) {
-	if act != nil && s.failure.open {
-		s.failure.skipped = append(s.failure.skipped, act)
-	}
-}
-
 // commitFailed: the implicit transaction of the statements before a Sync could not
 // be committed, so what they did is undone.
 func (s *statements) commitFailed(body []byte) {
@@ -242,44 +239,6 @@ func (s *statements) commitFailed(body []byte) {
 	st := store.Statement{Kind: store.KindExtended, Start: s.clock()}
 	fail(&st)
 	s.block.add(st)
-}
-
-// endFailure records the statements that an error kept from being run, once it is
-// known which: at the Sync. The error is that of the statement it is about.
-func (s *statements) endFailure() {
-	f := s.failure
-	if !f.open {
-		return
-	}
-	s.failure = failure{}
-	told := false
-	for _, act := range f.skipped {
-		if act.request != msgExecute {
-			continue
-		}
-		if !told && s.concerns(f.at, act) {
-			told = true
-			s.storeExecute(act, f.error)
-			continue
-		}
-		s.storeExecute(act, result{begun: act.sent, ended: f.error.ended, outcome: store.OutcomeSkipped})
-	}
-	if !told {
-		s.storeUnexecuted(f.at, f.error)
-	}
-	s.names.undo(f.skipped)
-}
-
-// concerns tells whether the error of a message is one of the statement that the
-// Execute runs.
-func (s *statements) concerns(failed, execute *action) bool {
-	switch {
-	case failed == nil || failed == execute || failed.stmt == nil:
-		return true
-	case execute.bound == nil:
-		return failed.request == msgParse || failed.request == msgBind
-	}
-	return execute.bound == failed || execute.bound.stmt == failed.stmt
 }
 
 // copying: PostgreSQL began to copy.
@@ -321,6 +280,7 @@ func (s *statements) ready(act *action, status byte) {
 		s.block.amend(func(st *store.Statement) { st.TxStatus = txStatuses[status] })
 	}
 	s.open = false
+	s.tellUntold(txStatuses[status])
 	s.bytesOut, s.rows = 0, 0
 	if status == txIdle {
 		s.names.endPortals()

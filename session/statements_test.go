@@ -129,7 +129,7 @@ func TestStatementsAreRecordedAsTheyRan(t *testing.T) {
 			message('C', "Sone\x00") + syncing + bindTo("", "one", "c") + executePortal("", 0) + syncing, 2, []string{
 			`extended "select $1::text" name=one tag=SELECT rows=1 params=["a"]`,
 			`extended "select $1::text" name=one portal=p tag=SELECT rows=1 tx=I params=["b"]`,
-			`extended "" state=26000 outcome=error tx=I params=["c"]`}},
+			`extended "" name=one state=26000 outcome=error tx=I params=["c"]`}},
 		{"an error skips to the Sync", parseAs("", "select 1/$1::int") + bindTo("", "", "0") + executePortal("", 0) + parseAs("", "select 2") + bindTo("", "") + executePortal("", 0) + syncing +
 			parseAs("", "select 3") + bindTo("", "") + executePortal("", 0) + syncing, 2, []string{
 			`extended "select 1/$1::int" state=22012 outcome=error params=["0"]`,
@@ -139,15 +139,15 @@ func TestStatementsAreRecordedAsTheyRan(t *testing.T) {
 			[]string{`extended "selec" state=42601 outcome=error tx=I`}},
 		{"an error of Parse alone", parseAs("s", "selec") + message('D', "Ss\x00") + syncing, 1, []string{`extended "selec" name=s state=42601 outcome=error tx=I`}},
 		{"a name that was never made anew", parseAs("s", "select 1") + syncing + parseAs("s", "select 2") + syncing + bindTo("", "s") + executePortal("", 0) + syncing, 3, []string{
-			`extended "select 2" name=s state=42P05 outcome=error tx=I`, `extended "select 1" name=s tag=SELECT rows=1 tx=I`}},
+			`parse "select 1" name=s tx=I`, `extended "select 2" name=s state=42P05 outcome=error tx=I`, `extended "select 1" name=s tag=SELECT rows=1 tx=I`}},
 		{"the same, sent ahead", parseAs("s", "select 1") + syncing + parseAs("s", "select 2") + bindTo("", "s") + executePortal("", 0) + syncing + bindTo("", "s") + executePortal("", 0) + syncing, 3, []string{
-			`extended "select 2" name=s state=42P05 outcome=error tx=I`, `extended "select 1" name=s tag=SELECT rows=1 tx=I`}},
+			`parse "select 1" name=s tx=I`, `extended "select 2" name=s state=42P05 outcome=error tx=I`, `extended "select 1" name=s tag=SELECT rows=1 tx=I`}},
 		{"DEALLOCATE in SQL", parseAs("s", "select 1") + syncing + query(`deallocate "s"`) + bindTo("", "s") + executePortal("", 0) + syncing, 3, []string{
-			`simple "deallocate \"s\"" tag=DEALLOCATE tx=I`, `extended "" state=26000 outcome=error tx=I`}},
+			`parse "select 1" name=s tx=I`, `simple "deallocate \"s\"" tag=DEALLOCATE tx=I`, `extended "" name=s state=26000 outcome=error tx=I`}},
 		{"DEALLOCATE in the extended protocol", parseAs("s", "select 1") + syncing + parseAs("", "deallocate s") + bindTo("", "") + executePortal("", 0) + syncing + bindTo("", "s") + executePortal("", 0) + syncing, 3, []string{
-			`extended "deallocate s" tag=DEALLOCATE tx=I`, `extended "" state=26000 outcome=error tx=I`}},
+			`parse "select 1" name=s tx=I`, `extended "deallocate s" tag=DEALLOCATE tx=I`, `extended "" name=s state=26000 outcome=error tx=I`}},
 		{"DISCARD ALL", parseAs("s", "select 1") + syncing + query(`discard all`) + bindTo("", "s") + executePortal("", 0) + syncing, 3, []string{
-			`simple "discard all" tag=DISCARD ALL tx=I`, `extended "" state=26000 outcome=error tx=I`}},
+			`parse "select 1" name=s tx=I`, `simple "discard all" tag=DISCARD ALL tx=I`, `extended "" name=s state=26000 outcome=error tx=I`}},
 		{"PREPARE in SQL", query("prepare s as select 5") + bindTo("", "s") + executePortal("", 0) + syncing, 2, []string{
 			`simple "prepare s as select 5" tag=PREPARE tx=I`, `extended "prepare s as select 5" name=s tag=SELECT rows=1 tx=I`}},
 		{"a portal in parts", parseAs("", "select generate_series(1,5)") + bindTo("p", "") + executePortal("p", 2) + executePortal("p", 2) + executePortal("p", 2) + syncing, 1, []string{

@@ -125,6 +125,7 @@ type options struct {
 	wrap    func(net.Listener) net.Listener
 	trusted []netip.Prefix // load balancers
 	logger  *slog.Logger
+	folder  string // of the event log; "" is a temporary one
 }
 
 func startProxy(t *testing.T, change ...func(*options)) *proxy {
@@ -146,7 +147,10 @@ func startProxy(t *testing.T, change ...func(*options)) *proxy {
 	for _, c := range change {
 		c(&o)
 	}
-	p := &proxy{t: t, log: filepath.Join(t.TempDir(), "events.db")}
+	if o.folder == "" {
+		o.folder = t.TempDir()
+	}
+	p := &proxy{t: t, log: filepath.Join(o.folder, "events.db")}
 	p.open(o)
 	return p
 }

@@ -7,7 +7,7 @@ import "time"
 // Statement is one statement, or one part of a portal that was fetched in parts. Absent values are
 // zero. Its JSON is what the log holds; the rules of Fact apply to it.
 type Statement struct {
-	Kind string `json:"kind"` // KindSimple, KindExtended, KindFunction or KindCopy
+	Kind string `json:"kind"` // KindSimple or another of these
 
 	// SQL is the text, cut or whole. The log keeps it here or, if it was parsed, is long or comes
 	// again, once in the table texts, of which TextID is then the row. The writer decides and sets
@@ -45,12 +45,16 @@ type Statement struct {
 	Parsed bool      `json:"-"` // for the writer: the text stood in a Parse
 }
 
-// The kinds of statements.
+// The kinds of statements. KindParse and KindBind are of the extended protocol too: a text that was
+// prepared, and a portal that was opened, with no Execute to run it. Other ways can: EXECUTE and
+// FETCH in SQL, a function; and planning alone runs what seems immutable.
 const (
 	KindSimple   = "simple"
 	KindExtended = "extended"
 	KindFunction = "function"
 	KindCopy     = "copy"
+	KindParse    = "parse"
+	KindBind     = "bind"
 )
 
 // The outcomes of statements other than ok.

@@ -1,12 +1,23 @@
 package sqltext
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 )
 
-// Masked stands where a secret stood.
+// Masked stands where a secret stood. After it, in parentheses, is the length of what is too long for
+// one: a statement may hide there.
 const Masked = "***"
+
+const longSecret = 256
+
+func masked(length int) string {
+	if length <= longSecret {
+		return Masked
+	}
+	return fmt.Sprintf("%s(%d bytes)", Masked, length)
+}
 
 // Mask gives the text with its secrets masked, and whether it may hold secrets at all: then values
 // bound to it must not be kept either, nor what PostgreSQL says of it. Masked are
@@ -20,7 +31,7 @@ const Masked = "***"
 // A literal with a secret of the second kind ends where the secret begins: where the secret itself
 // ends depends on who reads the literal. A secret that is put together while the statement runs is
 // not seen. backslashes is as for Split.
-func Mask(text string, backslashes bool) (masked string, secret bool) {
+func Mask(text string, backslashes bool) (kept string, secret bool) {
 	if !suspicious(text) {
 		return text, false
 	}
@@ -38,14 +49,38 @@ func MaskValue(value string) string {
 		return value
 	}
 	if kept, found := cutSecret(value); found {
-		return kept + Masked
+		return kept + masked(len(value)-len(kept))
 	}
 	return value
 }
 
+// MaskLiterals masks every literal of a text, whatever it holds.
+func MaskLiterals(text string, backslashes bool) string {
+	out := make([]byte, 0, len(text))
+	l := lexer{rest: text, backslashes: backslashes}
+	for t, more := l.next(); more; t, more = l.next() {
+		if t.kind != literal {
+			out = append(out, t.text...)
+			continue
+		}
+		out = append(append(out, t.text[:t.open]...), masked(len(t.content()))...)
+		out = append(out, t.text[len(t.text)-t.shut:]...)
+	}
+	return string(out)
+}
+
+// NamesSecret tells whether a value is nothing but a name of a secret, as the first argument of
+// set_config('app.password', …) is: then the values beside it must not be kept.
+func NamesSecret(value string) bool {
+	return suspicious(value) && secretKey.MatchString(value) && secretWord.MatchString(value)
+}
+
 // suspicious is a quick look at a text, which clears most of them. Regular expressions take a hundred
 // times as long.
-func suspicious(text string) bool {
+func suspicious(text string) bool { return nextSuspect(text) >= 0 }
+
+// nextSuspect is where the first word that may name a secret begins, or the :// of a URL; else -1.
+func nextSuspect(text string) int {
 	for i := range len(text) {
 		var beginnings []string
 		switch text[i] | ' ' {
@@ -59,16 +94,16 @@ func suspicious(text string) bool {
 			beginnings = secretsWithA
 		case ':':
 			if strings.HasPrefix(text[i:], "://") {
-				return true
+				return i
 			}
 		}
 		for _, b := range beginnings {
 			if len(text)-i >= len(b) && strings.EqualFold(text[i:i+len(b)], b) {
-				return true
+				return i
 			}
 		}
 	}
-	return false
+	return -1
 }
 
 // How the words of secretWord begin.
@@ -82,6 +117,8 @@ var (
 // A word that has one of these in it names a secret.
 var secretWord = regexp.MustCompile(`(?i)passw|passphrase|secret|token|(access|api|private)_?key`)
 
+var secretWordHere = regexp.MustCompile(`^(?:` + secretWord.String() + `)`)
+
 var secretKey = regexp.MustCompile(`^[\w.-]{1,64}$`) // and secretWord
 
 // A secret in a literal: a word that names one, and what parts names from values in connection
@@ -90,6 +127,8 @@ var secretInLiteral = regexp.MustCompile(`(?i)(passw(or)?d|passphrase|secret|tok
 
 // The password in a URL: postgresql://user:password@host.
 var secretInURL = regexp.MustCompile(`(?i)[a-z][a-z0-9+.-]*://[^\s/@:]*:[^\s@]+@`)
+
+var passwordInURLHere = regexp.MustCompile(`^://[^\s/@:]*:[^\s@]+@`)
 
 // cutSecret gives what stands before the first secret of a literal.
 func cutSecret(content string) (before string, found bool) {
@@ -144,7 +183,7 @@ func (m *masker) literal(t token) {
 	kept, found := "", m.named
 	if !found {
 		kept, found = cutSecret(content)
-		m.key = secretKey.MatchString(content) && secretWord.MatchString(content)
+		m.key = NamesSecret(content)
 		m.named = m.key
 	}
 	if !found {
@@ -152,7 +191,7 @@ func (m *masker) literal(t token) {
 		return
 	}
 	m.secret = true
-	m.out = append(append(append(m.out, t.text[:t.open]...), kept...), Masked...)
+	m.out = append(append(append(m.out, t.text[:t.open]...), kept...), masked(len(content)-len(kept))...)
 	m.out = append(m.out, t.text[len(t.text)-t.shut:]...)
 }
 
@@ -164,7 +203,7 @@ func (m *masker) comment(t token) {
 		return
 	}
 	m.secret = true
-	m.out = append(append(m.out, kept...), Masked...)
+	m.out = append(append(m.out, kept...), masked(len(t.text)-len(kept))...)
 	if strings.HasPrefix(t.text, "/*") {
 		m.out = append(m.out, "*/"...)
 	}

@@ -3,17 +3,27 @@ package sqltext
 import "strings"
 
 // Split gives the statements of a text, without the semicolons between them and the space around
-// them. What holds nothing but space and comments is none, as for PostgreSQL. backslashes says that
-// standard_conforming_strings is off.
+// them. What holds nothing but space and comments is none, as for PostgreSQL; such comments stay with
+// the statement before them, or after them if there is none: nothing that was sent is left out.
+// backslashes says that standard_conforming_strings is off.
 func Split(text string, backslashes bool) []string {
 	var statements []string
 	l := lexer{rest: text, backslashes: backslashes}
 	var n nesting
-	begin, at, tokens := 0, 0, false
+	var p piece
+	latest := 0 // where the latest statement begins
 	end := func() {
-		if tokens {
-			statements = append(statements, strings.Trim(text[begin:at], " \t\n\v\f\r"))
+		switch {
+		case p.tokens:
+			statements = append(statements, trim(text[p.begin:p.end]))
+			latest = p.begin
+		case !p.comments:
+		case len(statements) == 0:
+			return // they stand before the first
+		default:
+			statements[len(statements)-1] = trim(text[latest:p.end])
 		}
+		p = piece{begin: p.end + len(";"), end: p.end}
 	}
 	for {
 		t, more := l.next()
@@ -23,15 +33,23 @@ func Split(text string, backslashes bool) []string {
 		}
 		if t.kind == other && t.text == ";" && n.outside() {
 			end()
-			n, tokens = nesting{}, false
-			begin = at + len(t.text)
+			n = nesting{}
 		} else {
-			tokens = tokens || t.kind != space && t.kind != comment
+			p.tokens = p.tokens || t.kind != space && t.kind != comment
+			p.comments = p.comments || t.kind == comment
 			n.see(t)
 		}
-		at += len(t.text)
+		p.end += len(t.text)
 	}
 }
+
+// piece is what stands between two semicolons.
+type piece struct {
+	begin, end       int
+	tokens, comments bool
+}
+
+func trim(text string) string { return strings.Trim(text, " \t\n\v\f\r") }
 
 // nesting knows where a semicolon ends no statement: in parentheses (the actions of a rule), and in
 // the body of a routine in standard SQL, BEGIN ATOMIC … END.

@@ -30,6 +30,8 @@ func TestSplit(t *testing.T) {
 		{"select 'open; select 2", []string{"select 'open; select 2"}},
 		{"select e'a'\n'\\';'; select 2", []string{"select e'a'\n'\\';'", "select 2"}},
 		{"select 1 -- ; x\r; select 2", []string{"select 1 -- ; x", "select 2"}},
+		{"select 1; -- and\n ; /* more */; select 2; ;", []string{"select 1; -- and\n ; /* more */", "select 2"}},
+		{"-- first\n; ; select 1", []string{"-- first\n; ; select 1"}},
 	} {
 		if got := Split(c.text, false); !slices.Equal(got, c.want) {
 			t.Errorf("Split(%q) = %q, want %q", c.text, got, c.want)
@@ -51,6 +53,7 @@ func TestMask(t *testing.T) {
 		{"alter role a password 'hunt''er2'; select 'x'", "alter role a password '***'; select 'x'"},
 		{"alter role a password 'hunter2", "alter role a password '***"},
 		{"alter role a password E'hun'\n'ter2'", "alter role a password E'***'\n'***'"},
+		{"alter role a password '" + strings.Repeat("hunter2", 100) + "'", "alter role a password '***(700 bytes)'"},
 		{"alter role a password null", "alter role a password null"},
 		{"create user mapping for u server s options (user 'u', password 'hunter2')", "create user mapping for u server s options (user 'u', password '***')"},
 		{`alter server s options (set "password" 'hunter2', add sslpassword 'hunter2')`, `alter server s options (set "password" '***', add sslpassword '***')`},
@@ -81,6 +84,32 @@ func TestMask(t *testing.T) {
 	for _, text := range []string{"update users set password = $1", "select set_config('app.password', $2, false)"} {
 		if _, secret := Mask(text, false); !secret {
 			t.Errorf("Mask(%q): its values are not secret", text)
+		}
+	}
+}
+
+func TestMaskLiterals(t *testing.T) {
+	const text, want = `execute s('a', 1, E'b\'c', $$d$$, "e")`, `execute s('***', 1, E'***', $$***$$, "e")`
+	if got := MaskLiterals(text, false); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// However a text is cut into pieces, the words are seen.
+func TestWatch(t *testing.T) {
+	for text, want := range map[string]bool{
+		"select 1": false, "accessories, passing, tokyo, https://example.org/a@b": false, "the passphrase": true, "x.PASSWORD": true,
+		"postgres://me:secret@host": true, "postgres://me:pw@host": true, "my api_key": true, "my api key": false,
+	} {
+		text = strings.Repeat("x", 1000) + " " + text + " " + strings.Repeat("y", 1000)
+		for _, size := range []int{1, 7, 300, 5000} {
+			var w Watch
+			for piece := range slices.Chunk([]byte(text), size) {
+				w.See(piece)
+			}
+			if w.Found() != want {
+				t.Errorf("%q in pieces of %d: found is %v", strings.Trim(text, "xy"), size, w.Found())
+			}
 		}
 	}
 }

@@ -1,0 +1,146 @@
+package session
+
+import (
+	"slices"
+
+	"gprxy/session/sqltext"
+)
+
+// changes are names that turn out to mean something else, beneath what is still under
+// way: what PostgreSQL skipped is undone, and SQL changes names too.
+type changes struct {
+	stmts   map[string]*prepared
+	portals map[string]*action
+}
+
+// undo takes back what PostgreSQL skipped.
+func (n *names) undo(skipped []*action) {
+	c := changes{stmts: map[string]*prepared{}, portals: map[string]*action{}}
+	for _, act := range slices.Backward(skipped) {
+		switch {
+		case !act.applied:
+		case act.request == msgParse:
+			c.stmts[act.stmt.name] = act.stmtBefore
+		case act.request == msgClose && act.closesStatement:
+			c.stmts[act.name] = act.stmtBefore
+		case act.request == msgBind, act.request == msgClose:
+			c.portals[act.portal] = act.bindBefore
+		}
+	}
+	n.change(c)
+}
+
+// change makes the changes. It looks through what was sent after them for what refers
+// to the names, and for what gave them another meaning.
+func (n *names) change(c changes) {
+	rebound := false // what runs a portal may run something else now
+	for _, r := range n.talk.owed.waiting() {
+		if len(c.stmts)+len(c.portals) == 0 && !rebound {
+			return
+		}
+		if r.act != nil && r.act.applied {
+			rebound = c.meet(r.act) || rebound
+		}
+	}
+	for name, stmt := range c.stmts {
+		n.setStatement(name, stmt)
+	}
+	for portal, bind := range c.portals {
+		n.setPortal(portal, bind)
+	}
+}
+
+// meet lets a message have the changes that concern it, and drops those that it ends.
+// It tells whether the message binds another statement than was thought.
+func (c changes) meet(act *action) (rebound bool) {
+	switch act.request {
+	case msgQuery:
+		delete(c.stmts, "")
+		delete(c.portals, "")
+	case msgParse:
+		c.statementEnds(act, act.stmt.name)
+	case msgDescribe:
+		act.stmt, _ = c.statement(act)
+	case msgBind:
+		act.stmt, rebound = c.statement(act)
+		c.portalEnds(act)
+	case msgExecute:
+		if bind, changed := c.portals[act.portal]; changed {
+			act.bound, act.stmt = bind, nil
+		}
+		if act.bound != nil {
+			act.stmt = act.bound.stmt
+		}
+	case msgClose:
+		if act.closesStatement {
+			c.statementEnds(act, act.name)
+			return false
+		}
+		c.portalEnds(act)
+	}
+	return rebound
+}
+
+func (c changes) statement(act *action) (stmt *prepared, changed bool) {
+	if stmt, changed = c.stmts[act.name]; changed {
+		return stmt, true
+	}
+	return act.stmt, false
+}
+
+func (c changes) statementEnds(act *action, name string) {
+	if before, changed := c.stmts[name]; changed {
+		act.stmtBefore = before
+		delete(c.stmts, name)
+	}
+}
+
+func (c changes) portalEnds(act *action) {
+	if before, changed := c.portals[act.portal]; changed {
+		act.bindBefore = before
+		delete(c.portals, act.portal)
+	}
+}
+
+// changesNames tells whether a command may change what changedBy follows.
+func changesNames(tag string) bool {
+	return tag == "PREPARE" || tag == "DEALLOCATE" || tag == "DEALLOCATE ALL" || tag == "DISCARD ALL"
+}
+
+// changedBy follows PREPARE, DEALLOCATE and DISCARD in SQL, which have the protocol's
+// statements in hand too.
+func (n *names) changedBy(tag, text string, secret bool) {
+	c := changes{stmts: map[string]*prepared{}}
+	switch tag {
+	case "DEALLOCATE ALL", "DISCARD ALL":
+		for name := range n.stmts {
+			c.stmts[name] = nil
+		}
+		c.stmts[""] = nil
+	case "DEALLOCATE":
+		words := sqltext.Words(text, 3)
+		if len(words) == 3 && words[1] == "prepare" {
+			words = words[1:]
+		}
+		if len(words) < 2 {
+			return
+		}
+		c.stmts[nameInSQL(words[1])] = nil
+	case "PREPARE":
+		words := sqltext.Words(text, 2)
+		if len(words) < 2 {
+			return
+		}
+		name := nameInSQL(words[1])
+		c.stmts[name] = n.preparedInSQL(name, text, secret)
+	}
+	n.change(c)
+}
+
+// preparedInSQL: the text was recorded when it was run.
+func (n *names) preparedInSQL(name, text string, secret bool) *prepared {
+	if n.held+len(text) > maxPreparedBytes && len(text) > shortText {
+		text = validText(cutRunes([]byte(text), shortText))
+	}
+	return &prepared{name: name, text: text, parsed: true, secret: secret, told: true}
+}

@@ -1,0 +1,96 @@
+package session
+
+import (
+	"slices"
+
+	"gprxy/store"
+)
+
+// A statement that was prepared and a portal that was opened can be run by other means
+// than an Execute: EXECUTE and FETCH in SQL, or a function. And planning, which is the
+// Bind's, already runs what seems immutable. So each Bind and each Parse with a name
+// has a row of its own, unless an Execute of the same batch has the text in its row.
+
+// So many are recorded without waiting for the end of the batch.
+const manyUntold = 100
+
+// answered: PostgreSQL has done what the message asked for.
+func (s *statements) answered(act *action) {
+	if s == nil || s.lost || !act.keeps() || act.isTold() {
+		return
+	}
+	if len(s.untold) >= manyUntold {
+		s.untold = slices.DeleteFunc(s.untold, (*action).isTold)
+	}
+	if len(s.untold) >= manyUntold {
+		s.tellUntold("")
+	}
+	s.untold = append(s.untold, act)
+}
+
+// tellUntold records what no Execute has run by the end of the batch.
+func (s *statements) tellUntold(status string) {
+	for _, act := range s.untold {
+		s.storeKept(act, store.Statement{TxStatus: status})
+	}
+	clear(s.untold)
+	s.untold = s.untold[:0]
+}
+
+// storeKept records a Parse or Bind, if nothing else has. What is said of its outcome is
+// that of as.
+func (s *statements) storeKept(act *action, as store.Statement) {
+	if !act.keeps() || act.isTold() {
+		return
+	}
+	st := s.asKept(act)
+	st.TxStatus, st.Outcome, st.SQLState = as.TxStatus, as.Outcome, as.SQLState
+	s.told(act)
+	s.block.add(st)
+}
+
+// asKept is the row of a Parse or Bind.
+func (s *statements) asKept(act *action) store.Statement {
+	st := s.row(act, result{begun: act.sent, ended: act.sent})
+	if st.Kind = store.KindParse; act.request == msgBind {
+		st.Kind = store.KindBind
+		st.Params = s.shown(act)
+	}
+	return st
+}
+
+// told notes that the log has the text of the message, and the values of its Bind.
+func (s *statements) told(act *action) {
+	if act.stmt != nil {
+		act.stmt.told = true
+	}
+	bind := act.bound
+	if act.request == msgBind {
+		bind = act
+	}
+	if bind != nil {
+		bind.told = true
+		s.names.release(bind)
+	}
+}
+
+// toAnnounce is what strict mode makes durable before the chunk goes on: one
+// statement.started for what an Execute runs, and one for what is kept.
+func (s *statements) toAnnounce() (all []*action) {
+	for _, act := range s.before {
+		if act.executes() || s.lost || act.request == msgBind && !act.begun || act.request == msgParse && !act.stmt.begun {
+			all = append(all, act)
+		}
+	}
+	return all
+}
+
+// begins notes that a statement.started will tell of what the message runs or binds.
+func (a *action) begins() {
+	if a.bound != nil {
+		a.bound.begun = true
+	}
+	if a.stmt != nil && a.request != msgParse {
+		a.stmt.begun = true
+	}
+}

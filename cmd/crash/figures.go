@@ -16,6 +16,7 @@ type figures struct {
 	events                                             int64
 
 	starts, firstLogin, backendsGone times
+	late                             times // how late timers were at the kills
 
 	began time.Time
 	took  time.Duration
@@ -63,6 +64,7 @@ func (f *figures) print(out io.Writer) {
 		{"from start to listening", f.starts.String()},
 		{"from listening to the first login", f.firstLogin.String()},
 		{"from the kill to the end of the last backend", f.backendsGone.String()},
+		{"how late the machine was at the kills", f.late.String()},
 	} {
 		fmt.Fprintf(out, "  %-46s %s\n", line.what, line.is)
 	}

@@ -10,7 +10,8 @@ import (
 )
 
 // checkStatement looks for the statement that wrote a stored row. Strict: it was announced before PostgreSQL had it.
-// Async: it may be missing if the client heard of its end only within the window before the kill, or never.
+// Async: it may be missing if the client heard of its end only within the window before the kill, or never. The window is
+// longer by what the machine was late.
 func (j *judgement) checkStatement(v *visit, told []*story, id int64) {
 	heard, acknowledged := v.told[id]
 	switch j.durability {
@@ -20,12 +21,12 @@ func (j *judgement) checkStatement(v *visit, told []*story, id int64) {
 			j.wrong("row %d of %s is stored, and no statement.started has it", id, v.address)
 		}
 	case store.DurabilityAsync:
-		if !j.killed.IsZero() && (!acknowledged || heard.After(j.killed.Add(-store.AsyncWindow))) {
+		if !j.killed.IsZero() && (!acknowledged || heard.After(j.killed.Add(-store.AsyncWindow-j.late))) {
 			return
 		}
 		j.held++
 		if find(told, func(s *story) bool { return mention(s.ran, id) }) == nil {
-			j.wrong("row %d of %s was acknowledged %v before the kill, and no statement.executed has it", id, v.address, j.killed.Sub(heard))
+			j.wrong("row %d of %s was acknowledged %v before the kill, and no statement.executed has it (timers were up to %v late)", id, v.address, j.killed.Sub(heard), j.late)
 		}
 	}
 }

@@ -23,7 +23,9 @@ type round struct {
 	row          *atomic.Int64 // the last row's id, of all rounds
 	over         atomic.Bool   // set before the kill: what happens now may be cut short
 	postgresDied atomic.Bool
+	pulse        pulse
 	killed       time.Time     // just before gprxy was; zero if PostgreSQL was
+	late         time.Duration // how late the machine was about then
 	loggedIn     chan struct{} // closed with the first login
 	once         sync.Once
 
@@ -42,6 +44,7 @@ func (c *campaign) newRound(number int) (*round, error) {
 // load is the clients of a round.
 type load struct {
 	running sync.WaitGroup
+	pulse   sync.WaitGroup
 	done    chan struct{} // closed when all have ended
 	end     context.CancelFunc
 }
@@ -50,6 +53,7 @@ type load struct {
 func (r *round) begin(ctx context.Context, clients int) *load {
 	ctx, end := context.WithCancel(ctx)
 	l := &load{done: make(chan struct{}), end: end}
+	l.pulse.Go(func() { r.pulse.run(ctx) })
 	for n := range clients {
 		random := rand.New(rand.NewPCG(r.seed, uint64(r.number)<<16|uint64(n+1)))
 		l.running.Go(func() {
@@ -67,6 +71,7 @@ func (r *round) begin(ctx context.Context, clients int) *load {
 
 // wait returns when every client has ended, which they do by themselves once the round is over: their server is gone.
 func (l *load) wait() error {
+	defer l.pulse.Wait()
 	defer l.end()
 	limit := time.NewTimer(clientsLimit)
 	defer limit.Stop()

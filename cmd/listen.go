@@ -17,12 +17,12 @@ import (
 var clientKeepAlive = net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 10 * time.Second, Count: 6}
 
 // listen takes the socket that systemd has opened for gprxy, or opens the one of the settings.
-func listen(s Settings, env Environment) (net.Listener, error) {
+func listen(ctx context.Context, s Settings, env Environment) (net.Listener, error) {
 	if env.variable("LISTEN_PID") == strconv.Itoa(os.Getpid()) {
 		return inheritedSocket(env.variable("LISTEN_FDS"))
 	}
 	config := net.ListenConfig{KeepAliveConfig: clientKeepAlive}
-	socket, err := config.Listen(context.Background(), "tcp", s.ListenAddress())
+	socket, err := config.Listen(ctx, "tcp", s.ListenAddress())
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("%s is in use by another program: stop it, or choose another port with PROXY_PORT: %w", s.ListenAddress(), err)

@@ -10,7 +10,7 @@ import (
 )
 
 func TestAVanishedClientIsNoticedByKeepAlive(t *testing.T) {
-	socket, err := listen(Settings{ProxyHost: "127.0.0.1"}, Environment{})
+	socket, err := listen(t.Context(), Settings{ProxyHost: "127.0.0.1"}, Environment{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,7 +70,7 @@ func (p *proxy) open(ctx context.Context, env Environment) (err error) {
 	if err != nil {
 		return err
 	}
-	if p.socket, err = listen(p.settings, env); err != nil {
+	if p.socket, err = listen(ctx, p.settings, env); err != nil {
 		return err
 	}
 	if p.events, err = p.openLog(ctx); err != nil {

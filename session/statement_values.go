@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -94,13 +95,6 @@ var binaryTypes = []uint32{
 	pgtype.NumericOID, pgtype.UUIDOID, pgtype.DateOID, pgtype.TimestampOID, pgtype.TimestamptzOID,
 }
 
-// arrayTypes lacks numeric: see modest.
-var arrayTypes = []uint32{
-	pgtype.BoolArrayOID, pgtype.Int2ArrayOID, pgtype.Int4ArrayOID, pgtype.Int8ArrayOID, pgtype.OIDArrayOID, pgtype.Float4ArrayOID,
-	pgtype.Float8ArrayOID, pgtype.UUIDArrayOID, pgtype.DateArrayOID, pgtype.TimestampArrayOID,
-	pgtype.TimestamptzArrayOID, pgtype.TextArrayOID, pgtype.VarcharArrayOID, pgtype.BPCharArrayOID, pgtype.NameArrayOID,
-}
-
 // fromBinary gives the text of a value in binary form. The value is a stranger's: what
 // pgx would make memory of without bytes to show for it is refused before.
 func (s *statements) fromBinary(oid uint32, raw []byte) (text string, ok bool) {
@@ -114,8 +108,11 @@ func (s *statements) fromBinary(oid uint32, raw []byte) (text string, ok bool) {
 		return string(raw[1:]), true
 	case oid == pgtype.NumericOID && !modest(raw):
 		return "", false
-	case slices.Contains(arrayTypes, oid) && elements(raw) <= len(raw), slices.Contains(binaryTypes, oid):
+	case slices.Contains(binaryTypes, oid):
 		return s.byPgx(oid, raw)
+	}
+	if element, ok := arrayElements[oid]; ok {
+		return s.array(element, raw)
 	}
 	return "", false
 }
@@ -139,7 +136,11 @@ func (s *statements) byPgx(oid uint32, raw []byte) (text string, ok bool) {
 		return "", false
 	}
 	out, err := s.types.Encode(oid, pgtype.TextFormatCode, value, nil)
-	return string(out), err == nil
+	switch text = string(out); text {
+	case "+Inf", "-Inf":
+		text = strings.Replace(strings.TrimPrefix(text, "+"), "Inf", "Infinity", 1)
+	}
+	return text, err == nil
 }
 
 // modest: a numeric of a few bytes may have 131,072 digits.
@@ -150,28 +151,4 @@ func modest(numeric []byte) bool {
 	}
 	weight, scale := int16(binary.BigEndian.Uint16(numeric[2:])), binary.BigEndian.Uint16(numeric[6:])
 	return weight > -digits/4 && weight < digits/4 && scale < digits
-}
-
-// elements is how many an array announces; more than there can be if that is absurd.
-func elements(array []byte) int {
-	const header, dimension, most = 12, 8, 6
-	absurd := len(array) + 1
-	if len(array) < header {
-		return absurd
-	}
-	n := binary.BigEndian.Uint32(array)
-	if n > most || len(array) < header+int(n)*dimension {
-		return absurd
-	}
-	total := 1
-	for i := range int(n) {
-		size := int32(binary.BigEndian.Uint32(array[header+i*dimension:]))
-		if size < 0 || int(size) > len(array) {
-			return absurd
-		}
-		if total *= int(size); total > len(array) {
-			return absurd
-		}
-	}
-	return total
 }

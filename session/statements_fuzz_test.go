@@ -2,7 +2,9 @@ package session
 
 import (
 	"encoding/binary"
+	"maps"
 	"math"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -74,7 +76,7 @@ func FuzzStatements(f *testing.F) {
 // Values come from strangers: none makes gprxy panic, hang, or take memory for what is
 // not there.
 func FuzzBoundValues(f *testing.F) {
-	for _, oid := range append(append(append([]uint32{pgtype.JSONBOID}, plainTypes...), binaryTypes...), arrayTypes...) {
+	for _, oid := range slices.Concat([]uint32{pgtype.JSONBOID}, plainTypes, binaryTypes, slices.Sorted(maps.Keys(arrayElements))) {
 		f.Add(oid, "\x00\x01\x00\x01\x00\x01\x00\x00\x00\x08\x00\x00\x00\x00\x00\x00\x00\x07", true)
 		f.Add(oid, "\x00\x00\x00\x02\xff\xff\xff\xff\x00\x00\x00\x01x", false)
 	}

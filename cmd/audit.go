@@ -16,7 +16,7 @@ import (
 
 const (
 	followLimit = 10                     // events before the live ones, like tail -f
-	followEvery = 200 * time.Millisecond // between looks for new events
+	followEvery = 100 * time.Millisecond // between looks for new events: live is at most 200 ms behind
 )
 
 func auditCommand() command {

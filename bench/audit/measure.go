@@ -56,8 +56,12 @@ func measure(ctx context.Context, p plan) (figures []figure, err error) {
 		slices.Sort(times)
 		figures = append(figures, figure{What: fmt.Sprint("gprxy ", q), Value: float64(times[len(times)/2].Microseconds()) / 1000, Unit: "ms", Limit: 200})
 	}
+	live, err := measureFollow(ctx, p)
+	if err != nil {
+		return nil, err
+	}
 	whole, err := measureWhole(ctx, p, verdict.Events)
-	return append(figures, whole...), err
+	return append(append(figures, live...), whole...), err
 }
 
 // measureWhole puts what needs all of the log, once.

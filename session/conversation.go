@@ -90,9 +90,17 @@ func (c *conversation) resting() bool {
 func (c *conversation) looksIdle() bool { return c.doubt != "" && c.last == replyReady }
 
 func (c *conversation) request(kind byte, act *action) {
+	if kind == msgQuery || kind == msgFunctionCall || kind == msgExecute {
+		c.statements++
+	}
+	if c.doubt != "" { // nothing would take the request off again
+		if kind == msgQuery || kind == msgFunctionCall || kind == msgSync {
+			c.last = 0 // until the backend is ready it looks busy
+		}
+		return
+	}
 	switch kind {
 	case msgQuery, msgFunctionCall:
-		c.statements++
 		if c.skipping {
 			return // the backend will not even look at it
 		}
@@ -100,9 +108,6 @@ func (c *conversation) request(kind byte, act *action) {
 		// The simple protocol ends with ReadyForQuery, as Sync does.
 		c.unsynced = false
 	case msgParse, msgBind, msgDescribe, msgExecute, msgClose:
-		if kind == msgExecute {
-			c.statements++
-		}
 		c.unsynced = true
 		if !c.skipping {
 			c.owed.push(request{kind, act})

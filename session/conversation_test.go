@@ -107,6 +107,8 @@ func TestConversationRestsOnlyOutsideATransaction(t *testing.T) {
 		">Q <C":                       false,
 		">Q <C <Z:I <y":               false, // who knows what the message was
 		">Q <y <C <Z:I":               true,  // in doubt, yet the backend is ready
+		">Q <y <C <Z:I >Q":            false, // and now it runs something
+		">Q <y <C <Z:I >Q <C <Z:I":    true,
 		">Q <C <Z:T >Q <C <Z:I >P >H": false,
 		">Q <W <d":                    true, // a stream has no end to wait for
 		">Q <W <d >c <c <C <Z:T":      false,
@@ -128,6 +130,9 @@ func TestConversationCounts(t *testing.T) {
 	}
 	if c := play(">Q <G " + strings.Repeat(">S ", 10_000)); len(c.owed.all) > 100 {
 		t.Errorf("%d requests are remembered", len(c.owed.all))
+	}
+	if c := play(">P <2 " + strings.Repeat(">Q <C <Z:I ", 1000)); len(c.owed.all) > 100 || c.statements != 1000 {
+		t.Errorf("in doubt, %d requests are remembered of %d", len(c.owed.all), c.statements)
 	}
 	for body, want := range map[string]bool{
 		"SFATAL\x00VFATAL\x00\x00": true, "SВАЖНО\x00VFATAL\x00\x00": true, "SPANIC\x00\x00": true,

@@ -36,6 +36,7 @@ type result struct {
 	bytes   int
 	count   int
 	widths  []int // of the columns; expanded: of the widest value, alone
+	longest int   // expanded: of the heads of the records that were held then
 	decided bool
 }
 
@@ -107,6 +108,7 @@ func (r *result) print() error {
 func (r *result) decide() {
 	r.decided = true
 	r.widths = make([]int, len(r.names))
+	r.longest = len(recordHead(len(r.held)))
 	for i, name := range r.names {
 		if !r.expanded {
 			r.widths[i] = width(name)
@@ -203,7 +205,9 @@ func (r *result) record(values []string) {
 	if r.count == 1 && r.title != "" {
 		fmt.Fprintln(r.out, r.title)
 	}
-	head := fmt.Sprintf("-[ RECORD %d ]", r.count)
+	// As of 15.20, psql gives values of many lines the whole width of the head, with the sign that they go on.
+	whole := max(right, r.longest-left-len(" | ")-len("+"))
+	head := recordHead(r.count)
 	rule := strings.Repeat("-", left+1) + "+" + strings.Repeat("-", right+1)
 	fmt.Fprintln(r.out, head+rule[min(len(head), len(rule)):])
 	for i, value := range values {
@@ -215,11 +219,13 @@ func (r *result) record(values []string) {
 			}
 			end := ""
 			if n < len(lines)-1 {
-				end = blanks(right-width(text)) + "+"
+				end = blanks(whole-width(text)) + "+"
 			}
 			fmt.Fprintf(r.out, "%s%s %s%s%s%s\n", name, blanks(left-width(name)), "|", mark, text, end)
 		}
 	}
 }
+
+func recordHead(n int) string { return fmt.Sprintf("-[ RECORD %d ]", n) }
 
 func blanks(n int) string { return strings.Repeat(" ", max(0, n)) }

@@ -26,6 +26,7 @@ func auditVerifyCommand() command {
 		examples: []example{
 			{"gprxy audit verify", "check the log of this machine's proxy"},
 			{"gprxy audit verify --checkpoint kept/checkpoint --key kept/gprxy.pub", "and that it goes on from what was signed then"},
+			{"gprxy audit verify --indexes --event-log copy.db", "and that what people are shown is all that is there"},
 			{"gprxy audit verify --json --event-log copy.db", "check a copy, for a program"},
 		},
 		options: func() options { return &auditVerifyOptions{} },
@@ -39,12 +40,13 @@ const verifyGC = 900
 type auditVerifyOptions struct {
 	readOptions
 	checkpoint, key string
-	json            bool
+	json, indexes   bool
 }
 
 func (o *auditVerifyOptions) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.checkpoint, "checkpoint", "", "check against this `FILE` too, a checkpoint that was kept elsewhere")
 	fs.StringVar(&o.key, "key", "", "the `KEY` of the checkpoint, or its file; else the one beside the log")
+	fs.BoolVar(&o.indexes, "indexes", false, "compare each index with its table too, which takes about five times as long")
 	fs.BoolVar(&o.json, "json", false, "print one JSON object")
 	o.readOptions.flags(fs)
 }
@@ -69,6 +71,8 @@ type verdict struct {
 	Problem     *string `json:"problem"`
 	// Pruned is what retention gave up of the verified events.
 	Pruned []prunedRange `json:"pruned"`
+	// Doubts are what is possible and unlikely, and should be looked into.
+	Doubts []doubt `json:"doubts"`
 	// Checkpoint is the one of --checkpoint, which the log goes on from.
 	Checkpoint *keptHead `json:"checkpoint"`
 }
@@ -77,6 +81,11 @@ type keptHead struct {
 	Seq  int64  `json:"seq"`
 	Hash string `json:"hash"`
 	Key  string `json:"key"`
+}
+
+type doubt struct {
+	Seq  int64  `json:"seq"`
+	What string `json:"what"`
 }
 
 type prunedRange struct {
@@ -149,6 +158,10 @@ func (o *auditVerifyOptions) verify(ctx context.Context, c *call, r *store.Reade
 	if err == nil && kept != nil {
 		err = r.Holds(ctx, kept.Checkpoint)
 	}
+	if err == nil && o.indexes {
+		p.say("comparing the indexes with their tables")
+		err = r.VerifyIndexes(ctx)
+	}
 	return head, err
 }
 
@@ -158,8 +171,12 @@ func (o *auditVerifyOptions) print(c *call, head store.Head, kept *signedHead) e
 	for i, p := range head.Pruned {
 		ranges[i] = prunedRange{p.Events, p.Before.Format(time.RFC3339), p.By, p.At.Format(store.TimeFormat), p.FirstSeq, p.LastSeq}
 	}
+	doubts := make([]doubt, len(head.Doubts))
+	for i, d := range head.Doubts {
+		doubts[i] = doubt(d)
+	}
 	if o.json {
-		v := verdict{Intact: true, Events: &head.Events, HeadSeq: &head.Seq, HeadHash: &hash, Pruned: ranges}
+		v := verdict{Intact: true, Events: &head.Events, HeadSeq: &head.Seq, HeadHash: &hash, Pruned: ranges, Doubts: doubts}
 		if kept != nil {
 			v.Checkpoint = &keptHead{kept.Seq, hex.EncodeToString(kept.Hash[:]), kept.by.String()}
 		}
@@ -174,6 +191,9 @@ func (o *auditVerifyOptions) print(c *call, head store.Head, kept *signedHead) e
 	}
 	for _, p := range head.Pruned {
 		fmt.Fprintf(c.Out, "pruned     %s from before %s, by %s at %s\n", counted(p.Events, "event"), p.Before.Format(time.DateOnly), printable(p.By), shortTime(p.At))
+	}
+	for _, d := range doubts {
+		c.note("doubtful   seq %d: %s", d.Seq, d.What)
 	}
 	return nil
 }

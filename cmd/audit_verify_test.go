@@ -7,6 +7,7 @@ import (
 	"context"
 	"database/sql"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -56,22 +57,22 @@ func tamper(t *testing.T, path, statement string) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	rows, err := db.Query(`SELECT name FROM sqlite_master WHERE type = 'trigger'`)
+	rows, err := db.Query(`SELECT name, sql FROM sqlite_master WHERE type = 'trigger'`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var drops []string
+	var drops, made []string
 	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
+		var name, sql string
+		if err := rows.Scan(&name, &sql); err != nil {
 			t.Fatal(err)
 		}
-		drops = append(drops, "DROP TRIGGER "+name)
+		drops, made = append(drops, "DROP TRIGGER "+name), append(made, sql)
 	}
 	if err := rows.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range append(drops, statement) {
+	for _, s := range slices.Concat(drops, []string{statement}, made) {
 		if _, err := db.Exec(s); err != nil {
 			t.Fatal(err)
 		}

@@ -24,8 +24,9 @@ type proof struct {
 	head  Head
 	left  map[string]comparison // open sessions
 	texts map[int64]int64       // ids of texts that events vouch for, with the seq of one
-	gone  []span
+	gone  []goneRun
 	said  []PrunedRange
+	time  int64        // of the last event
 	stray *BrokenError // of the last stretch with events
 }
 
@@ -58,7 +59,15 @@ func (p *proof) add(st *stretch) error {
 	for id, v := range st.texts {
 		p.texts[id] = v.seq
 	}
-	p.gone = append(p.gone, st.gone...)
+	for _, g := range st.gone {
+		if g.after == 0 {
+			g.after = p.time
+		}
+		p.gone = append(p.gone, g)
+	}
+	if st.time != 0 {
+		p.time = st.time
+	}
 	p.said = append(p.said, st.said...)
 	return nil
 }
@@ -77,6 +86,7 @@ func (p *proof) end(ctx context.Context, conn *sql.Conn) error {
 		return err
 	}
 	p.head.Pruned = joined(p.said)
+	p.head.Doubts = doubtAges(p.gone, p.said)
 	return onRaw(conn, func(c rawConn) error { return p.checkTexts(ctx, c) })
 }
 
@@ -84,14 +94,23 @@ func (p *proof) byBegin(a, b string) int {
 	return cmp.Compare(seqOf(p.left[a].stored), seqOf(p.left[b].stored))
 }
 
-// checkGone checks that log.pruned events tell of all events that are gone.
+// checkGone checks that log.pruned events tell of all events that are gone, and of no fewer and no more:
+// among those that retention left standing, others could have been taken out since.
 func (p *proof) checkGone() error {
 	told := union(p.said)
+	missing := int64(0)
+	for _, s := range p.said {
+		missing += s.Events
+	}
 	for _, g := range p.gone {
+		missing -= g.to - g.from + 1
 		i, _ := slices.BinarySearchFunc(told, g.from, func(t span, seq int64) int { return cmp.Compare(t.to, seq) })
 		if i == len(told) || told[i].from > g.from || told[i].to < g.to {
 			return &BrokenError{Seq: g.from, What: "this event is gone, and no log.pruned says so"}
 		}
+	}
+	if missing != 0 {
+		return &BrokenError{Seq: p.gone[0].from, What: fmt.Sprintf("from here on %d events more are gone than log.pruned events say", -missing)}
 	}
 	return nil
 }
@@ -143,8 +162,10 @@ func (p *proof) checkTexts(ctx context.Context, conn rawConn) error {
 		if !named {
 			return &BrokenError{Seq: p.head.Seq, What: fmt.Sprintf("the table texts has the text %d, which no event names", id)}
 		}
-		whole, err := unpack(rows.text(3), rows.blob(4), rows.int(2))
-		if sum := sha256.Sum256([]byte(whole)); err != nil || string(sum[:]) != string(rows.blob(1)) || int64(len(whole)) != rows.int(2) {
+		shown := rows.text(3)
+		whole, err := unpack(shown, rows.blob(4), rows.int(2))
+		sum := sha256.Sum256([]byte(whole))
+		if err != nil || string(sum[:]) != string(rows.blob(1)) || int64(len(whole)) != rows.int(2) || shown != whole && shown != beginning(whole) {
 			return &BrokenError{Seq: seq, What: fmt.Sprintf("the text %d, which it names, is not the one that was written", id)}
 		}
 	}

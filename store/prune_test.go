@@ -4,6 +4,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -138,9 +139,7 @@ func TestWhatWasPrunedCannotBeTamperedWith(t *testing.T) {
 		if _, err := d.Prune(t.Context(), midnight.Add(2*oneDay), "ann", nil); err != nil {
 			t.Fatal(err)
 		}
-		db := raw(t, path)
-		dropTriggers(t, path)
-		alter(t, db, tc.change)
+		forge(t, path, func(db *sql.DB) { alter(t, db, tc.change) })
 		_, err := reader(t, path).Verify(t.Context(), nil)
 		broken, ok := errors.AsType[*BrokenError](err)
 		if !ok || broken.Seq != tc.seq || !strings.Contains(err.Error(), tc.what) {
@@ -152,21 +151,25 @@ func TestWhatWasPrunedCannotBeTamperedWith(t *testing.T) {
 // An event that somebody made look pruned is found, even though the chain of hashes holds.
 func TestAnEventThatWasNotPrunedCannotBeHidden(t *testing.T) {
 	_, path := threeDays(t)
-	db := raw(t, path)
-	dropTriggers(t, path)
+	forge(t, path, func(db *sql.DB) { hide(t, db, 2) })
+	_, err := reader(t, path).Verify(t.Context(), nil)
+	if broken, ok := errors.AsType[*BrokenError](err); !ok || broken.Seq != 2 || !strings.Contains(err.Error(), "no log.pruned says so") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// hide makes an event look pruned.
+func hide(t testing.TB, db *sql.DB, seq int64) {
+	t.Helper()
 	var e event
-	err := db.QueryRowContext(t.Context(), eventsIn, 1, 2).Scan(&e.seq, &e.time, &e.typ, &e.session, &e.body, &e.hash, &e.count)
+	err := db.QueryRowContext(t.Context(), eventsIn, seq-1, seq).Scan(&e.seq, &e.time, &e.typ, &e.session, &e.body, &e.hash, &e.count)
 	if err != nil {
 		t.Fatal(err)
 	}
 	d, _ := digest(nil, e.seq, e.time, e.typ, e.session, e.body)
-	alter(t, db, `DELETE FROM events WHERE seq = 2`)
-	alter(t, db, `DELETE FROM sessions WHERE seq = 2`)
-	alter(t, db, `INSERT INTO pruned (seq, first, digests, hash) VALUES (2, 2, ?, ?)`, d[:], e.hash)
-	_, err = reader(t, path).Verify(t.Context(), nil)
-	if broken, ok := errors.AsType[*BrokenError](err); !ok || broken.Seq != 2 || !strings.Contains(err.Error(), "no log.pruned says so") {
-		t.Errorf("got %v", err)
-	}
+	alter(t, db, `DELETE FROM events WHERE seq = ?`, seq)
+	alter(t, db, `DELETE FROM sessions WHERE seq = ?`, seq)
+	alter(t, db, `INSERT INTO pruned (seq, first, digests, hash) VALUES (?, ?, ?, ?)`, seq, seq, d[:], e.hash)
 }
 
 func TestTriggersGuardWhatIsPruned(t *testing.T) {

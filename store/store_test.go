@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -107,16 +108,22 @@ func raw(t testing.TB, path string) *sql.DB {
 	return db
 }
 
-// dropTriggers lets somebody loose on the file.
-func dropTriggers(t testing.TB, path string) {
+// forge lets somebody loose on the file who takes the triggers out of the way, and puts them back.
+func forge(t testing.TB, path string, change func(db *sql.DB)) {
 	t.Helper()
 	db := raw(t, path)
-	names, err := collect(t.Context(), db, scanString, `SELECT name FROM sqlite_schema WHERE type = 'trigger'`)
+	triggers, err := collect(t.Context(), db, scanString, `SELECT name || '#' || sql FROM sqlite_schema WHERE type = 'trigger'`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range names {
+	for _, trigger := range triggers {
+		name, _, _ := strings.Cut(trigger, "#")
 		alter(t, db, "DROP TRIGGER "+name)
+	}
+	change(db)
+	for _, trigger := range triggers {
+		_, made, _ := strings.Cut(trigger, "#")
+		alter(t, db, made)
 	}
 }
 

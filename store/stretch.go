@@ -21,7 +21,8 @@ type stretch struct {
 	chain      chain
 	projection projection
 	texts      map[int64]vouched // the texts that events vouch for
-	gone       []span            // the runs of pruned events
+	gone       []goneRun         // the runs of pruned events
+	time       int64             // of the last event; 0 for none
 	said       []PrunedRange     // what the log.pruned events say is gone
 	found      *BrokenError      // what is wrong first; the rest was not read
 	stray      *BrokenError      // a row of sessions whose event does not stand here
@@ -84,6 +85,7 @@ func (st *stretch) add(conn rawConn, e *event) error {
 	if err := st.chain.add(e); err != nil {
 		return err
 	}
+	st.time = e.time
 	switch e.typ {
 	case LogPruned{}.Type():
 		return st.addSaid(e)
@@ -149,7 +151,7 @@ func (st *stretch) addRuns(runs []run, seq int64) (rest []run, err error) {
 		if err := st.chain.addRun(&runs[0]); err != nil {
 			return nil, err
 		}
-		st.gone = append(st.gone, span{runs[0].first, runs[0].seq})
+		st.gone = append(st.gone, goneRun{span{runs[0].first, runs[0].seq}, st.time})
 		runs = runs[1:]
 	}
 	return runs, nil

@@ -189,8 +189,11 @@ func pack(text string) (string, any, error) {
 	if b.Len()+plainText >= len(text) {
 		return text, nil, nil
 	}
-	return strings.ToValidUTF8(text[:plainText], ""), b.Bytes(), nil
+	return beginning(text), b.Bytes(), nil
 }
+
+// beginning is what can be read of a text that is packed.
+func beginning(text string) string { return strings.ToValidUTF8(text[:min(len(text), plainText)], "") }
 
 // unpack gives the whole text, which is so long. A row is not believed beyond what a statement may have.
 func unpack(text string, packed []byte, length int64) (string, error) {

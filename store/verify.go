@@ -14,6 +14,8 @@ import (
 	"math"
 	"runtime"
 	"sync"
+
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // Head is the end of a verified chain. Kept elsewhere it shows later that nothing up to it was
@@ -23,6 +25,13 @@ type Head struct {
 	Hash   [32]byte
 	Events int64         // how many were verified
 	Pruned []PrunedRange // of these, what retention has given up
+	Doubts []Doubt       // what proves nothing, and should be looked into
+}
+
+// Doubt is something about the event seq that is possible and unlikely.
+type Doubt struct {
+	Seq  int64
+	What string
 }
 
 const (
@@ -32,22 +41,33 @@ const (
 
 // Verify reads the whole log in one snapshot and gives its head, or a *BrokenError with the first
 // event that is not what was written: changed, removed, inserted or moved. It also compares the
-// sessions projection with the fold of the events, and the texts of statements with what the events
-// say of them. A cut tail shows only by comparing the head with one kept elsewhere. progress, if not
+// sessions projection with the fold of the events, the texts of statements with what the events say of
+// them, and what the file is made of with what gprxy makes. A cut tail shows only by comparing the head with one kept elsewhere. progress, if not
 // nil, is called now and then and at the end.
 func (r *Reader) Verify(ctx context.Context, progress func(done, total int64)) (Head, error) {
 	s, err := r.snapshot(ctx, min(runtime.GOMAXPROCS(0), maxVerifyConns))
 	if err != nil {
-		return Head{}, fmt.Errorf("verify the event log: %w", err)
+		return Head{}, verifyError(err, Head{})
 	}
 	h, err := s.verify(ctx, stretchSeqs, progress)
 	if closed := s.close(); err == nil {
 		err = closed
 	}
-	if _, broken := errors.AsType[*BrokenError](err); err != nil && !broken {
-		err = fmt.Errorf("verify the event log: %w", err)
+	return h, verifyError(err, h)
+}
+
+// verifyError makes a finding of a damaged file, which was verified up to h.
+func verifyError(err error, h Head) error {
+	if err == nil {
+		return nil
 	}
-	return h, err
+	if _, broken := errors.AsType[*BrokenError](err); broken {
+		return err
+	}
+	if sqliteCode(err) == sqlite3.SQLITE_CORRUPT {
+		return &BrokenError{Seq: h.Seq + 1, What: "from here on SQLite finds the file damaged: " + err.Error()}
+	}
+	return fmt.Errorf("verify the event log: %w", err)
 }
 
 // verify hands stretches of so many seqs to the connections and takes what they found in order.
@@ -82,7 +102,10 @@ func (s *snapshot) verify(ctx context.Context, seqs int64, progress func(done, t
 	if err := ctx.Err(); err != nil {
 		return p.head, err
 	}
-	return p.head, p.end(ctx, s.conns[0])
+	if err := p.end(ctx, s.conns[0]); err != nil {
+		return p.head, err
+	}
+	return p.head, s.checkShape(ctx, s.conns[0])
 }
 
 // divide cuts the log into stretches, each for the next connection that is free.

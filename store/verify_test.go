@@ -3,16 +3,18 @@
 package store
 
 import (
+	"bytes"
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 )
 
-// tampered closes a log of eleven events of three sessions, and three statements, and lets somebody loose on it.
+// tampered closes a log of eleven events of three sessions, and four statements, and lets somebody loose on it.
 func tampered(t *testing.T, change string) error {
 	t.Helper()
 	path := logPath(t)
@@ -23,13 +25,11 @@ func tampered(t *testing.T, change string) error {
 	mustAppend(t, d, append(login("s1", "ann", "app_reader", t0), end("s1", t0))...)
 	mustAppend(t, d, append(login("s2", "bob", "app_writer", t0), end("s2", t0))...)
 	mustAppend(t, d, login("s3", "eve", "", t0)[0])
-	mustAppend(t, d, block("s3", ran("inline", 20), prepared("parsed", 20), prepared("parsed, too", 20)))
+	mustAppend(t, d, block("s3", ran("inline", 20), prepared("parsed", 20), prepared("parsed, too", 20), prepared(strings.Repeat("packed ", 1000), 20)))
 	if err := d.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	db := raw(t, path)
-	dropTriggers(t, path)
-	alter(t, db, change)
+	forge(t, path, func(db *sql.DB) { alter(t, db, change) })
 	_, err = reader(t, path).Verify(t.Context(), nil)
 	for _, seqs := range []int64{1, 3} {
 		if again := verifyInStretches(t, path, seqs); fmt.Sprint(again) != fmt.Sprint(err) {
@@ -72,7 +72,7 @@ func TestTamperingShows(t *testing.T) {
 		{"one removed", `DELETE FROM events WHERE seq = 5`, 5, "missing"},
 		{"one removed, numbers closed up", `DELETE FROM events WHERE seq = 5; UPDATE events SET seq = seq - 1 WHERE seq > 5`, 5, "hash differs"},
 		{"two swapped", swap, 4, "hash differs"},
-		{"inserted at the end", `INSERT INTO events SELECT 15, time, type, session, body, hash, count FROM events WHERE seq = 11`, 15, "hash differs"},
+		{"inserted at the end", `INSERT INTO events SELECT 16, time, type, session, body, hash, count FROM events WHERE seq = 11`, 16, "hash differs"},
 		{"inserted before the first", `INSERT INTO events SELECT 0, time, type, session, body, hash, count FROM events WHERE seq = 1`, 1, "missing"},
 		{"another person in the table", `UPDATE sessions SET user = 'amy' WHERE session = 's1'`, 1, "session s1"},
 		{"another account in the table", `UPDATE sessions SET service_account = NULL WHERE session = 's2'`, 6, "session s2"},
@@ -80,30 +80,91 @@ func TestTamperingShows(t *testing.T) {
 		{"a session taken from the table", `DELETE FROM sessions WHERE session = 's1'`, 1, "session s1"},
 		{"the last session taken from the table", `DELETE FROM sessions WHERE session = 's3'`, 11, "session s3"},
 		{"a session put into the table", `INSERT INTO sessions (seq, session, state, started) VALUES (2, 'x', 'ended', 0)`, 2, "session x"},
-		{"a statement", `UPDATE events SET body = replace(body, 'inline', 'online') WHERE seq = 14`, 12, "hash differs"},
-		{"statements removed", `DELETE FROM events WHERE seq = 14; INSERT INTO events SELECT 12, 0, '', '', '', zeroblob(32), 1`, 12, "hash differs"},
-		{"a count", `UPDATE events SET count = 2 WHERE seq = 14`, 12, "missing"},
-		{"a count that hides a removed event", `DELETE FROM events WHERE seq = 11; UPDATE events SET count = 4 WHERE seq = 14`, 11, "hash differs"},
-		{"a text", `UPDATE texts SET text = 'harmless' WHERE id = 1`, 14, "the text 1"},
-		{"a text and its hash", `UPDATE texts SET text = 'abc', bytes = 3, sha256 = x'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad' WHERE id = 2`, 14, "the text 2"},
-		{"a text's length", `UPDATE texts SET bytes = 7 WHERE id = 2`, 14, "the text 2"},
-		{"texts swapped", `UPDATE texts SET id = 9 WHERE id = 1; UPDATE texts SET id = 1 WHERE id = 2; UPDATE texts SET id = 2 WHERE id = 9`, 14, "the text 1"},
-		{"a text removed", `DELETE FROM texts WHERE id = 2`, 14, "the text 2"},
-		{"a text added", `INSERT INTO texts (sha256, bytes, used, text) VALUES (x'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad', 3, 0, 'abc')`, 14, "which no event names"},
-		{"a packed text that is garbage", `UPDATE texts SET packed = x'00' WHERE id = 1`, 14, "the text 1"},
+		{"a statement", `UPDATE events SET body = replace(body, 'inline', 'online') WHERE seq = 15`, 12, "hash differs"},
+		{"statements removed", `DELETE FROM events WHERE seq = 15; INSERT INTO events SELECT 12, 0, '', '', '', zeroblob(32), 1`, 12, "hash differs"},
+		{"a count", `UPDATE events SET count = 2 WHERE seq = 15`, 12, "missing"},
+		{"a count that hides a removed event", `DELETE FROM events WHERE seq = 11; UPDATE events SET count = 5 WHERE seq = 15`, 11, "hash differs"},
+		{"a text", `UPDATE texts SET text = 'harmless' WHERE id = 1`, 15, "the text 1"},
+		{"a text and its hash", `UPDATE texts SET text = 'abc', bytes = 3, sha256 = x'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad' WHERE id = 2`, 15, "the text 2"},
+		{"a text's length", `UPDATE texts SET bytes = 7 WHERE id = 2`, 15, "the text 2"},
+		{"texts swapped", `UPDATE texts SET id = 9 WHERE id = 1; UPDATE texts SET id = 1 WHERE id = 2; UPDATE texts SET id = 2 WHERE id = 9`, 15, "the text 1"},
+		{"a text removed", `DELETE FROM texts WHERE id = 2`, 15, "the text 2"},
+		{"a text added", `INSERT INTO texts (sha256, bytes, used, text) VALUES (x'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad', 3, 0, 'abc')`, 15, "which no event names"},
+		{"a packed text that is garbage", `UPDATE texts SET packed = x'00' WHERE id = 1`, 15, "the text 1"},
+		{"what is shown of a packed text", `UPDATE texts SET text = 'harmless' WHERE packed IS NOT NULL`, 15, "the text 3"},
+		{"less of a packed text", `UPDATE texts SET text = substr(text, 1, 9) WHERE packed IS NOT NULL`, 15, "the text 3"},
+		{"an index that leaves out", `DROP INDEX events_session; CREATE INDEX events_session ON events (session) WHERE session <> 's1'`, 15, "the index events_session"},
+		{"an index of somebody's", `CREATE INDEX more ON events (session) WHERE session <> 's1'`, 15, "which gprxy does not make"},
+		{"a view that leaves out", `DROP VIEW v_sessions; CREATE VIEW v_sessions AS SELECT * FROM sessions WHERE user <> 'ann'`, 15, "the view v_sessions"},
+		{"a trigger that changes", `CREATE TRIGGER quiet AFTER INSERT ON events BEGIN DELETE FROM sessions; END`, 15, "the trigger \"quiet\""},
+		{"a table of somebody's", `CREATE TABLE "the ünseen" (n)`, 15, "which gprxy does not make"},
+		{"statistics", `ANALYZE`, 0, ""},
 		{"a session put behind the table", `INSERT INTO sessions (seq, session, state, started) VALUES (99, 'x', 'ended', 0)`, 99, "session x"},
 	} {
-		err := tampered(t, tc.change)
-		if tc.seq == 0 {
-			if err != nil {
-				t.Errorf("%s: %v", tc.name, err)
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			err := tampered(t, tc.change)
+			broken, ok := errors.AsType[*BrokenError](err)
+			if ok != (tc.seq != 0) || ok && (broken.Seq != tc.seq || !strings.Contains(err.Error(), tc.what)) {
+				t.Errorf("got %v, want seq %d and %q", err, tc.seq, tc.what)
 			}
-			continue
+		})
+	}
+}
+
+// A page that is no page any more is a finding like any other.
+func TestADamagedPage(t *testing.T) {
+	d, path := shop(t)
+	for i := range 200 {
+		mustAppend(t, d, login(sessionID(i), strings.Repeat("ann", 100), "app_reader", at(9))...)
+	}
+	if err := d.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	pages, err := collect(t.Context(), raw(t, path), func(scan func(...any) error) (page int64, err error) { return page, scan(&page) },
+		`SELECT pageno FROM dbstat WHERE name = 'events' AND pagetype = 'leaf' ORDER BY path`)
+	if err != nil || len(pages) < 10 {
+		t.Fatal(pages, err)
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for _, page := range []int64{pages[len(pages)/2], pages[len(pages)-1]} { // the last has the head
+		if _, err := file.WriteAt(bytes.Repeat([]byte{0xa5}, 4096), (page-1)*4096); err != nil {
+			t.Fatal(err)
 		}
-		broken, ok := errors.AsType[*BrokenError](err)
-		if !ok || broken.Seq != tc.seq || !strings.Contains(err.Error(), tc.what) {
-			t.Errorf("%s: got %v, want seq %d and %q", tc.name, err, tc.seq, tc.what)
+		_, err = reader(t, path).Verify(t.Context(), nil)
+		if broken, ok := errors.AsType[*BrokenError](err); !ok || !strings.Contains(broken.What, "damaged") {
+			t.Errorf("got %v", err)
 		}
+	}
+}
+
+// Somebody who can write the file can also make an index lie about its table.
+func TestAnIndexThatLies(t *testing.T) {
+	_, path := shop(t)
+	if err := reader(t, path).VerifyIndexes(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	forge(t, path, func(db *sql.DB) {
+		var made string
+		if err := db.QueryRowContext(t.Context(), `SELECT sql FROM sqlite_schema WHERE name = 'events_session'`).Scan(&made); err != nil {
+			t.Fatal(err)
+		}
+		alter(t, db, `DROP INDEX events_session`)
+		alter(t, db, `CREATE INDEX events_session ON events (session, seq) WHERE session <> 's1'`)
+		alter(t, db, `PRAGMA writable_schema = on`)
+		alter(t, db, `UPDATE sqlite_schema SET sql = ? WHERE name = 'events_session'`, made)
+		alter(t, db, `PRAGMA writable_schema = reset`)
+	})
+	r := reader(t, path)
+	if _, err := r.Verify(t.Context(), nil); err != nil {
+		t.Errorf("without a look at the indexes: %v", err)
+	}
+	if _, broken := errors.AsType[*BrokenError](r.VerifyIndexes(t.Context())); !broken {
+		t.Error("the index that leaves out a session was not found")
 	}
 }
 
@@ -112,9 +173,7 @@ func TestCutTailShowsAgainstAKeptHead(t *testing.T) {
 	d := open(t, path, Options{})
 	mustAppend(t, d, Event{Time: t0, Fact: ProxyStopped{Reason: "1"}}, Event{Time: t0, Fact: ProxyStopped{Reason: "2"}})
 	kept := verified(t, path)
-	db := raw(t, path)
-	alter(t, db, `DROP TRIGGER events_no_delete`)
-	alter(t, db, `DELETE FROM events WHERE seq = 2`)
+	forge(t, path, func(db *sql.DB) { alter(t, db, `DELETE FROM events WHERE seq = 2`) })
 	if now := verified(t, path); now.Seq == kept.Seq || now.Hash == kept.Hash {
 		t.Errorf("head %+v after the cut, %+v before", now, kept)
 	}

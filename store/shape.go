@@ -1,0 +1,99 @@
+// What the file is made of. People see the log through its indexes and views, so a proof of the events
+// alone would not be one of what is shown: an index that leaves out a person hides the person.
+
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"gprxy/migrations"
+)
+
+// part is a table, index, view or trigger.
+type part struct{ kind, table, sql string }
+
+// checkShape compares the parts of the file with those that gprxy makes.
+func (s *snapshot) checkShape(ctx context.Context, conn *sql.Conn) error {
+	_, version, err := fileVersion(ctx, conn)
+	if err != nil {
+		return err
+	}
+	want, err := shapeOf(ctx, version)
+	if err != nil {
+		return err
+	}
+	have, err := shape(ctx, conn)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if found, there := have[name]; !there || found != want[name] {
+			return &BrokenError{Seq: s.head.seq, What: fmt.Sprintf("the %s %s of the file is not the one that gprxy makes: what is shown may not be what is there", want[name].kind, name)}
+		}
+		delete(have, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(have)) {
+		return &BrokenError{Seq: s.head.seq, What: fmt.Sprintf("the file has the %s %q, which gprxy does not make: what is shown may not be what is there", have[name].kind, name)}
+	}
+	return nil
+}
+
+// VerifyIndexes compares each index of the file with its table, entry by entry, and checks that SQLite
+// finds no damage. It takes several times as long as Verify, and gives a *BrokenError too.
+func (r *Reader) VerifyIndexes(ctx context.Context) error {
+	var found string
+	err := r.db.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&found)
+	if err == nil && found == "ok" {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("verify the indexes of the event log: %w", err)
+	}
+	last, err := r.lastSeq(ctx)
+	return errors.Join(&BrokenError{Seq: last, What: "the indexes do not say what the tables do, so what is shown may not be what is there: " + found}, err)
+}
+
+// shapeOf is what a file of that version is made of.
+func shapeOf(ctx context.Context, version int) (parts map[string]part, err error) {
+	db, err := sql.Open("sqlite", ":memory:")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	for v := 1; v <= version; v++ {
+		if err := migrateOne(ctx, conn, migrations.Files, v); err != nil {
+			return nil, err
+		}
+	}
+	return shape(ctx, conn)
+}
+
+// shape gives the parts by name. What SQLite makes by itself follows from the others, but for the
+// statistics of ANALYZE, which change no answer.
+func shape(ctx context.Context, conn *sql.Conn) (map[string]part, error) {
+	rows, err := conn.QueryContext(ctx, `SELECT name, type, tbl_name, ifnull(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite\_%' ESCAPE '\'`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	parts := map[string]part{}
+	for rows.Next() {
+		var name string
+		var p part
+		if err := rows.Scan(&name, &p.kind, &p.table, &p.sql); err != nil {
+			return nil, err
+		}
+		parts[name] = p
+	}
+	return parts, rows.Err()
+}

@@ -17,8 +17,8 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## run the whole story on this machine: PostgreSQL, an identity provider, gprxy, people
-	@$(GO) run ./cmd/demo
+demo: ## run the whole story on this machine: PostgreSQL, an identity provider, gprxy, people (make demo KEEP=folder leaves its event log)
+	@$(GO) run ./cmd/demo $(if $(KEEP),--keep $(KEEP))
 
 test: compiler ## run all tests with the race detector; installs PostgreSQL and a C compiler if there is none
 	CGO_ENABLED=1 $(GO) test -race -timeout 10m -parallel 8 ./...

@@ -72,7 +72,7 @@ func (o *auditExportOptions) run(ctx context.Context, c *call) error {
 	if o.output == "" {
 		return write(c.Out)
 	}
-	return writeWhole(o.output, write)
+	return writeWhole(o.output, o.path, write)
 }
 
 func (o *auditExportOptions) export(ctx context.Context, c *call, r *store.Reader, w io.Writer) error {
@@ -80,7 +80,7 @@ func (o *auditExportOptions) export(ctx context.Context, c *call, r *store.Reade
 		Since: o.filter.since, Until: o.filter.until, Limit: int(o.filter.limit),
 		User: o.filter.user, ServiceAccount: o.filter.serviceAccount, Database: o.filter.database,
 	}
-	out, err := o.printer(w)
+	out, err := o.printer(w, c.OutWidth > 0)
 	if err != nil {
 		return err
 	}
@@ -109,13 +109,13 @@ func (o *auditExportOptions) export(ctx context.Context, c *call, r *store.Reade
 	return nil
 }
 
-func (o *auditExportOptions) printer(w io.Writer) (eventPrinter, error) {
+func (o *auditExportOptions) printer(w io.Writer, terminal bool) (eventPrinter, error) {
 	switch o.format {
 	case "csv":
-		p := &eventCSV{csv.NewWriter(w)}
+		p := &eventCSV{csv.NewWriter(w), o.output == "" && terminal}
 		return p, p.out.Write(eventFields)
 	case "ocsf":
-		return &ocsfLines{bufio.NewWriterSize(w, exportBuffer)}, nil
+		return &ocsfLines{out: bufio.NewWriterSize(w, exportBuffer)}, nil
 	}
 	return &eventLines{out: bufio.NewWriterSize(w, exportBuffer)}, nil
 }
@@ -171,10 +171,13 @@ func readAhead(events iter.Seq2[store.Record, error]) iter.Seq2[store.Record, er
 }
 
 // ocsfLines writes what has a class in OCSF, and leaves the rest out.
-type ocsfLines struct{ out *bufio.Writer }
+type ocsfLines struct {
+	out    *bufio.Writer
+	wishes wishes
+}
 
 func (p *ocsfLines) event(e store.Record) error {
-	event, err := toOCSF(e)
+	event, err := toOCSF(e, &p.wishes)
 	if err != nil {
 		return fmt.Errorf("event %d: %w", e.Seq, err)
 	}

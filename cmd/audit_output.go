@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"gprxy/store"
 )
@@ -25,7 +26,7 @@ func (o *auditOptions) printer(c *call) (eventPrinter, error) {
 	case o.json:
 		return &eventLines{out: bufio.NewWriter(c.Out)}, nil
 	case o.csv:
-		p := &eventCSV{csv.NewWriter(c.Out)}
+		p := &eventCSV{csv.NewWriter(c.Out), c.OutWidth > 0}
 		return p, p.out.Write(eventFields)
 	}
 	p := &eventTable{newTable(c.Out, c.OutWidth, c.colour(c.OutWidth), eventColumns()), c}
@@ -55,7 +56,10 @@ func (p *eventLines) event(e store.Record) (err error) {
 func (p *eventLines) flush() error { return p.out.Flush() }
 func (p *eventLines) close() error { return p.out.Flush() }
 
-type eventCSV struct{ out *csv.Writer }
+type eventCSV struct {
+	out      *csv.Writer
+	terminal bool
+}
 
 func (p *eventCSV) event(e store.Record) error {
 	return p.out.Write([]string{
@@ -63,19 +67,27 @@ func (p *eventCSV) event(e store.Record) error {
 		e.Time.UTC().Format(store.TimeFormat),
 		e.Type,
 		e.Session,
-		noFormula(e.User),
-		noFormula(e.ServiceAccount),
-		noFormula(e.Database),
-		noFormula(e.Client),
-		string(e.Detail),
+		p.name(e.User),
+		p.name(e.ServiceAccount),
+		p.name(e.Database),
+		p.name(e.Client),
+		string(escapeJSON(e.Detail)),
 		hex.EncodeToString(e.Hash[:]),
 	})
 }
 
-// noFormula keeps a spreadsheet from running a name that a client chose: it puts ' before a text that
-// begins like a formula (https://owasp.org/www-community/attacks/CSV_Injection).
+// name is a name that a client chose. A terminal must not obey it, nor a spreadsheet.
+func (p *eventCSV) name(s string) string {
+	if p.terminal {
+		s = printable(s)
+	}
+	return noFormula(s)
+}
+
+// noFormula puts ' before a text that begins like a formula, also in the full-width signs that some
+// spreadsheets take for the others (https://owasp.org/www-community/attacks/CSV_Injection).
 func noFormula(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+	if first, _ := utf8.DecodeRuneInString(s); s != "" && strings.ContainsRune("=+-@\t\r\n＝＋－＠", first) {
 		return "'" + s
 	}
 	return s

@@ -5,10 +5,7 @@ package cmd
 import (
 	"context"
 	"encoding/hex"
-	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"runtime/debug"
 	"time"
 
@@ -97,7 +94,7 @@ func (o *auditReportOptions) run(ctx context.Context, c *call) error {
 	}
 	switch {
 	case o.html != "":
-		if err := writeWhole(o.html, func(w io.Writer) error { return review.Write(w, made) }); err != nil {
+		if err := writeWhole(o.html, o.path, func(w io.Writer) error { return review.Write(w, made) }); err != nil {
 			return err
 		}
 		c.note("wrote %s: open it in a browser", o.html)
@@ -114,32 +111,12 @@ func (o *auditReportOptions) chain(ctx context.Context, c *call, r *store.Reader
 	if err != nil {
 		return review.Chain{}, err
 	}
+	doubts := make([]review.Doubt, len(head.Doubts))
+	for i, d := range head.Doubts {
+		doubts[i] = review.Doubt(d)
+	}
 	return review.Chain{
 		Verified: true, Events: head.Events, HeadSeq: head.Seq, HeadHash: hex.EncodeToString(head.Hash[:]),
-		Seconds: c.Now().Sub(began).Seconds(),
+		Seconds: c.Now().Sub(began).Seconds(), Doubts: doubts,
 	}, nil
-}
-
-// writeWhole writes a file that is either complete or not there, readable by its owner alone.
-func writeWhole(path string, write func(io.Writer) error) (err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), ".gprxy-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(file.Name())
-		}
-	}()
-	err = write(file)
-	if closed := file.Close(); err == nil && closed != nil {
-		err = fmt.Errorf("write %s: %w", path, closed)
-	}
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(file.Name(), path); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
 }

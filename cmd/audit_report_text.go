@@ -32,6 +32,9 @@ func (o *auditReportOptions) print(c *call, r review.Report) error {
 		counted(int64(len(r.Accounts)), "service account"), r.Refused)
 	if r.Chain.Verified {
 		fmt.Fprintf(c.Out, "chain      intact, %s; head %d %s\n", counted(r.Chain.Events, "event"), r.Chain.HeadSeq, r.Chain.HeadHash)
+		for _, d := range r.Chain.Doubts {
+			fmt.Fprintf(c.Out, "doubtful   seq %d: %s\n", d.Seq, printable(d.What))
+		}
 	} else {
 		fmt.Fprintln(c.Out, "chain      not checked: gprxy audit verify does")
 	}
@@ -126,11 +129,11 @@ func careSection(log store.LogCare) reportSection {
 	add("starts of the proxy", log.Starts, time.Time{})
 	add("orderly stops of it", log.Stops, time.Time{})
 	for _, g := range log.Gaps {
-		what := "GAP: could not be written since " + shortTime(g.Since)
+		what := fmt.Sprintf("GAP: could not be written since %s, %s lost", shortTime(g.Since), counted(g.Lost, "event"))
 		if g.Reason == store.GapKilled {
 			what = fmt.Sprintf("GAP: killed after %s; statements of its last %d ms may be missing", shortTime(g.Since), g.Window)
 		}
-		add(what, g.Lost, g.Until)
+		add(what, 1, g.Until)
 	}
 	for _, c := range log.Condensed {
 		add("counted, not recorded: "+inWords(c.Reason), c.Count, c.Last)
@@ -156,7 +159,11 @@ func shares(all []store.Share) string {
 		names = append(names, fmt.Sprintf("%s (%d)", name, s.Sessions))
 	}
 	if more := len(all) - few; more > 0 {
-		names = append(names, fmt.Sprintf("and %d more", more))
+		than := ""
+		if all[len(all)-1].Name == store.OtherNames {
+			than = "more than "
+		}
+		names = append(names, fmt.Sprintf("and %s%d more", than, more))
 	}
 	return strings.Join(names, ", ")
 }

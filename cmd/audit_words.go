@@ -167,8 +167,7 @@ func sayText(f store.Statement) string {
 	if f.SQL == "" {
 		return strings.TrimSpace(f.Kind + " " + f.Tag)
 	}
-	const enough = 4 << 10 // a table shows less
-	return strings.Join(strings.Fields(f.SQL[:min(len(f.SQL), enough)]), " ")
+	return strings.Join(strings.Fields(f.SQL), " ")
 }
 
 func sayLogRead(f store.LogRead) string {

@@ -122,18 +122,20 @@ type ocsfQueryInfo struct {
 
 // toOCSF gives the event, or nil if it has no class of its own: what its session's other events say, and
 // what is about the log itself.
-func toOCSF(e store.Record) (*ocsfEvent, error) {
+func toOCSF(e store.Record, w *wishes) (*ocsfEvent, error) {
 	switch e.Type {
+	case store.SessionConnected{}.Type():
+		return nil, w.note(e)
 	case store.AuthSucceeded{}.Type():
-		return ocsfFrom(e, func(o *ocsfEvent, f store.AuthSucceeded) { o.succeeded(f) })
+		return ocsfFrom(e, func(o *ocsfEvent, f store.AuthSucceeded) { o.succeeded(f); o.wished(w, e.Session) })
 	case store.AuthFailed{}.Type():
-		return ocsfFrom(e, func(o *ocsfEvent, f store.AuthFailed) { o.failed(f) })
+		return ocsfFrom(e, func(o *ocsfEvent, f store.AuthFailed) { o.failed(f); o.wished(w, e.Session) })
 	case store.SessionEnded{}.Type():
 		return ocsfFrom(e, func(o *ocsfEvent, f store.SessionEnded) { o.ended(f) })
 	case store.SessionStarted{}.Type():
 		return ocsfFrom(e, func(o *ocsfEvent, f store.SessionStarted) { o.started(f) })
 	case store.SessionRefused{}.Type():
-		return ocsfFrom(e, func(o *ocsfEvent, f store.SessionRefused) { o.refused(f) })
+		return ocsfFrom(e, func(o *ocsfEvent, f store.SessionRefused) { o.refused(f); o.wished(w, e.Session) })
 	case store.StatementsExecuted{}.Type():
 		return ocsfFrom(e, func(o *ocsfEvent, f store.Statement) { o.executed(f) })
 	}
@@ -279,9 +281,57 @@ func (o *ocsfEvent) complete(e store.Record) {
 	o.TypeUID = o.ClassUID*100 + o.ActivityID
 	o.Severity = map[int]string{ocsfInformational: "Informational", ocsfMedium: "Medium"}[o.SeverityID]
 	o.Status = map[int]string{ocsfSuccess: "Success", ocsfFailure: "Failure"}[o.StatusID]
-	o.Message = describe(e.Type, e.Detail)
+	o.Message = beginningOf(describe(e.Type, e.Detail))
 	if o.ClassUID == ocsfAuthentication {
 		o.Actor = nil
+	}
+}
+
+// beginningOf is enough of a message to read; what it is about has a field of its own.
+func beginningOf(text string) string {
+	const enough = 2 << 10
+	if len(text) <= enough {
+		return text
+	}
+	return strings.ToValidUTF8(text[:enough], "") + "…"
+}
+
+// wishes are what the latest sessions came with: whom and what the startup packet named. They belong to
+// events that follow soon.
+type wishes struct {
+	of     map[string]store.SessionConnected
+	latest []string // sessions, in a ring
+	next   int
+}
+
+const wishesKept = 4096
+
+func (w *wishes) note(e store.Record) error {
+	var f store.SessionConnected
+	if err := json.Unmarshal(e.Detail, &f); err != nil {
+		return fmt.Errorf("read %s: %w", e.Type, err)
+	}
+	if w.of == nil {
+		w.of, w.latest = make(map[string]store.SessionConnected), make([]string, wishesKept)
+	}
+	delete(w.of, w.latest[w.next])
+	w.of[e.Session], w.latest[w.next] = f, e.Session
+	w.next = (w.next + 1) % wishesKept
+	return nil
+}
+
+// wished tells what the client asked for, which is all that is known of one who failed.
+func (o *ocsfEvent) wished(w *wishes, session string) {
+	f, known := w.of[session]
+	if !known {
+		return
+	}
+	if o.Unmapped == nil {
+		o.Unmapped = map[string]any{}
+	}
+	o.Unmapped["requested_user"] = f.RequestedUser
+	if f.ApplicationName != "" {
+		o.Unmapped["application_name"] = f.ApplicationName
 	}
 }
 

@@ -16,6 +16,15 @@ const (
 	leavingSuffix = ".leaving"
 )
 
+// Files are the names of all files that the event log at path may consist of.
+func Files(path string) []string {
+	files := []string{path}
+	for _, suffix := range []string{"-wal", "-shm", ownerSuffix, leavingSuffix} {
+		files = append(files, path+suffix)
+	}
+	return append(files, KeyPath(path))
+}
+
 // fileLock is held for as long as its file is open.
 type fileLock struct {
 	name string // of the locked file

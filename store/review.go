@@ -95,10 +95,10 @@ type RefusalCount struct {
 }
 
 // maxNames bounds what is told apart of an account or a person: clients choose addresses and program
-// names. The rest is counted together, as otherNames.
+// names. The rest is counted together, as OtherNames.
 const (
 	maxNames   = 1000
-	otherNames = "(others)"
+	OtherNames = "(others)"
 )
 
 // Review reads the sessions of [since, until) once, in constant memory but for people, accounts and days.

@@ -128,7 +128,7 @@ type tally map[string]int64
 
 func (t tally) add(name string) {
 	if _, known := t[name]; !known && len(t) >= maxNames {
-		name = otherNames
+		name = OtherNames
 	}
 	t[name]++
 }
@@ -140,7 +140,7 @@ func (t tally) shares() []Share {
 		all = append(all, Share{name, n})
 	}
 	slices.SortFunc(all, func(a, b Share) int {
-		if rest := a.Name == otherNames; rest != (b.Name == otherNames) {
+		if rest := a.Name == OtherNames; rest != (b.Name == OtherNames) {
 			if rest {
 				return 1
 			}

@@ -94,12 +94,14 @@ func fileVersion(ctx context.Context, conn *sql.Conn) (id, version int, err erro
 
 // mustExist turns a missing file into a NotFoundError.
 func mustExist(path string) error {
-	_, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return &NotFoundError{Path: path}
-	}
-	if err != nil {
+	case err != nil:
 		return fmt.Errorf("look for the event log: %w", err)
+	case info.IsDir():
+		return fmt.Errorf("%s is a directory: EVENT_LOG names the file in it, such as %s", path, filepath.Join(path, "events.db"))
 	}
 	return nil
 }

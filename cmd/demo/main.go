@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -23,7 +24,10 @@ func main() {
 	})
 	// With SIGPIPE taken, a write to a closed pipe fails, and the demo still stops what it started.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	os.Exit(exitCode(ctx, run(ctx, audience())))
+	w := audience()
+	flag.StringVar(&w.keep, "keep", "", "leave what the demo writes, such as its event log, in this new `FOLDER`")
+	flag.Parse()
+	os.Exit(exitCode(ctx, run(ctx, w)))
 }
 
 // audience is who watches: this process's terminal, if it has one.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -58,6 +59,7 @@ func story() []step {
 // watcher is who watches the demo.
 type watcher struct {
 	screen *screen
+	keep   string    // folder that is made and left behind; "" leaves nothing
 	in     io.Reader // a person who will press Enter; nil: nobody is there, and the demo ends by itself
 }
 
@@ -80,14 +82,25 @@ type demo struct {
 func run(ctx context.Context, w watcher) (err error) {
 	d := &demo{watcher: w}
 	defer func() { err = errors.Join(err, d.clean()) }()
-	if d.dir, err = os.MkdirTemp("", "gprxy-demo-"); err != nil {
+	if err := d.makeFolder(); err != nil {
 		return fmt.Errorf("make a folder for the demo: %w", err)
 	}
-	d.undo = append(d.undo, func() error { return os.RemoveAll(d.dir) })
 	err = d.play(ctx)
 	if err != nil && ctx.Err() == nil {
 		d.showLog()
 	}
+	return err
+}
+
+func (d *demo) makeFolder() (err error) {
+	if d.keep != "" {
+		if d.dir, err = filepath.Abs(d.keep); err != nil {
+			return err
+		}
+		return os.Mkdir(d.dir, 0o700)
+	}
+	d.dir, err = os.MkdirTemp("", "gprxy-demo-")
+	d.undo = append(d.undo, func() error { return os.RemoveAll(d.dir) })
 	return err
 }
 
@@ -102,6 +115,9 @@ func (d *demo) play(ctx context.Context) error {
 		}
 	}
 	d.screen.done("All %d steps went as they should, in %.1f s.", len(steps), time.Since(began).Seconds())
+	if d.keep != "" {
+		d.screen.done("Its event log is kept: ./gprxy audit --event-log %s", d.eventLog())
+	}
 	if d.in != nil {
 		return d.stay(ctx)
 	}

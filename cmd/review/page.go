@@ -2,6 +2,7 @@
 package review
 
 import (
+	"bytes"
 	"crypto/sha256"
 	_ "embed" // the page's parts
 	"encoding/base64"
@@ -10,6 +11,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode"
 
 	"gprxy/store"
 )
@@ -21,6 +23,13 @@ type Chain struct {
 	HeadSeq  int64   `json:"head_seq"`
 	HeadHash string  `json:"head_hash"`
 	Seconds  float64 `json:"seconds"` // that it took
+	Doubts   []Doubt `json:"doubts"`
+}
+
+// Doubt is something about an event that is possible and unlikely.
+type Doubt struct {
+	Seq  int64  `json:"seq"`
+	What string `json:"what"`
 }
 
 // Report is a review with what stands around it.
@@ -52,17 +61,30 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 // Write writes the page. Everything in it that comes from the log is escaped, and a policy keeps
 // browsers from running or fetching anything else.
 func Write(w io.Writer, r Report) error {
-	err := page.Execute(w, struct {
+	var b bytes.Buffer
+	err := page.Execute(&b, struct {
 		Report
 		Style  template.CSS
 		Script template.JS
 		Policy string
 		Charts charts
 	}{r, template.CSS(style), template.JS(script), policy(), draw(r.Review)})
+	if err == nil {
+		_, err = w.Write(bytes.Map(visible, b.Bytes()))
+	}
 	if err != nil {
 		return fmt.Errorf("write the page: %w", err)
 	}
 	return nil
+}
+
+// visible puts a sign in the place of what would not be seen, or would turn the text around it: names in
+// the log are as strangers chose them.
+func visible(r rune) rune {
+	if unicode.Is(unicode.Cf, r) || unicode.IsControl(r) && r != '\n' && r != '\t' {
+		return unicode.ReplacementChar
+	}
+	return r
 }
 
 func policy() string {
@@ -93,10 +115,15 @@ func named(name string) string {
 // some is the first few names, and how many more there are.
 func some(shares []store.Share) (list struct {
 	First []store.Share
-	More  int
+	More  string
 }) {
 	const few = 4
 	list.First = shares[:min(few, len(shares))]
-	list.More = len(shares) - len(list.First)
+	if n := len(shares) - len(list.First); n > 0 {
+		list.More = fmt.Sprintf("and %d more", n)
+		if shares[len(shares)-1].Name == store.OtherNames {
+			list.More = fmt.Sprintf("and more than %d more", n)
+		}
+	}
 	return list
 }

@@ -30,9 +30,7 @@ var words = map[string]wording{
 	store.ReplicationStarted{}.Type(): say(func(f store.ReplicationStarted) string {
 		return fmt.Sprintf("%s replication by backend %d as %s", f.Kind, f.BackendPID, f.ServiceAccount)
 	}),
-	store.SessionRefused{}.Type(): say(func(f store.SessionRefused) string {
-		return fmt.Sprintf("refused: %s (%s %s)", inWords(f.Reason), f.SQLState, f.Message)
-	}),
+	store.SessionRefused{}.Type(): say(saySessionRefused),
 	store.CancelForwarded{}.Type(): say(func(f store.CancelForwarded) string {
 		return fmt.Sprintf("cancel from %s sent to backend %d", f.Client, f.BackendPID)
 	}),
@@ -136,6 +134,10 @@ func saySessionStarted(f store.SessionStarted) string {
 	return fmt.Sprintf("%s backend %d as %s after %s, %s", kind, f.BackendPID, f.ServiceAccount, milliseconds(f.WaitMS), f.Backend)
 }
 
+func saySessionRefused(f store.SessionRefused) string {
+	return fmt.Sprintf("refused: %s (%s %s)", inWords(f.Reason), f.SQLState, f.Message)
+}
+
 func saySessionEnded(f store.SessionEnded) string {
 	if f.Reason == store.ReasonAborted {
 		return "ended: aborted, the proxy died"
@@ -149,6 +151,12 @@ func saySessionEnded(f store.SessionEnded) string {
 
 // sayExecuted is about one statement: the reader takes those of an event apart.
 func sayExecuted(f store.Statement) string {
+	switch f.Kind {
+	case store.KindParse:
+		return strings.TrimSpace("prepared: " + sayText(f) + " " + f.Outcome)
+	case store.KindBind:
+		return strings.TrimSpace("bound: " + sayText(f) + " " + f.Outcome)
+	}
 	text := sayText(f) + " (" + milliseconds(float64(f.US)/1000)
 	if f.Rows > 0 {
 		text += ", " + counted(f.Rows, "row")

@@ -127,22 +127,23 @@ func toOCSF(e store.Record, w *wishes) (*ocsfEvent, error) {
 	case store.SessionConnected{}.Type():
 		return nil, w.note(e)
 	case store.AuthSucceeded{}.Type():
-		return ocsfFrom(e, func(o *ocsfEvent, f store.AuthSucceeded) { o.succeeded(f); o.wished(w, e.Session) })
+		return ocsfFrom(e, sayAuthSucceeded, func(o *ocsfEvent, f store.AuthSucceeded) { o.succeeded(f); o.wished(w, e.Session) })
 	case store.AuthFailed{}.Type():
-		return ocsfFrom(e, func(o *ocsfEvent, f store.AuthFailed) { o.failed(f); o.wished(w, e.Session) })
+		return ocsfFrom(e, sayAuthFailed, func(o *ocsfEvent, f store.AuthFailed) { o.failed(f); o.wished(w, e.Session) })
 	case store.SessionEnded{}.Type():
-		return ocsfFrom(e, func(o *ocsfEvent, f store.SessionEnded) { o.ended(f) })
+		return ocsfFrom(e, saySessionEnded, func(o *ocsfEvent, f store.SessionEnded) { o.ended(f) })
 	case store.SessionStarted{}.Type():
-		return ocsfFrom(e, func(o *ocsfEvent, f store.SessionStarted) { o.started(f) })
+		return ocsfFrom(e, saySessionStarted, func(o *ocsfEvent, f store.SessionStarted) { o.started(f) })
 	case store.SessionRefused{}.Type():
-		return ocsfFrom(e, func(o *ocsfEvent, f store.SessionRefused) { o.refused(f); o.wished(w, e.Session) })
+		return ocsfFrom(e, saySessionRefused, func(o *ocsfEvent, f store.SessionRefused) { o.refused(f); o.wished(w, e.Session) })
 	case store.StatementsExecuted{}.Type():
-		return ocsfFrom(e, func(o *ocsfEvent, f store.Statement) { o.executed(f) })
+		return ocsfFrom(e, sayExecuted, func(o *ocsfEvent, f store.Statement) { o.executed(f) })
 	}
 	return nil, nil
 }
 
-func ocsfFrom[F any](e store.Record, fill func(*ocsfEvent, F)) (*ocsfEvent, error) {
+// ocsfFrom makes the event of a fact, with the words for it as its message.
+func ocsfFrom[F any](e store.Record, say func(F) string, fill func(*ocsfEvent, F)) (*ocsfEvent, error) {
 	var fact F
 	if err := json.Unmarshal(e.Detail, &fact); err != nil {
 		return nil, fmt.Errorf("read %s: %w", e.Type, err)
@@ -167,7 +168,8 @@ func ocsfFrom[F any](e store.Record, fill func(*ocsfEvent, F)) (*ocsfEvent, erro
 		o.Unmapped = map[string]any{"service_account": e.ServiceAccount}
 	}
 	fill(o, fact)
-	o.complete(e)
+	o.Message = beginningOf(say(fact))
+	o.complete()
 	return o, nil
 }
 
@@ -237,8 +239,7 @@ func (o *ocsfEvent) refused(f store.SessionRefused) {
 }
 
 func (o *ocsfEvent) executed(f store.Statement) {
-	activity, name := ocsfActivity(f.Tag)
-	o.datastore(activity, name)
+	o.datastore(ocsfActivity(f))
 	o.QueryInfo = &ocsfQueryInfo{f.SQL}
 	o.Duration = f.US / 1000
 	if f.Outcome != "" && f.Outcome != store.OutcomeSuspended {
@@ -257,8 +258,14 @@ func (o *ocsfEvent) executed(f store.Statement) {
 }
 
 // ocsfActivity is what a command does, by its tag. A statement that failed has none.
-func ocsfActivity(tag string) (id int, name string) {
-	verb, _, _ := strings.Cut(tag, " ")
+func ocsfActivity(f store.Statement) (id int, name string) {
+	switch f.Kind {
+	case store.KindParse:
+		return ocsfOther, "Prepare"
+	case store.KindBind:
+		return ocsfOther, "Bind"
+	}
+	verb, _, _ := strings.Cut(f.Tag, " ")
 	switch verb {
 	case "SELECT", "FETCH", "SHOW", "EXPLAIN":
 		return ocsfQuery, "Query"
@@ -273,15 +280,16 @@ func ocsfActivity(tag string) (id int, name string) {
 	case "":
 		return ocsfQuery, "Query"
 	}
-	return ocsfOther, tag
+	return ocsfOther, f.Tag
 }
 
 // complete fills in what follows from the rest.
-func (o *ocsfEvent) complete(e store.Record) {
+func (o *ocsfEvent) complete() {
 	o.TypeUID = o.ClassUID*100 + o.ActivityID
-	o.Severity = map[int]string{ocsfInformational: "Informational", ocsfMedium: "Medium"}[o.SeverityID]
-	o.Status = map[int]string{ocsfSuccess: "Success", ocsfFailure: "Failure"}[o.StatusID]
-	o.Message = beginningOf(describe(e.Type, e.Detail))
+	o.Severity, o.Status = "Informational", "Success"
+	if o.StatusID == ocsfFailure {
+		o.Severity, o.Status = "Medium", "Failure"
+	}
 	if o.ClassUID == ocsfAuthentication {
 		o.Actor = nil
 	}
@@ -294,45 +302,6 @@ func beginningOf(text string) string {
 		return text
 	}
 	return strings.ToValidUTF8(text[:enough], "") + "…"
-}
-
-// wishes are what the latest sessions came with: whom and what the startup packet named. They belong to
-// events that follow soon.
-type wishes struct {
-	of     map[string]store.SessionConnected
-	latest []string // sessions, in a ring
-	next   int
-}
-
-const wishesKept = 4096
-
-func (w *wishes) note(e store.Record) error {
-	var f store.SessionConnected
-	if err := json.Unmarshal(e.Detail, &f); err != nil {
-		return fmt.Errorf("read %s: %w", e.Type, err)
-	}
-	if w.of == nil {
-		w.of, w.latest = make(map[string]store.SessionConnected), make([]string, wishesKept)
-	}
-	delete(w.of, w.latest[w.next])
-	w.of[e.Session], w.latest[w.next] = f, e.Session
-	w.next = (w.next + 1) % wishesKept
-	return nil
-}
-
-// wished tells what the client asked for, which is all that is known of one who failed.
-func (o *ocsfEvent) wished(w *wishes, session string) {
-	f, known := w.of[session]
-	if !known {
-		return
-	}
-	if o.Unmapped == nil {
-		o.Unmapped = map[string]any{}
-	}
-	o.Unmapped["requested_user"] = f.RequestedUser
-	if f.ApplicationName != "" {
-		o.Unmapped["application_name"] = f.ApplicationName
-	}
 }
 
 func endpoint(address string) ocsfEndpoint {

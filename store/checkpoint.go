@@ -192,7 +192,7 @@ func holds(ctx context.Context, conn *sql.Conn, c Checkpoint) (held bool, err er
 	if err != nil || held {
 		return held, err
 	}
-	err = onRaw(conn, func(raw rawConn) error {
+	err = onRaw(ctx, conn, func(raw rawConn) error {
 		runs, err := runsIn(raw, c.Seq-1, math.MaxInt64, 1)
 		if err != nil || len(runs) == 0 || runs[0].first > c.Seq {
 			return err

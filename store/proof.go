@@ -87,7 +87,7 @@ func (p *proof) end(ctx context.Context, conn *sql.Conn) error {
 	}
 	p.head.Pruned = joined(p.said)
 	p.head.Doubts = doubtAges(p.gone, p.said)
-	return onRaw(conn, func(c rawConn) error { return p.checkTexts(ctx, c) })
+	return onRaw(ctx, conn, func(c rawConn) error { return p.checkTexts(ctx, c) })
 }
 
 func (p *proof) byBegin(a, b string) int {

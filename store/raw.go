@@ -13,16 +13,19 @@ import (
 )
 
 // rawConn asks queries below database/sql. It lives as long as the call of onRaw that made it.
-type rawConn struct{ driver.QueryerContext }
+type rawConn struct {
+	driver.QueryerContext
+	ctx context.Context // of that call, without its end: the driver would look for it with each row
+}
 
 // onRaw lends the connection's own side to do.
-func onRaw(conn *sql.Conn, do func(rawConn) error) error {
+func onRaw(ctx context.Context, conn *sql.Conn, do func(rawConn) error) error {
 	return conn.Raw(func(c any) error {
 		q, ok := c.(driver.QueryerContext)
 		if !ok {
 			return fmt.Errorf("the driver's %T takes no queries", c)
 		}
-		return do(rawConn{q})
+		return do(rawConn{q, context.WithoutCancel(ctx)})
 	})
 }
 
@@ -33,13 +36,13 @@ type rawRows struct {
 	err  error          // of a column that is not what its table says
 }
 
-// query opens a query, which the caller closes. It does not watch a context: the driver would for each row.
+// query opens a query, which the caller closes. Who reads many rows looks for the end of its context itself.
 func (c rawConn) query(query string, args ...driver.Value) (*rawRows, error) {
 	named := make([]driver.NamedValue, len(args))
 	for i, a := range args {
 		named[i] = driver.NamedValue{Ordinal: i + 1, Value: a}
 	}
-	rows, err := c.QueryContext(context.Background(), query, named)
+	rows, err := c.QueryContext(c.ctx, query, named)
 	if err != nil {
 		return nil, err
 	}

@@ -24,14 +24,14 @@ func (r *Reader) snapshot(ctx context.Context, n int) (s *snapshot, err error) {
 	for range n {
 		conn, err := r.db.Conn(ctx)
 		if err != nil {
-			return nil, errors.Join(err, s.close())
+			return nil, errors.Join(err, s.close(ctx))
 		}
 		s.conns = append(s.conns, conn)
 	}
 	for range snapshotTries {
 		same, err := s.begin(ctx)
 		if err != nil {
-			return nil, errors.Join(err, s.close())
+			return nil, errors.Join(err, s.close(ctx))
 		}
 		if same {
 			return s, nil
@@ -39,7 +39,7 @@ func (r *Reader) snapshot(ctx context.Context, n int) (s *snapshot, err error) {
 	}
 	rest := &snapshot{conns: s.conns[1:]}
 	s.conns = s.conns[:1]
-	return s, rest.close()
+	return s, rest.close(ctx)
 }
 
 // begin begins a reading transaction on each connection, and reports whether all see the same.
@@ -63,10 +63,10 @@ func (s *snapshot) begin(ctx context.Context) (same bool, err error) {
 }
 
 // close ends the transactions.
-func (s *snapshot) close() error {
+func (s *snapshot) close(ctx context.Context) error {
 	var errs []error
 	for _, conn := range s.conns {
-		_, _ = conn.ExecContext(context.Background(), `ROLLBACK`)
+		_, _ = conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`)
 		errs = append(errs, conn.Close())
 	}
 	return errors.Join(errs...)

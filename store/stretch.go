@@ -34,7 +34,7 @@ func newStretch(after, to int64) *stretch {
 
 // verify reads the stretch.
 func (st *stretch) verify(ctx context.Context, conn *sql.Conn) error {
-	err := onRaw(conn, func(c rawConn) error { return st.rows(ctx, c) })
+	err := onRaw(ctx, conn, func(c rawConn) error { return st.rows(ctx, c) })
 	if broken, ok := errors.AsType[*BrokenError](err); ok {
 		st.found = broken
 		return nil

@@ -50,7 +50,7 @@ func (r *Reader) Verify(ctx context.Context, progress func(done, total int64)) (
 		return Head{}, verifyError(err, Head{})
 	}
 	h, err := s.verify(ctx, stretchSeqs, progress)
-	if closed := s.close(); err == nil {
+	if closed := s.close(ctx); err == nil {
 		err = closed
 	}
 	return h, verifyError(err, h)

@@ -47,7 +47,7 @@ func verifyInStretches(t *testing.T, path string, seqs int64) error {
 		t.Fatal(err)
 	}
 	_, err = s.verify(t.Context(), seqs, nil)
-	if err := s.close(); err != nil {
+	if err := s.close(t.Context()); err != nil {
 		t.Error(err)
 	}
 	return err

@@ -66,10 +66,19 @@ func (a *action) confirm() {
 	a.stmtBefore, a.bindBefore = nil, nil
 }
 
-// keeps tells whether the message leaves something that can be run later, or by other
-// means than an Execute.
-func (a *action) keeps() bool {
-	return a.request == msgBind || a.request == msgParse && a.stmt != nil && a.stmt.name != ""
+// keeps tells whether the message leaves something that can be run later.
+func (a *action) keeps() bool { return a.request == msgBind || a.request == msgParse && a.stmt != nil }
+
+// exposes tells whether it can be run by other means than a Bind and an Execute, which
+// the unnamed statement cannot.
+func (a *action) exposes() bool { return a.keeps() && (a.request == msgBind || a.stmt.name != "") }
+
+// valuesSize is how many bytes the values of a Bind take.
+func (a *action) valuesSize() (n int) {
+	for _, p := range a.params {
+		n += len(p.Text)
+	}
+	return n
 }
 
 // isTold tells whether the log has what the message keeps.

@@ -119,10 +119,7 @@ func (n *names) hold(bind *action) bool {
 	if bind.portal == "" || n.portals[bind.portal] != bind {
 		return true // it is the next's to take its place
 	}
-	size := 0
-	for _, p := range bind.params {
-		size += len(p.Text)
-	}
+	size := bind.valuesSize()
 	if n.values+size > maxPortalBytes {
 		return false
 	}

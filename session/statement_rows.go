@@ -243,8 +243,10 @@ func (s *statements) lose() {
 	s.endFailure()
 	s.tellUntold("")
 	s.lost = true
+	s.tellUnnamed(s.names.unnamed)
 	for _, r := range s.talk.owed.waiting() {
 		if r.act != nil && (r.act.executes() || r.act.keeps()) {
+			s.tellUnnamed(r.act.stmtBefore)
 			s.storeUnknown(r.act)
 		}
 	}

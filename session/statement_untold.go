@@ -11,21 +11,31 @@ import (
 // Bind's, already runs what seems immutable. So each Bind and each Parse with a name
 // has a row of its own, unless an Execute of the same batch has the text in its row.
 
-// So many are recorded without waiting for the end of the batch.
-const manyUntold = 100
+// So many, or so many bytes of values, are recorded without waiting for the end of the
+// batch.
+const (
+	manyUntold      = 100
+	manyUntoldBytes = 1 << 20
+)
 
 // answered: PostgreSQL has done what the message asked for.
 func (s *statements) answered(act *action) {
-	if s == nil || s.lost || !act.keeps() || act.isTold() {
+	if s == nil || s.lost || !act.exposes() || act.isTold() {
 		return
 	}
-	if len(s.untold) >= manyUntold {
+	size := act.valuesSize()
+	if len(s.untold) >= manyUntold || s.untoldBytes+size > manyUntoldBytes {
 		s.untold = slices.DeleteFunc(s.untold, (*action).isTold)
+		s.untoldBytes = 0
+		for _, a := range s.untold {
+			s.untoldBytes += a.valuesSize()
+		}
 	}
-	if len(s.untold) >= manyUntold {
+	if len(s.untold) >= manyUntold || s.untoldBytes+size > manyUntoldBytes {
 		s.tellUntold("")
 	}
 	s.untold = append(s.untold, act)
+	s.untoldBytes += size
 }
 
 // tellUntold records what no Execute has run by the end of the batch.
@@ -34,7 +44,15 @@ func (s *statements) tellUntold(status string) {
 		s.storeKept(act, store.Statement{TxStatus: status})
 	}
 	clear(s.untold)
-	s.untold = s.untold[:0]
+	s.untold, s.untoldBytes = s.untold[:0], 0
+}
+
+// tellUnnamed records the text of an unnamed statement that nothing has bound. It cannot
+// run then, but where answers are in doubt PostgreSQL may have another in mind.
+func (s *statements) tellUnnamed(stmt *prepared) {
+	if stmt != nil {
+		s.storeUnknown(&action{request: msgParse, stmt: stmt, sent: s.clock()})
+	}
 }
 
 // storeKept records a Parse or Bind, if nothing else has. What is said of its outcome is
@@ -78,7 +96,8 @@ func (s *statements) told(act *action) {
 // statement.started for what an Execute runs, and one for what is kept.
 func (s *statements) toAnnounce() (all []*action) {
 	for _, act := range s.before {
-		if act.executes() || s.lost || act.request == msgBind && !act.begun || act.request == msgParse && !act.stmt.begun {
+		begun := act.request == msgBind && act.begun || act.request == msgParse && act.stmt.begun
+		if act.executes() || s.lost || act.exposes() && !begun {
 			all = append(all, act)
 		}
 	}

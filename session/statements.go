@@ -49,6 +49,8 @@ type statements struct {
 	before  []*action // strict: what has to be recorded before the chunk goes on
 	untold  []*action // answered, of the batch under way: what no Execute has run yet
 
+	untoldBytes int // of the values in untold
+
 	unreadable error // why the chunk that is being looked at cannot go on
 
 	bytesIn  int64 // since the last statement was sent

@@ -37,6 +37,12 @@ func TestTheRecordOfASessionTakesBoundedMemory(t *testing.T) {
 				ask(query(fmt.Sprintf("prepare s%d as select 1 /* %s */", n, large)), 'Z')
 			}
 		},
+		"large values that nothing runs": func(ask func(string, byte)) {
+			ask(query("begin")+parseAs("s", "select $1::text"), 'Z')
+			for range 60 {
+				ask(message('B', "\x00s\x00\x00\x00\x00\x01"+size+large+"\x00\x00")+message('H', ""), '2')
+			}
+		},
 		"portals with large values": func(ask func(string, byte)) {
 			ask(query("begin")+parseAs("s", "select $1::text"), 'Z')
 			for n := range 60 {

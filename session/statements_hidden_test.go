@@ -145,6 +145,29 @@ func TestStrictInDoubt(t *testing.T) {
 	p.wantText("insert into doubted", "statement.executed")
 }
 
+// In doubt, PostgreSQL may run an unnamed statement that gprxy takes to be gone.
+func TestInDoubtTheUnnamedStatementIsRecorded(t *testing.T) {
+	t.Parallel()
+	admin(t, "create table doubtful (n int)")
+	admin(t, "grant all on doubtful to app_writer")
+	t.Cleanup(func() { admin(t, "drop table doubtful") })
+	p := startProxy(t, quietly, strictly)
+	conn := rawSession(t, p, "WRITER")
+	send(t, conn, parseAs("", "select 'evil'")+parseAs("c", "copy doubtful from stdin")+bindTo("", "c")+executePortal("", 0)+message('H', ""))
+	receiveUntil(t, conn, 'G')
+	send(t, conn, syncing+message('f', "no\x00"))
+	receiveUntil(t, conn, 'E')
+	send(t, conn, parseAs("", "select 'harmless'")+syncing)
+	receiveUntil(t, conn, 'Z')
+	send(t, conn, bindTo("", "")+executePortal("", 0)+syncing)
+	if got := rows(receiveUntil(t, conn, 'Z')); len(got) != 1 || !strings.Contains(got[0], "evil") {
+		t.Errorf("got %q: this tests nothing", got)
+	}
+	p.untilEnded(conn)
+	p.wantText("select 'evil'", "statement.executed")
+	p.wantText("select 'harmless'", "statement.started", "statement.executed")
+}
+
 // A setting that changes under way makes a comment of what PostgreSQL runs.
 func TestACommentHidesNothing(t *testing.T) {
 	t.Parallel()

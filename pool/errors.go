@@ -78,6 +78,8 @@ func plainCause(err error) string {
 		return "connection refused"
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return "its host name is not known"
+	case errors.As(err, &dns):
+		return "its host name cannot be looked up"
 	case timedOut(err):
 		return "no answer in time"
 	default:

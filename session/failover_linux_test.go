@@ -285,7 +285,7 @@ func TestTheNameLeadsNowhereForAMoment(t *testing.T) {
 	eventually(t, "the loss is noticed by a login", 10*time.Second, func() bool { return len(p.records("auth.succeeded")) > n })
 	select {
 	case got := <-came:
-		t.Errorf("a login did not wait: %s", got)
+		t.Fatalf("a login did not wait: %s", got)
 	case <-time.After(300 * time.Millisecond): // some attempts
 	}
 	leads(name, sites[1].ip())

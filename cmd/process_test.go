@@ -218,6 +218,7 @@ func TestTheProcess(t *testing.T) {
 	t.Parallel()
 	i := newInstall(t)
 	t.Run("goes on when it runs out of descriptors", i.testOutOfDescriptors)
+	t.Run("goes on when its log may not grow", i.testFileSizeLimit)
 	t.Run("serves, shows its sessions, ends on SIGTERM", func(t *testing.T) {
 		r := i.start()
 		conn := r.mustConnect("alice", "alice-secret")

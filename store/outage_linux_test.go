@@ -3,6 +3,7 @@
 package store
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,5 +56,45 @@ func TestEveryFileIsClosed(t *testing.T) {
 		if name, err := os.Readlink(fd); err == nil && strings.HasPrefix(name, path) {
 			t.Errorf("still open: %s", name)
 		}
+	}
+}
+
+// A file system that may only be read keeps the proxy from beginning, with a word on what to do.
+func TestReadOnlyFileSystem(t *testing.T) {
+	dir := t.TempDir()
+	mount := func(flags uintptr) {
+		t.Helper()
+		if err := syscall.Mount("gprxy-test", dir, "tmpfs", flags, ""); err != nil {
+			t.Skipf("needs a file system of its own: %v", err)
+		}
+	}
+	mount(0)
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	path := filepath.Join(dir, "events.db")
+	d, err := Open(t.Context(), path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, d, login("s1", "ann", "app_reader", t0)...)
+	if err := d.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
+	mount(syscall.MS_REMOUNT | syscall.MS_RDONLY)
+	_, err = Open(t.Context(), path, Options{})
+	if _, ok := errors.AsType[*UnavailableError](err); !ok || !strings.Contains(err.Error(), "make") || !strings.Contains(err.Error(), "writable") {
+		t.Errorf("open for writing: %v", err)
+	}
+
+	mount(syscall.MS_REMOUNT)
+	d = open(t, path, Options{})
+	mustAppend(t, d, end("s1", t0))
+	verified(t, path)
+	if err := d.Close(t.Context()); err != nil { // or the file system is in use
+		t.Fatal(err)
 	}
 }

@@ -14,7 +14,7 @@ import (
 // gapOfCrash tells of the statements that may be missing because the proxy before this one was killed. It is nil if
 // that proxy waited for its statements, or left nobody's session open, as one that stops by itself does.
 func (d *DB) gapOfCrash(ctx context.Context, now time.Time, left []leftSession) (*LogGap, error) {
-	gap := &LogGap{Until: micro(now), Reason: GapKilled, WindowMS: AsyncWindow.Milliseconds()}
+	gap := &LogGap{Reason: GapKilled, WindowMS: AsyncWindow.Milliseconds()}
 	for _, s := range left {
 		if s.active {
 			gap.Sessions++
@@ -58,8 +58,16 @@ func (d *DB) gapOfCrash(ctx context.Context, now time.Time, left []leftSession) 
 	if err != nil {
 		return nil, fmt.Errorf("look for the last event before the crash: %w", err)
 	}
-	gap.Since = fromMicro(last)
+	gap.between(fromMicro(last), now)
 	return gap, nil
+}
+
+// between says when the gap was. Where the clock was set back under it, it has all that lies between the two times.
+func (g *LogGap) between(began, ended time.Time) {
+	g.Since, g.Until = micro(began), micro(ended)
+	if g.Until.Before(g.Since) {
+		g.Since, g.Until = g.Until, g.Since
+	}
 }
 
 // recordGap appends what gapOfCrash found.
@@ -81,7 +89,9 @@ func (d *DB) recordGap(ctx context.Context, now time.Time, left []leftSession) e
 
 // afterOutage is what to record of an outage that is over.
 func (d *DB) afterOutage() item {
-	e, err := encode(Event{Fact: LogGap{Since: micro(d.outageSince), Until: micro(d.opts.now()), Reason: GapUnwritable, Lost: int64(d.queue.lost)}}, d.opts.now())
+	gap := LogGap{Reason: GapUnwritable, Lost: int64(d.queue.lost)}
+	gap.between(d.outageSince, d.opts.now())
+	e, err := encode(Event{Fact: gap}, d.opts.now())
 	if err != nil {
 		d.log.Error("an outage was not recorded", "error", err)
 		return item{}

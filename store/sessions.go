@@ -85,7 +85,8 @@ func (f SessionFilter) conditions() *conditions {
 		c.add(`started < ?`, f.Until.UnixMicro())
 	}
 	if !f.Since.IsZero() {
-		c.add(`(ended IS NULL OR ended >= ?)`, f.Since.UnixMicro())
+		// One that began since then counts though it ended before: the clock was set back under it.
+		c.add(`(ended IS NULL OR max(ended, started) >= ?)`, f.Since.UnixMicro())
 	}
 	return c
 }
@@ -125,10 +126,13 @@ func (r *Reader) fewSince(ctx context.Context, since time.Time) (bool, error) {
 	return n < fewRows, err
 }
 
-// recentSessions is the table of the sessions that are open or ended since then.
+// recentSessions is the table of the sessions that are open, or ended since then, or began since then and ended before,
+// by a clock that was set back.
 func recentSessions(since time.Time) string {
 	return fmt.Sprintf(`(
 		SELECT * FROM sessions INDEXED BY sessions_open WHERE state IN ('connecting', 'active')
 		UNION ALL
-		SELECT * FROM sessions INDEXED BY sessions_ended WHERE ended >= %d)`, since.UnixMicro())
+		SELECT * FROM sessions INDEXED BY sessions_ended WHERE ended >= %[1]d
+		UNION ALL
+		SELECT * FROM sessions INDEXED BY sessions_started WHERE started >= %[1]d AND ended < %[1]d)`, since.UnixMicro())
 }

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"sync"
 	"time"
 
 	"github.com/jackc/pgproto3/v2"
@@ -29,23 +28,14 @@ func (s *session) watchExpiry(r *relay) (stop func()) {
 	if s.OnExpiry != ExpiryDisconnect || expires.IsZero() {
 		return func() {}
 	}
-	var running sync.WaitGroup
-	var timers []*time.Timer
-	at := func(t time.Time, f func()) {
-		running.Add(1)
-		timers = append(timers, time.AfterFunc(max(0, time.Until(t)), func() { defer running.Done(); f() }))
-	}
-	at(expires.Add(-expiryNotice), func() { s.announceExpiry(r, expires) })
-	at(expires, func() { r.drain(errTokenExpired) })
-	at(expires.Add(s.ExpiryGrace), func() { r.end(errTokenExpired) })
+	a := &alarms{now: time.Now, every: lookAtClock}
+	a.at(expires.Add(-expiryNotice), func() { s.announceExpiry(r, expires) })
+	a.at(expires, func() { r.drain(errTokenExpired) })
+	a.at(expires.Add(s.ExpiryGrace), func() { r.end(errTokenExpired) })
 	return func() {
-		for _, timer := range timers {
-			if timer.Stop() {
-				running.Done()
-			}
-		}
+		a.stop()
 		r.client.SetWriteDeadline(longAgo) // a notice may wait for a client that does not read
-		running.Wait()
+		a.wait()
 	}
 }
 

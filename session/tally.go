@@ -137,7 +137,7 @@ func (t *tally) flush() {
 		c := counts[what]
 		facts = append(facts, store.LogCondensed{
 			Of: what.of, Reason: what.reason, Client: prefixName(what.from),
-			Count: c.n, First: c.first.UTC(), Last: c.last.UTC(),
+			Count: c.n, First: c.first.UTC(), Last: c.first.Add(max(0, c.last.Sub(c.first))).UTC(), // the clock may have been set back
 		})
 	}
 	if len(facts) > 0 {

@@ -51,6 +51,22 @@ func TestTallyLosesNothing(t *testing.T) {
 	}
 }
 
+// A clock that is set back under what is counted makes no time run back.
+func TestTallyUnderAClockThatIsSetBack(t *testing.T) {
+	c, reports := kept()
+	start := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
+	for range recordedPerOrigin + 1 {
+		c.admit("session.refused", "why", from("192.0.2.1"), start)
+	}
+	if c.admit("session.refused", "why", from("192.0.2.1"), start.Add(-5*time.Hour)) {
+		t.Error("a clock that is set back made room")
+	}
+	c.close()
+	if r := (*reports)[0]; r.Count != 2 || !r.First.Equal(start) || r.Last.Before(r.First) {
+		t.Errorf("report %+v", r)
+	}
+}
+
 // One noisy origin does not use up what others may have recorded; all together
 // they are bounded too, and so is what is remembered and reported of them.
 func TestTallyBounds(t *testing.T) {

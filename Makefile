@@ -6,7 +6,6 @@ COMMIT  ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS  = -X gprxy/cmd.version=$(VERSION) -X gprxy/cmd.commit=$(COMMIT)
 T       ?= 10s
 B       ?= 900000000
-N       ?= 100
 SEED    ?=
 S       ?= 5000
 
@@ -50,6 +49,7 @@ fuzz: ## run every fuzzer for T each (make fuzz T=60s), on after a finding, and 
 	done; \
 	[ -z "$$found" ] || { echo "findings (their inputs stand in testdata/fuzz):$$found"; exit 1; }
 
+crash: N ?= 100
 crash: ## kill gprxy N times at random moments under load, and hold its log against what clients saw (make crash N=500 DURABILITY=strict)
 	@$(GO) run ./cmd/crash --kills $(N) $(if $(SEED),--seed $(SEED)) $(if $(DURABILITY),--durability $(DURABILITY))
 
@@ -62,13 +62,14 @@ flood: ## measure logins and cancels beside S slow sockets and 20 x S wrong canc
 bench: ## measure gprxy beside direct PostgreSQL and PgBouncer (make bench ARGS='--rounds 5')
 	@$(GO) run ./bench $(ARGS)
 
-races: ## send N cancel requests to sessions that come and go (make races N=100000)
-	$(GO) test ./session -run 'TestCancelRace$$' -v -count 1 -timeout 60m -cancels $(or $(N),100000)
+races: N ?= 100000
+races: ## send N cancel requests to sessions that come and go, and have N/5 clients leave in the middle of something (make races N=100000)
+	$(GO) test ./session -run 'Test(Cancel|Settle)Race$$' -v -count 1 -timeout 60m -parallel 1 -cancels $(N) -settles $$(($(N) / 5))
 
 bench-log: ## measure the event log: appends, logins, queries
 	$(GO) test -run '^$$' -bench . -benchmem ./store
 
-N ?= 20000
+bench-audit: N ?= 20000
 bench-audit: ## put questions to a large event log (make bench-audit N=1000000 for ten million events)
 	@$(GO) run ./bench/audit --sessions $(N)
 

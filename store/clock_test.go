@@ -107,3 +107,31 @@ func TestGapsOverAClockThatIsSetBack(t *testing.T) {
 		}
 	}
 }
+
+// Retention gives up what is old by its own time; where that runs back, no session loses its end and keeps its beginning.
+func TestRetentionOverAClockThatIsSetBack(t *testing.T) {
+	path := logPath(t)
+	now := t0.Add(10 * oneDay)
+	d := open(t, path, Options{now: func() time.Time { return now }})
+	day := func(n int) time.Time { return t0.Add(time.Duration(n) * oneDay) }
+	mustAppend(t, d, login("s1", "ann", "app_reader", day(5))...) // and then the clock was set back
+	mustAppend(t, d, block("s1", ran("select 1", 0)))
+	mustAppend(t, d, end("s1", day(1)))
+	mustAppend(t, d, login("s2", "bob", "app_reader", day(1))...)
+	mustAppend(t, d, end("s2", day(1)))
+	s4 := login("s4", "dan", "app_reader", day(1)) // the clock was ahead for a moment
+	s4[1].Time = day(5)
+	mustAppend(t, d, append(s4, end("s4", day(1)))...)
+	mustAppend(t, d, login("s3", "cid", "app_reader", day(6))...)
+	if _, err := d.Prune(t.Context(), day(3), "ann", nil); err != nil {
+		t.Fatal(err)
+	}
+	verified(t, path)
+	var got []string
+	for _, s := range all(t, reader(t, path).Sessions(t.Context(), SessionFilter{})) {
+		got = append(got, s.Session+" "+s.State)
+	}
+	if want := []string{"s3 active", "s1 ended"}; !slices.Equal(got, want) {
+		t.Errorf("sessions %q, want %q", got, want)
+	}
+}

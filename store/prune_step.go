@@ -87,7 +87,8 @@ func (s *pruneStep) rows(ctx context.Context, in span) (page []oldRow, more bool
 	return page, more, rows.Err()
 }
 
-// old reports whether the event goes. What a session logged in as stays with the last of its statements.
+// old reports whether the event goes. What a session logged in as stays with the last of its statements, and its end with
+// its beginning, also where the clock was set back between them.
 func (s *pruneStep) old(ctx context.Context, r *oldRow) (bool, error) {
 	switch {
 	case r.time >= s.before.UnixMicro() || r.typ == (LogPruned{}).Type():
@@ -100,7 +101,7 @@ func (s *pruneStep) old(ctx context.Context, r *oldRow) (bool, error) {
 		return over, nil
 	}
 	var ended sql.NullInt64
-	err := s.conn.QueryRowContext(ctx, `SELECT ended FROM sessions WHERE session = ?`, r.session).Scan(&ended)
+	err := s.conn.QueryRowContext(ctx, `SELECT max(started, ended) FROM sessions WHERE session = ?`, r.session).Scan(&ended)
 	switch {
 	case errors.Is(err, sql.ErrNoRows): // gone with an earlier step, or never begun
 		over = true

@@ -22,10 +22,16 @@ const (
 	batch      = 1000 // events handed over together
 )
 
+// pair is how many statements a session runs at once when it begins, and before it ends.
+type pair struct{ early, late int }
+
+var fewStatements = pair{3, 2}
+
 // history makes events in the order in which they would have come about.
 type history struct {
 	ctx    context.Context
 	log    *store.DB
+	runs   pair
 	random *rand.Rand
 	now    time.Time // in the story
 	step   time.Duration
@@ -40,13 +46,13 @@ type visit struct {
 }
 
 // makeLog writes a log of so many sessions that ends at until.
-func makeLog(ctx context.Context, path string, sessions int, until time.Time) error {
+func makeLog(ctx context.Context, path string, sessions int, runs pair, until time.Time) error {
 	log, err := store.Open(ctx, path, store.Options{})
 	if err != nil {
 		return err
 	}
 	h := &history{
-		ctx: ctx, log: log, random: rand.New(rand.NewPCG(1, 2)),
+		ctx: ctx, log: log, runs: runs, random: rand.New(rand.NewPCG(1, 2)),
 		now: until.Add(-days * 24 * time.Hour), step: days * 24 * time.Hour / time.Duration(sessions),
 	}
 	for n := range sessions {
@@ -103,11 +109,14 @@ func (h *history) begin(n int) {
 	h.add(id, time.Millisecond, store.RoleMapped{Role: "reader", ServiceAccount: account, Rule: "ROLE_MAPPING_READER"})
 	h.add(id, 3*time.Millisecond, store.SessionStarted{ServiceAccount: account, BackendPID: uint32(4000 + n%200), Backend: "10.0.0.2:5432", WaitMS: 0.4, Reused: true})
 	h.open = append(h.open, visit{id, h.now})
-	h.run(id, 3)
+	h.run(id, h.runs.early)
 }
 
 // run adds statements that ran one after another.
 func (h *history) run(id string, n int) {
+	if n == 0 {
+		return
+	}
 	statements := make([]store.Statement, n)
 	at := h.now.Add(5 * time.Millisecond)
 	for i := range statements {
@@ -123,7 +132,7 @@ func (h *history) run(id string, n int) {
 }
 
 func (h *history) end(v visit) {
-	h.run(v.id, 2)
+	h.run(v.id, h.runs.late)
 	h.add(v.id, 10*time.Millisecond, store.SessionEnded{
 		Reason: "client_closed", DurationMS: float64(h.now.Sub(v.began).Milliseconds()), Statements: 5, Rows: 5, BytesIn: 260, BytesOut: 740,
 	})

@@ -56,6 +56,11 @@ func measure(ctx context.Context, p plan) (figures []figure, err error) {
 		slices.Sort(times)
 		figures = append(figures, figure{What: fmt.Sprint("gprxy ", q), Value: float64(times[len(times)/2].Microseconds()) / 1000, Unit: "ms", Limit: 200})
 	}
+	size, err := measureSize(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	figures = append(figures, size...)
 	live, err := measureFollow(ctx, p)
 	if err != nil {
 		return nil, err

@@ -135,3 +135,25 @@ func TestRetentionOverAClockThatIsSetBack(t *testing.T) {
 		t.Errorf("sessions %q, want %q", got, want)
 	}
 }
+
+// Who follows from a time on sees what is recorded from then on, also when the clock is set back meanwhile.
+func TestFollowUnderAClockThatIsSetBack(t *testing.T) {
+	path := logPath(t)
+	d := open(t, path, Options{})
+	mustAppend(t, d, Event{Time: at(1), Fact: ProxyStarted{Version: "old"}}, Event{Time: at(5), Fact: ProxyStarted{Version: "since"}})
+	ctx, cancel := contextWithTimeout(t, 10*time.Second)
+	defer cancel()
+	var got []string
+	for rec, err := range reader(t, path).Follow(ctx, EventFilter{Since: at(4)}, time.Millisecond) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got = append(got, string(rec.Detail)); len(got) == 2 {
+			break
+		}
+		mustAppend(t, d, Event{Time: at(2), Fact: ProxyStopped{Reason: "set back"}})
+	}
+	if len(got) != 2 || !strings.Contains(got[0], "since") || !strings.Contains(got[1], "set back") {
+		t.Errorf("followed %q", got)
+	}
+}

@@ -16,7 +16,7 @@ const minPoll = 10 * time.Millisecond
 
 // Follow gives the matching events like Events, and then every new one as it is committed, until ctx
 // ends (which is no error) or the caller stops. It looks every so often whether the file changed;
-// Limit restricts only what was there at the start.
+// Limit and Since restrict only what was there at the start.
 func (r *Reader) Follow(ctx context.Context, f EventFilter, every time.Duration) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		err := r.follow(ctx, f, max(every, minPoll), func(rec Record) bool { return yield(rec, nil) })
@@ -47,6 +47,7 @@ func (r *Reader) follow(ctx context.Context, f EventFilter, every time.Duration,
 			return err
 		}
 		f.AfterSeq, f.Limit = max(to, f.AfterSeq), 0
+		f.Since = time.Time{} // what is recorded from now on is later, whatever the clock is set to
 		if err := changed(ctx, watch, seen, tick.C); err != nil {
 			return err
 		}

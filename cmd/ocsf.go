@@ -67,7 +67,31 @@ type ocsfEvent struct {
 	DstEndpoint  *ocsfEndpoint  `json:"dst_endpoint,omitempty"`
 	TypeID       int            `json:"type_id,omitempty"` // of the datastore
 	QueryInfo    *ocsfQueryInfo `json:"query_info,omitempty"`
-	Unmapped     map[string]any `json:"unmapped,omitempty"`
+	Unmapped     *ocsfUnmapped  `json:"unmapped,omitempty"`
+}
+
+// ocsfUnmapped is what OCSF has no attribute for.
+type ocsfUnmapped struct {
+	ServiceAccount  string        `json:"service_account,omitempty"`
+	BackendPID      *uint32       `json:"backend_pid,omitempty"`
+	RequestedUser   string        `json:"requested_user,omitempty"`
+	ApplicationName string        `json:"application_name,omitempty"`
+	Kind            string        `json:"kind,omitempty"` // of a statement
+	CommandTag      string        `json:"command_tag,omitempty"`
+	Statements      *int64        `json:"statements,omitempty"`
+	Rows            *int64        `json:"rows,omitempty"`
+	Errors          *int64        `json:"errors,omitempty"`
+	BindValues      []store.Param `json:"bind_values,omitempty"`
+	QueryBytes      int64         `json:"query_bytes,omitempty"` // of the whole text, when it was cut
+	QuerySHA256     string        `json:"query_sha256,omitempty"`
+}
+
+// unmapped is made when something needs it.
+func (o *ocsfEvent) unmapped() *ocsfUnmapped {
+	if o.Unmapped == nil {
+		o.Unmapped = &ocsfUnmapped{}
+	}
+	return o.Unmapped
 }
 
 type ocsfMetadata struct {
@@ -137,17 +161,26 @@ func toOCSF(e store.Record, w *wishes) (*ocsfEvent, error) {
 	case store.SessionRefused{}.Type():
 		return ocsfFrom(e, saySessionRefused, func(o *ocsfEvent, f store.SessionRefused) { o.refused(f); o.wished(w, e.Session) })
 	case store.StatementsExecuted{}.Type():
-		return ocsfFrom(e, sayExecuted, func(o *ocsfEvent, f store.Statement) { o.executed(f) })
+		f, err := store.DecodeStatement(e.Detail)
+		if err != nil {
+			return nil, err
+		}
+		return ocsfOf(e, f, sayExecuted, func(o *ocsfEvent, f store.Statement) { o.executed(f) }), nil
 	}
 	return nil, nil
 }
 
-// ocsfFrom makes the event of a fact, with the words for it as its message.
+// ocsfFrom is ocsfOf of a fact that is to be read first.
 func ocsfFrom[F any](e store.Record, say func(F) string, fill func(*ocsfEvent, F)) (*ocsfEvent, error) {
 	var fact F
 	if err := json.Unmarshal(e.Detail, &fact); err != nil {
 		return nil, fmt.Errorf("read %s: %w", e.Type, err)
 	}
+	return ocsfOf(e, fact, say, fill), nil
+}
+
+// ocsfOf makes the event of a fact, with the words for it as its message.
+func ocsfOf[F any](e store.Record, fact F, say func(F) string, fill func(*ocsfEvent, F)) *ocsfEvent {
 	o := &ocsfEvent{
 		Time:        e.Time.UnixMilli(),
 		SeverityID:  ocsfInformational,
@@ -165,12 +198,12 @@ func ocsfFrom[F any](e store.Record, say func(F) string, fill func(*ocsfEvent, F
 	}
 	o.Database = &ocsfDatabase{Name: orUnknown(e.Database), TypeID: 1, Type: "Relational"}
 	if e.ServiceAccount != "" {
-		o.Unmapped = map[string]any{"service_account": e.ServiceAccount}
+		o.unmapped().ServiceAccount = e.ServiceAccount
 	}
 	fill(o, fact)
 	o.Message = beginningOf(say(fact))
 	o.complete()
-	return o, nil
+	return o
 }
 
 // authentication makes it a logon or logoff of the person, at gprxy.
@@ -220,17 +253,15 @@ func (o *ocsfEvent) failed(f store.AuthFailed) {
 func (o *ocsfEvent) ended(f store.SessionEnded) {
 	o.authentication(ocsfLogoff, "Logoff")
 	o.StatusDetail, o.Duration = inWords(f.Reason), int64(f.DurationMS)
-	if o.Unmapped == nil {
-		o.Unmapped = map[string]any{}
-	}
-	o.Unmapped["statements"], o.Unmapped["rows"], o.Unmapped["errors"] = f.Statements, f.Rows, f.Errors
+	u := o.unmapped()
+	u.Statements, u.Rows, u.Errors = &f.Statements, &f.Rows, &f.Errors
 }
 
 func (o *ocsfEvent) started(f store.SessionStarted) {
 	o.datastore(ocsfConnect, "Connect")
 	backend := endpoint(f.Backend)
 	o.DstEndpoint = &backend
-	o.Unmapped = map[string]any{"service_account": f.ServiceAccount, "backend_pid": f.BackendPID}
+	o.unmapped().ServiceAccount, o.unmapped().BackendPID = f.ServiceAccount, &f.BackendPID
 }
 
 func (o *ocsfEvent) refused(f store.SessionRefused) {
@@ -245,16 +276,9 @@ func (o *ocsfEvent) executed(f store.Statement) {
 	if f.Outcome != "" && f.Outcome != store.OutcomeSuspended {
 		o.fail(f.SQLState, strings.TrimSpace(f.Outcome+" "+f.Message))
 	}
-	if o.Unmapped == nil {
-		o.Unmapped = map[string]any{}
-	}
-	o.Unmapped["kind"], o.Unmapped["command_tag"], o.Unmapped["rows"] = f.Kind, f.Tag, f.Rows
-	if len(f.Params) > 0 {
-		o.Unmapped["bind_values"] = f.Params
-	}
-	if f.TextBytes > 0 {
-		o.Unmapped["query_bytes"], o.Unmapped["query_sha256"] = f.TextBytes, f.TextSHA256
-	}
+	u := o.unmapped()
+	u.Kind, u.CommandTag, u.Rows, u.BindValues = f.Kind, f.Tag, &f.Rows, f.Params
+	u.QueryBytes, u.QuerySHA256 = f.TextBytes, f.TextSHA256
 }
 
 // ocsfActivity is what a command does, by its tag. A statement that failed has none.

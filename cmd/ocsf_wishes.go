@@ -39,11 +39,5 @@ func (o *ocsfEvent) wished(w *wishes, session string) {
 	if !known {
 		return
 	}
-	if o.Unmapped == nil {
-		o.Unmapped = map[string]any{}
-	}
-	o.Unmapped["requested_user"] = f.RequestedUser
-	if f.ApplicationName != "" {
-		o.Unmapped["application_name"] = f.ApplicationName
-	}
+	o.unmapped().RequestedUser, o.unmapped().ApplicationName = f.RequestedUser, f.ApplicationName
 }

@@ -3,7 +3,10 @@
 
 package store
 
-import "fmt"
+import (
+	"encoding/json"
+	"fmt"
+)
 
 // decode gives, of a stored body, what the fold looks at; of the types that it does not look at, nil.
 func decode(typ string, body []byte) (f Fact, err error) {
@@ -148,6 +151,8 @@ func decodeMembers(object []byte, to func(key []byte) any) error {
 			return err
 		case *[]string:
 			return decodeStrings(value, to)
+		case *[]Param:
+			return json.Unmarshal(value, to)
 		}
 		return nil
 	})

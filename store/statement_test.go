@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -302,5 +303,37 @@ func TestAnnouncedStatementsLeaveTheQueue(t *testing.T) {
 	defer d.mu.Unlock()
 	if d.queue.events != 0 || d.queue.bytes != 0 || d.queue.statements != 0 {
 		t.Errorf("the queue counts %d events, %d and %d bytes", d.queue.events, d.queue.bytes, d.queue.statements)
+	}
+}
+
+// DecodeStatement reads what encoding/json reads, member by member.
+func TestDecodeStatement(t *testing.T) {
+	whole := Statement{Start: t0}
+	v := reflect.ValueOf(&whole).Elem()
+	for i := range v.NumField() {
+		switch f := v.Field(i); f.Kind() {
+		case reflect.String:
+			f.SetString(fmt.Sprint("field \"", i, "\"\n"))
+		case reflect.Int64:
+			f.SetInt(int64(i + 1))
+		}
+	}
+	whole.Params = []Param{{Text: "x"}, {Null: true}, {Text: "eA==", Base64: true}, {Cut: true}}
+	detail, err := json.Marshal(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want Statement
+	if err := json.Unmarshal(detail, &want); err != nil {
+		t.Fatal(err)
+	}
+	got, err := DecodeStatement(detail)
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v\nwant %+v", got, err, want)
+	}
+	for _, broken := range []string{"", "[]", `{"kind":1}`, `{"rows":"x"}`, `{"params":[`} {
+		if _, err := DecodeStatement([]byte(broken)); err == nil {
+			t.Errorf("%q was read", broken)
+		}
 	}
 }

@@ -115,7 +115,8 @@ func (o *auditExportOptions) printer(w io.Writer, terminal bool) (eventPrinter, 
 		p := &eventCSV{csv.NewWriter(w), o.output == "" && terminal}
 		return p, p.out.Write(eventFields)
 	case "ocsf":
-		return &ocsfLines{out: bufio.NewWriterSize(w, exportBuffer)}, nil
+		out := bufio.NewWriterSize(w, exportBuffer)
+		return &ocsfLines{out: out, json: newJSONWriter(out)}, nil
 	}
 	return &eventLines{out: bufio.NewWriterSize(w, exportBuffer)}, nil
 }
@@ -173,6 +174,7 @@ func readAhead(events iter.Seq2[store.Record, error]) iter.Seq2[store.Record, er
 // ocsfLines writes what has a class in OCSF, and leaves the rest out.
 type ocsfLines struct {
 	out    *bufio.Writer
+	json   *jsonWriter // to out
 	wishes wishes
 }
 
@@ -184,7 +186,7 @@ func (p *ocsfLines) event(e store.Record) error {
 	if event == nil {
 		return nil
 	}
-	return writeJSON(p.out, event)
+	return p.json.write(event)
 }
 
 func (p *ocsfLines) flush() error { return p.out.Flush() }

@@ -14,14 +14,28 @@ import (
 
 // writeJSON writes v as one line. What JSON allows but a terminal may obey (DEL, C1 controls, changes of
 // direction) is written as \u escapes, which mean the same to a program.
-func writeJSON(w io.Writer, v any) error {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
+func writeJSON(w io.Writer, v any) error { return newJSONWriter(w).write(v) }
+
+// jsonWriter writes many objects, each on a line.
+type jsonWriter struct {
+	out    io.Writer
+	line   bytes.Buffer
+	encode *json.Encoder // into line
+}
+
+func newJSONWriter(w io.Writer) *jsonWriter {
+	j := &jsonWriter{out: w}
+	j.encode = json.NewEncoder(&j.line)
+	j.encode.SetEscapeHTML(false)
+	return j
+}
+
+func (j *jsonWriter) write(v any) error {
+	j.line.Reset()
+	if err := j.encode.Encode(v); err != nil {
 		return fmt.Errorf("write as JSON: %w", err)
 	}
-	_, err := w.Write(escapeJSON(b.Bytes()))
+	_, err := j.out.Write(escapeJSON(j.line.Bytes()))
 	return err
 }
 

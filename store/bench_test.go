@@ -4,6 +4,8 @@ package store
 
 import (
 	"fmt"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 )
@@ -25,19 +27,35 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// BenchmarkLogins is the load of many people who log in and leave at once: two waits each.
+// BenchmarkLogins is by how much the log makes a login longer: people log in and leave, so many at once, and
+// each waits for the log once, as a login does for which a backend is idle.
 func BenchmarkLogins(b *testing.B) {
-	d := open(b, logPath(b), Options{})
-	b.SetParallelism(16)
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			id := NewSessionID(time.Now())
-			events := login(id, "ann", "app_reader", time.Now())
-			mustAppend(b, d, events[:3]...)
-			mustAppend(b, d, events[3])
-			d.Defer(end(id, time.Now()))
-		}
-	})
+	for _, people := range []int{1, 8, 32} {
+		b.Run(fmt.Sprint("people=", people), func(b *testing.B) {
+			d := open(b, logPath(b), Options{})
+			var mu sync.Mutex // guards waits
+			var waits []time.Duration
+			var all sync.WaitGroup
+			for range people {
+				all.Go(func() {
+					for range b.N {
+						id, began := NewSessionID(time.Now()), time.Now()
+						mustAppend(b, d, login(id, "ann", "app_reader", began)...)
+						took := time.Since(began)
+						d.Defer(end(id, time.Now()))
+						mu.Lock()
+						waits = append(waits, took)
+						mu.Unlock()
+					}
+				})
+			}
+			all.Wait()
+			slices.Sort(waits)
+			b.ReportMetric(float64(b.N*people)/b.Elapsed().Seconds(), "logins/s")
+			b.ReportMetric(float64(waits[len(waits)/2].Microseconds())/1000, "p50-ms")
+			b.ReportMetric(float64(waits[len(waits)*99/100].Microseconds())/1000, "p99-ms")
+		})
+	}
 }
 
 // BenchmarkVerify is the cost of verifying one event.

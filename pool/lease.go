@@ -3,6 +3,7 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -110,12 +111,23 @@ func (l *Lease) prepare(ctx context.Context, settings []Setting) error {
 			return err
 		}
 	}
-	// A write that took long leaves a reader behind in pgconn, which SyncConn ends.
-	if err := pg.SyncConn(ctx); err != nil {
+	if err := handOver(ctx, pg, l.replication); err != nil {
 		return fmt.Errorf("handing the backend over: %w", err)
 	}
 	l.parameters = slices.Clone(l.backend.tap.parameters)
 	return nil
+}
+
+// handOver ends what pgconn has on the socket: a write that took long leaves a reader behind, which goes with the next
+// answer. SyncConn asks for one in SQL. A walsender of physical replication refuses that, which is an answer too.
+func handOver(ctx context.Context, pg interface{ SyncConn(context.Context) error }, r Replication) (err error) {
+	for range 3 {
+		err = pg.SyncConn(ctx)
+		if _, refused := errors.AsType[*pgconn.PgError](err); !refused || r != PhysicalReplication {
+			return err
+		}
+	}
+	return err
 }
 
 // settingsSQL is one statement for all settings. Names and values travel as hex of UTF-8, which no escapes nor the

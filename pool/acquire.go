@@ -19,8 +19,8 @@ const (
 	limitLogins = "the limit of login checks"
 )
 
-// Acquire lends a backend of r.Key whose session defaults are r.Parameters. Requests are served in arrival order. The
-// lease must end with Release or Discard.
+// Acquire lends a backend of r.Key whose session defaults are r.Parameters. Requests are served in the order in which
+// Announce has let them wait. The lease must end with Release or Discard.
 //
 // Errors: *pgconn.PgError if PostgreSQL refused the connection, its parameters or the settings, within a *LoginError once
 // it had accepted the login; *UnreachableError if it could not be asked; *TimeoutError if no backend became free in time;
@@ -88,24 +88,21 @@ func (p *Pools) waitError(ctx context.Context, err error, began time.Time) error
 // queue waits for a lease of the account, then for one of all.
 func (p *Pools) queue(ctx, waitCtx context.Context, w *waiting) error {
 	a := w.account
-	p.count(a, 0, 1)
 	w.on(limitConns, nil)
 	if err := w.take(ctx, waitCtx, a.slots, limitConns); err != nil {
-		p.count(a, 0, -1)
 		return err
 	}
 	w.on(limitTotal, nil)
 	if err := w.take(ctx, waitCtx, p.slots, limitTotal); err != nil {
 		a.slots.Release(1)
-		p.count(a, 0, -1)
 		return err
 	}
-	p.count(a, 1, -1)
+	p.count(a, 1, 0)
 	w.on("", nil)
 	return nil
 }
 
-// take takes a slot at once, or announces that it waits and does.
+// take takes a slot at once, or announces that it waits and does. Its place in line is that of when it was announced.
 func (w *waiting) take(ctx, waitCtx context.Context, slots *semaphore.Weighted, limit string) error {
 	if slots.TryAcquire(1) {
 		return nil
@@ -113,6 +110,8 @@ func (w *waiting) take(ctx, waitCtx context.Context, slots *semaphore.Weighted, 
 	if err := w.announce(ctx, nil); err != nil {
 		return err
 	}
+	w.pools.count(w.account, 0, 1)
+	defer w.pools.count(w.account, 0, -1)
 	if slots.Acquire(waitCtx, 1) != nil {
 		return &limitError{limit}
 	}

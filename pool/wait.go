@@ -65,12 +65,13 @@ func (w *waiting) now() Wait {
 	defer p.mu.Unlock()
 	switch wait.Limit {
 	case limitConns:
-		wait.Allowed, wait.Waiting = p.config.MaxConns, w.account.waiting
+		wait.Allowed, wait.Waiting = p.config.MaxConns, max(1, w.account.waiting) // it may be told before it is counted
 	case limitTotal:
 		wait.Allowed = p.config.MaxTotal
 		for _, a := range p.accounts {
 			wait.Waiting += a.waiting
 		}
+		wait.Waiting = max(1, wait.Waiting)
 	}
 	return wait
 }

@@ -18,7 +18,7 @@ import (
 // the next one's. The long form:
 //
 //	go test ./session -run SettleRace -settles 20000 -timeout 30m
-var settles = flag.Int("settles", 150, "how many clients TestSettleRace has leave in the middle of something")
+var settles = flag.Int("settles", 60, "how many clients TestSettleRace has leave in the middle of something")
 
 func TestSettleRace(t *testing.T) {
 	t.Parallel()

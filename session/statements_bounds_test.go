@@ -27,25 +27,25 @@ func TestTheRecordOfASessionTakesBoundedMemory(t *testing.T) {
 	for name, do := range map[string]func(ask func(sent string, until byte)){
 		"skipped without an end": func(ask func(string, byte)) {
 			ask(parseAs("", "selec")+message('H', ""), 'E')
-			for range 100 {
+			for range 30 {
 				ask(strings.Repeat(executePortal("", 0), 10_000), 0)
 			}
 			ask(syncing, 'Z')
 		},
 		"prepared in SQL": func(ask func(string, byte)) {
-			for n := range 60 {
+			for n := range 48 {
 				ask(query(fmt.Sprintf("prepare s%d as select 1 /* %s */", n, large)), 'Z')
 			}
 		},
 		"large values that nothing runs": func(ask func(string, byte)) {
 			ask(query("begin")+parseAs("s", "select $1::text"), 'Z')
-			for range 60 {
+			for range 44 {
 				ask(message('B', "\x00s\x00\x00\x00\x00\x01"+size+large+"\x00\x00")+message('H', ""), '2')
 			}
 		},
 		"portals with large values": func(ask func(string, byte)) {
 			ask(query("begin")+parseAs("s", "select $1::text"), 'Z')
-			for n := range 60 {
+			for n := range 44 {
 				ask(message('B', fmt.Sprintf("p%d\x00s\x00\x00\x00\x00\x01", n)+size+large+"\x00\x00")+syncing, 'Z')
 			}
 		},
@@ -87,10 +87,10 @@ func TestManySkipped(t *testing.T) {
 // Errors that are sent ahead cost as much each, however many they are.
 func TestErrorsSentAhead(t *testing.T) {
 	t.Parallel()
-	const many = 50_000
+	const many = 30_000
 	p := startProxy(t, quietly, recordingAs(session.RecordText))
 	conn := rawSession(t, p, "READER")
-	conn.SetDeadline(time.Now().Add(40 * time.Second)) // with a cost that grows it would be minutes
+	conn.SetDeadline(time.Now().Add(30 * time.Second)) // with a cost that grows it would be minutes
 	sent := make(chan error, 1)
 	go func() {
 		_, err := conn.Write([]byte(strings.Repeat(bindTo("", "no")+syncing, many)))
@@ -110,7 +110,7 @@ func TestErrorsSentAhead(t *testing.T) {
 // and loses nothing.
 func TestRequestsSentFarAhead(t *testing.T) {
 	t.Parallel()
-	const many = 60_000
+	const many = 15_000
 	p := startProxy(t, quietly, recordingAs(session.RecordText))
 	conn := rawSession(t, p, "READER")
 	conn.SetDeadline(time.Now().Add(time.Minute))

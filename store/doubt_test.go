@@ -57,3 +57,18 @@ func TestPruneByPruneIsNotDoubted(t *testing.T) {
 		}
 	}
 }
+
+// A log.pruned about events that still stand is no prune of ours either.
+func TestAPruneThatTookNothingIsFound(t *testing.T) {
+	for _, events := range []int64{3, -3} {
+		d, path := threeDays(t)
+		mustAppend(t, d, Event{Fact: LogPruned{By: "ann", Before: midnight, FirstSeq: 1, LastSeq: 3, Events: events}})
+		_, err := reader(t, path).Verify(t.Context(), nil)
+		if broken, ok := errors.AsType[*BrokenError](err); !ok || broken.Seq != 1 || !strings.Contains(err.Error(), "events more than are gone") {
+			t.Errorf("got %v", err)
+		}
+		if says, intact := verifyByScript(t, path); intact || strings.Contains(says, "Traceback") {
+			t.Errorf("the script says %q", says)
+		}
+	}
+}

@@ -109,8 +109,11 @@ func (p *proof) checkGone() error {
 			return &BrokenError{Seq: g.from, What: "this event is gone, and no log.pruned says so"}
 		}
 	}
-	if missing != 0 {
+	switch {
+	case missing < 0 && len(p.gone) > 0:
 		return &BrokenError{Seq: p.gone[0].from, What: fmt.Sprintf("from here on %d events more are gone than log.pruned events say", -missing)}
+	case missing != 0:
+		return &BrokenError{Seq: told[0].from, What: fmt.Sprintf("from here on log.pruned events tell of %d events more than are gone", missing)}
 	}
 	return nil
 }

@@ -118,12 +118,15 @@ func (l *Lease) prepare(ctx context.Context, settings []Setting) error {
 	return nil
 }
 
+const featureNotSupported = "0A000"
+
 // handOver ends what pgconn has on the socket: a write that took long leaves a reader behind, which goes with the next
 // answer. SyncConn asks for one in SQL. A walsender of physical replication refuses that, which is an answer too.
 func handOver(ctx context.Context, pg interface{ SyncConn(context.Context) error }, r Replication) (err error) {
 	for range 3 {
 		err = pg.SyncConn(ctx)
-		if _, refused := errors.AsType[*pgconn.PgError](err); !refused || r != PhysicalReplication {
+		answer, answered := errors.AsType[*pgconn.PgError](err)
+		if !answered || answer.Code != featureNotSupported || r != PhysicalReplication {
 			return err
 		}
 	}

@@ -23,8 +23,9 @@ type Pruned struct {
 const leastAge = 24 * time.Hour
 
 const (
-	pruneRows   = 1000 // rows that one step looks at
-	vacuumPages = 200  // pages that one step gives back
+	pruneRows       = 1000 // rows that one step looks at
+	vacuumPages     = 200  // pages that one step gives back
+	mostCheckpoints = 20
 )
 
 // Prune gives up the events from before a time, rounded down to the beginning of its day (UTC). The
@@ -54,7 +55,7 @@ func prune(ctx context.Context, before, now time.Time, by string, progress func(
 	if before.After(now.Add(-leastAge)) {
 		return p.done, fmt.Errorf("prune the event log: %s is less than a day ago", before.Format(time.DateOnly))
 	}
-	for _, step := range []func(context.Context, *appender) (bool, error){p.find, p.step, p.vacuum} {
+	for _, step := range []func(context.Context, *appender) (bool, error){p.find, p.step, p.vacuum, p.checkpoint} {
 		for more := true; more; {
 			began := time.Now()
 			err := do(func(ctx context.Context, a *appender) (err error) {
@@ -90,6 +91,8 @@ type pruner struct {
 	by   string
 	left span // what still has to be looked at
 	done Pruned
+
+	checkpoints int
 }
 
 // find looks where the old events stand.
@@ -133,14 +136,19 @@ func (p *pruner) vacuum(ctx context.Context, a *appender) (more bool, err error)
 	}
 	after, err := freePages(ctx, a)
 	p.done.Pages += max(0, before-after)
-	if more = after < before && after > 0; err != nil || more {
-		return more, err
-	}
-	// The file itself becomes shorter when the write-ahead log is written back to it.
-	if _, err := a.conn.ExecContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`); err != nil {
+	return after < before && after > 0, err
+}
+
+// checkpoint writes the write-ahead log back to the file, which only then becomes shorter, and not while
+// others have written or still read what is not in it yet. That is tried a few times without holding them
+// up; the checkpoints that SQLite makes by itself do the rest.
+func (p *pruner) checkpoint(ctx context.Context, a *appender) (more bool, err error) {
+	var busy, frames, written int
+	if err := a.conn.QueryRowContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &frames, &written); err != nil {
 		return false, fmt.Errorf("give space back: %w", err)
 	}
-	return false, nil
+	p.checkpoints++
+	return (busy != 0 || written < frames) && p.checkpoints < mostCheckpoints, nil
 }
 
 func freePages(ctx context.Context, a *appender) (n int64, err error) {

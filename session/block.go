@@ -40,12 +40,13 @@ func newBlock(mu *sync.Mutex, deliver func([]store.Statement)) *block {
 }
 
 // add takes a statement. Called with mu held, as all but close.
-func (b *block) add(s store.Statement) {
+func (b *block) add(s *store.Statement) {
 	if len(b.done) == 0 {
 		b.armed.Add(1)
 		b.timer.Reset(handOver - time.Since(firstBeat)%handOver)
+		b.done = store.Block()
 	}
-	b.done = append(b.done, s)
+	b.done = append(b.done, *s)
 	b.bytes += len(s.SQL) + len(s.Message)
 	for _, p := range s.Params {
 		b.bytes += len(p.Text)
@@ -73,7 +74,7 @@ func (b *block) flush() {
 		return
 	}
 	b.deliver(b.done)
-	b.done, b.bytes = make([]store.Statement, 0, min(cap(b.done), fullBlock)), 0
+	b.done, b.bytes = nil, 0
 }
 
 func (b *block) onTimer() {

@@ -145,7 +145,10 @@ func (c *conversation) reply(kind byte, body []byte) {
 		c.answered(msgClose)
 	case replyRowDescription, replyNoData:
 		if c.owed.head().kind == msgDescribe {
-			c.owed.pop()
+			act := c.owed.pop().act
+			if c.record != nil {
+				c.record.recycle(act)
+			}
 		}
 	case replyCommandComplete:
 		if c.copyIn {

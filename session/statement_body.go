@@ -71,7 +71,7 @@ func (s *statements) requestBody(kind byte, body []byte, whole bool) {
 		portal, rest, _ := bytes.Cut(body, zero)
 		name, rest, found := bytes.Cut(rest, zero)
 		s.needs(found || whole)
-		act.portal, act.name = nameOf(portal), nameOf(name)
+		act.portal, act.name = nameOf(portal), s.names.nameOf(name)
 		s.names.apply(act)
 		if s.config.Record == RecordParams {
 			act.keep(s.boundValues(act.stmt, rest, whole))

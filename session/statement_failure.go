@@ -56,7 +56,7 @@ func (s *statements) endFailure() {
 		s.storeUnexecuted(f.at, f.error)
 	}
 	if f.more > 0 {
-		s.block.add(store.Statement{
+		s.block.add(&store.Statement{
 			Kind: store.KindExtended, Start: f.error.ended, Outcome: store.OutcomeSkipped,
 			Message: fmt.Sprintf("(%d more that were skipped, of which the texts were not kept)", f.more),
 		})

@@ -63,6 +63,15 @@ func (n *names) statement(name string) *prepared {
 	return n.stmts[name]
 }
 
+// nameOf is the name as PostgreSQL keeps it. It allocates nothing if there is a
+// statement of that name.
+func (n *names) nameOf(name []byte) string {
+	if stmt := n.stmts[string(name[:min(len(name), maxName)])]; stmt != nil {
+		return stmt.name
+	}
+	return nameOf(name)
+}
+
 func (n *names) setStatement(name string, stmt *prepared) {
 	if name == "" {
 		n.unnamed = stmt

@@ -26,7 +26,7 @@ func (s *statements) storeExecute(act *action, r result) {
 		}
 	}
 	s.told(act)
-	s.block.add(st)
+	s.block.add(&st)
 	s.open = true
 }
 
@@ -40,7 +40,7 @@ func (s *statements) storeUnexecuted(act *action, r result) {
 	st.Kind = store.KindExtended
 	st.Params = s.shown(act)
 	s.told(act)
-	s.block.add(st)
+	s.block.add(&st)
 	s.open = true
 }
 
@@ -58,7 +58,7 @@ func (s *statements) storeQuery(act *action, status string) {
 				rows[i].BytesIn = 0 // they came with the first
 			}
 		}
-		s.block.add(rows[i])
+		s.block.add(&rows[i])
 	}
 }
 

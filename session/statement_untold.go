@@ -20,7 +20,13 @@ const (
 
 // answered: PostgreSQL has done what the message asked for.
 func (s *statements) answered(act *action) {
-	if s == nil || s.lost || !act.exposes() || act.isTold() {
+	switch {
+	case s == nil || s.lost:
+		return
+	case !act.exposes() || act.isTold():
+		if act.request != msgBind { // which the portal refers to
+			s.recycle(act)
+		}
 		return
 	}
 	size := act.valuesSize()
@@ -64,7 +70,7 @@ func (s *statements) storeKept(act *action, as store.Statement) {
 	st := s.asKept(act)
 	st.TxStatus, st.Outcome, st.SQLState = as.TxStatus, as.Outcome, as.SQLState
 	s.told(act)
-	s.block.add(st)
+	s.block.add(&st)
 }
 
 // asKept is the row of a Parse or Bind.

@@ -45,7 +45,7 @@ type statements struct {
 	current *action   // whose body is to come
 	cutting *cutText  // its text, while it is longer than what is kept
 	latest  *action   // the last that runs something: COPY data belong to it
-	spare   *action   // for the next message
+	spare   []*action // for the next messages
 	before  []*action // strict: what has to be recorded before the chunk goes on
 	untold  []*action // answered, of the batch under way: what no Execute has run yet
 
@@ -178,24 +178,31 @@ func (s *statements) doneWith(act *action, r result) {
 	act.add(r)
 }
 
+// mostSpare is how many actions are kept: those of a Bind, its Describe and its Execute.
+const mostSpare = 3
+
 // newAction gives one that was recycled, if it can: sessions run the same few messages
 // over and over.
 func (s *statements) newAction() *action {
-	act := s.spare
-	s.spare = nil
-	if act == nil {
-		act = new(action)
+	last := len(s.spare) - 1
+	if last < 0 {
+		return new(action)
 	}
+	act := s.spare[last]
+	s.spare = s.spare[:last]
 	return act
 }
 
-// recycle takes back an Execute or Query that is recorded: nothing refers to it any more.
+// recycle takes back an action that nothing refers to any more.
 func (s *statements) recycle(act *action) {
-	if s.current == act {
-		return // answered before it was whole
+	if act == nil || s.current == act { // answered before it was whole
+		return
 	}
 	if s.latest == act {
 		s.latest = nil
+	}
+	if len(s.spare) == mostSpare {
+		return
 	}
 	results := act.results[:0]
 	clear(act.results)
@@ -203,7 +210,7 @@ func (s *statements) recycle(act *action) {
 		results = nil
 	}
 	*act = action{results: results}
-	s.spare = act
+	s.spare = append(s.spare, act)
 }
 
 // failed: an ErrorResponse while head was the oldest request.
@@ -240,7 +247,7 @@ func (s *statements) commitFailed(body []byte) {
 	}
 	st := store.Statement{Kind: store.KindExtended, Start: s.clock()}
 	fail(&st)
-	s.block.add(st)
+	s.block.add(&st)
 }
 
 // copying: PostgreSQL began to copy.
@@ -286,6 +293,10 @@ func (s *statements) ready(act *action, status byte) {
 	s.bytesOut, s.rows = 0, 0
 	if status == txIdle {
 		s.names.endPortals()
+	}
+	if status == txIdle && s.talk.owed.empty() && !s.lost {
+		s.recycle(s.names.portal) // its Executes are recorded
+		s.names.portal = nil
 	}
 }
 

@@ -103,7 +103,7 @@ func TestABlockHandsOverInTime(t *testing.T) {
 	defer b.close()
 	mu.Lock()
 	began := time.Now()
-	b.add(store.Statement{Kind: store.KindSimple})
+	b.add(&store.Statement{Kind: store.KindSimple})
 	mu.Unlock()
 	select {
 	case at := <-handed:
@@ -123,10 +123,13 @@ func TestConfirmedMessagesAreLetGo(t *testing.T) {
 	c, _ := listen(RecordText, false)
 	var u, d frameWalker
 	round := []byte("B\x00\x00\x00\x0c\x00\x00\x00\x00\x00\x00\x00\x00E\x00\x00\x00\x09\x00\x00\x00\x00\x00S\x00\x00\x00\x04")
-	answer := []byte("2\x00\x00\x00\x04C\x00\x00\x00\x0dSELECT 1\x00Z\x00\x00\x00\x05I")
-	for range 100 {
+	answer := "2\x00\x00\x00\x04C\x00\x00\x00\x0dSELECT 1\x00Z\x00\x00\x00\x05"
+	in := func(status string) {
 		u.walk(round, 0, clientFrames{c})
-		d.walk(answer, 0, backendFrames{c})
+		d.walk([]byte(answer+status), 0, backendFrames{c})
+	}
+	for range 100 {
+		in("T")
 	}
 	if !c.idle() || c.record.names.portal == nil {
 		t.Fatalf("not idle, or nothing was bound: %+v", c)
@@ -136,6 +139,9 @@ func TestConfirmedMessagesAreLetGo(t *testing.T) {
 	}
 	if c.statements != 100 || len(c.owed.all) > math.MaxInt8 {
 		t.Errorf("%d statements, %d owed", c.statements, len(c.owed.all))
+	}
+	if in("I"); c.record.names.portal != nil || len(c.record.spare) == 0 {
+		t.Error("a Bind outlives its transaction")
 	}
 	c.record.block.close()
 }

@@ -2,7 +2,10 @@
 
 package store
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // Statement is one statement, or one part of a portal that was fetched in parts. Absent values are
 // zero. Its JSON is what the log holds; the rules of Fact apply to it.
@@ -80,6 +83,29 @@ type Param struct {
 // the slice from Append or Defer on.
 type StatementsExecuted struct {
 	Statements []Statement `json:"statements"`
+}
+
+// written are the slices of events that were written, for Block. Garbage that grows with the number of
+// statements would cost as much as the rest of recording them.
+var written sync.Pool
+
+// Block gives an empty slice for StatementsExecuted, if there is one whose statements were written.
+func Block() []Statement {
+	if b, ok := written.Get().(*[]Statement); ok {
+		return *b
+	}
+	return nil
+}
+
+// recycle takes back the slice of an event that nobody needs any more.
+func (e *encoded) recycle() {
+	block := e.statements
+	e.statements = nil
+	if e.typ == (StatementsExecuted{}).Type() {
+		clear(block)
+		block = block[:0]
+		written.Put(&block)
+	}
 }
 
 // StatementStarted says that the statement is about to be sent to PostgreSQL.

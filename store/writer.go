@@ -248,6 +248,9 @@ func (d *DB) settle(n int, err error) {
 			it.tell(fmt.Errorf("record %s: %w", it.events[0].typ, err))
 		}
 		it.tell(nil)
+		for j := range it.events {
+			it.events[j].recycle()
+		}
 	}
 	d.queue.drop(n)
 	if len(over.events) > 0 {

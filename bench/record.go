@@ -30,8 +30,11 @@ func measureRecording(ctx context.Context, l *lab) (rows []row, err error) {
 	for _, clients := range l.clients {
 		var off, offCost series
 		speed, cost := make([]series, len(ways)), make([]series, len(ways))
-		for range l.rounds {
-			for i, to := range append([]target{l.gprxy}, recording...) {
+		all := append([]target{l.gprxy}, recording...)
+		for round := range l.rounds {
+			for turn := range all { // whoever comes after a heavy one is the slower for it
+				i := (round + turn) % len(all)
+				to := all[i]
 				s, err := l.steady(ctx, to, nil, "-M", "prepared", "-c", strconv.Itoa(clients))
 				if err != nil {
 					return nil, err

@@ -13,6 +13,7 @@ import (
 )
 
 const (
+	oneDay     = 24 * time.Hour
 	days       = 60
 	people     = 300
 	accounts   = 12
@@ -45,15 +46,15 @@ type visit struct {
 	began time.Time
 }
 
-// makeLog writes a log of so many sessions that ends at until.
-func makeLog(ctx context.Context, path string, sessions int, runs pair, until time.Time) error {
+// makeLog writes a log of so many sessions in the time before until.
+func makeLog(ctx context.Context, path string, sessions int, runs pair, until time.Time, long time.Duration) error {
 	log, err := store.Open(ctx, path, store.Options{})
 	if err != nil {
 		return err
 	}
 	h := &history{
 		ctx: ctx, log: log, runs: runs, random: rand.New(rand.NewPCG(1, 2)),
-		now: until.Add(-days * 24 * time.Hour), step: days * 24 * time.Hour / time.Duration(sessions),
+		now: until.Add(-long), step: long / time.Duration(sessions),
 	}
 	for n := range sessions {
 		if err = h.session(n); err != nil {

@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if _, err := os.Stat(p.file); err != nil {
 		say("making a log of %d sessions", p.sessions)
 		began := time.Now()
-		if err := makeLog(ctx, p.file, p.sessions, fewStatements, began); err != nil {
+		if err := makeLog(ctx, p.file, p.sessions, fewStatements, began, days*oneDay); err != nil {
 			return err
 		}
 		say("made in %s", time.Since(began).Round(time.Second))

@@ -81,21 +81,21 @@ func TestSessionsOutliveTheirTokenByDefault(t *testing.T) {
 func TestTheNoticeKeepsToFrameBoundaries(t *testing.T) {
 	p := startProxy(t, disconnect(10*time.Second))
 	conn := dial(t, p.addr)
-	login(t, conn, "bob", expiring(2*time.Second))
-	send(t, conn, query("select repeat('x', 1000000) from generate_series(1, 200)"))
-	notices, values := 0, 0
-	for m := (received{}); m.kind != 'Z'; {
-		switch m = receive(t, conn); m.kind {
+	login(t, conn, "bob", expiring(time.Second))
+	send(t, conn, query("select repeat('x', 1000000) from generate_series(1, 1000000)"))
+	notices, after := 0, 0
+	for after < 50 {
+		switch m := receive(t, conn); m.kind {
 		case 'N':
 			notices++
 		case 'D':
-			values++
+			after += notices
 			if len(m.body) != 1000006 || strings.Trim(m.body[6:], "x") != "" {
 				t.Fatal("a row was cut")
 			}
 		}
 	}
-	if notices != 1 || values != 200 {
-		t.Errorf("%d notices, %d rows", notices, values)
+	if notices != 1 {
+		t.Errorf("%d notices", notices)
 	}
 }

@@ -22,6 +22,7 @@ func disconnect(grace time.Duration) func(*options) {
 }
 
 func TestSessionsEndWithTheirToken(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t, disconnect(time.Minute))
 	conn := dial(t, p.addr)
 	login(t, conn, "bob", expiring(time.Second))
@@ -37,6 +38,7 @@ func TestSessionsEndWithTheirToken(t *testing.T) {
 
 // A transaction may finish within the grace, and not beyond.
 func TestATransactionOutlivesTheTokenForTheGrace(t *testing.T) {
+	t.Parallel()
 	t.Run("finished in time", func(t *testing.T) {
 		p := startProxy(t, disconnect(time.Minute))
 		conn := dial(t, p.addr)
@@ -66,6 +68,7 @@ func TestATransactionOutlivesTheTokenForTheGrace(t *testing.T) {
 }
 
 func TestSessionsOutliveTheirTokenByDefault(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	conn := dial(t, p.addr)
 	login(t, conn, "bob", expiring(0))

@@ -34,6 +34,7 @@ func vanish(t *testing.T, conn net.Conn) {
 func impatient(o *options) { o.session.PeerTimeout = time.Second }
 
 func TestAClientWhoseHostVanishes(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t, impatient)
 	works := map[string]func(*testing.T, net.Conn){
 		"while it is answered": func(t *testing.T, conn net.Conn) {
@@ -64,6 +65,7 @@ func TestAClientWhoseHostVanishes(t *testing.T) {
 
 // A client that is well and does not read for longer than that is not cut off, nor is a backend that does not.
 func TestAPeerThatOnlyDoesNotReadIsNotGivenUp(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t, impatient)
 	const n, size = 200, 100_000
 	conn := rawSession(t, p, "reader")

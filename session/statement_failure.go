@@ -43,6 +43,9 @@ func (s *statements) endFailure() {
 	told := false
 	for _, act := range f.skipped {
 		if act.request != msgExecute {
+			if act.executes() {
+				s.storeSkipped(act)
+			}
 			continue
 		}
 		if !told && s.concerns(f.at, act) {

@@ -19,6 +19,8 @@ func (n *names) undo(skipped []*action) {
 	for _, act := range slices.Backward(skipped) {
 		switch {
 		case !act.applied:
+		case act.request == msgQuery:
+			c.stmts[""] = act.stmtBefore
 		case act.request == msgParse:
 			c.stmts[act.stmt.name] = act.stmtBefore
 		case act.request == msgClose && act.closesStatement:
@@ -55,7 +57,7 @@ func (n *names) change(c changes) {
 func (c changes) meet(act *action) (rebound bool) {
 	switch act.request {
 	case msgQuery:
-		delete(c.stmts, "")
+		c.statementEnds(act, "")
 		delete(c.portals, "")
 	case msgParse:
 		c.statementEnds(act, act.stmt.name)

@@ -135,6 +135,8 @@ func TestStatementsAreRecordedAsTheyRan(t *testing.T) {
 			`extended "select 1/$1::int" state=22012 outcome=error params=["0"]`,
 			`extended "select 2" outcome=skipped tx=I`,
 			`extended "select 3" tag=SELECT rows=1 tx=I`}},
+		{"an error skips a Query", parseAs("x", "selec") + query("select 1; select 2") + syncing, 1, []string{
+			`simple "select 1" part=1 outcome=skipped`, `simple "select 2" part=2 outcome=skipped`, `extended "selec" name=x state=42601 outcome=error tx=I`}},
 		{"an error of Parse is that of its statement", parseAs("", "selec") + bindTo("", "") + executePortal("", 0) + syncing, 1,
 			[]string{`extended "selec" state=42601 outcome=error tx=I`}},
 		{"an error of Parse alone", parseAs("s", "selec") + message('D', "Ss\x00") + syncing, 1, []string{`extended "selec" name=s state=42601 outcome=error tx=I`}},

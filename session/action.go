@@ -25,6 +25,17 @@ type prepared struct {
 // cost is about what it takes in memory.
 func (p *prepared) cost() int { return 150 + len(p.name) + len(p.text) + 4*len(p.types) }
 
+// part is the text that gave the result at that place, "" if that is not known.
+func (p *prepared) part(at int) string {
+	switch {
+	case p == nil || at >= max(1, len(p.parts)):
+		return ""
+	case len(p.parts) == 0:
+		return p.text
+	}
+	return p.parts[at]
+}
+
 // action is what is to be recorded of one message of the client.
 type action struct {
 	request byte // msgQuery, msgParse, msgBind, msgDescribe, msgExecute, msgClose or msgFunctionCall

@@ -2,6 +2,7 @@ package session
 
 import (
 	"slices"
+	"strings"
 
 	"gprxy/session/sqltext"
 )
@@ -106,37 +107,68 @@ func (c changes) portalEnds(act *action) {
 
 // changesNames tells whether a command may change what changedBy follows.
 func changesNames(tag string) bool {
-	return tag == "PREPARE" || tag == "DEALLOCATE" || tag == "DEALLOCATE ALL" || tag == "DISCARD ALL"
+	switch tag {
+	case "PREPARE", "DEALLOCATE", "DEALLOCATE ALL", "DISCARD ALL", "DECLARE CURSOR":
+		return true
+	}
+	return false
 }
 
-// changedBy follows PREPARE, DEALLOCATE and DISCARD in SQL, which have the protocol's
-// statements in hand too.
+// changedBy follows what SQL does to names that the protocol has in hand too. Neither
+// touches the unnamed statement. Where it cannot be told which name it is, what any
+// stands for is not known any more.
 func (n *names) changedBy(tag, text string, secret bool) {
-	c := changes{stmts: map[string]*prepared{}}
-	switch tag {
-	case "DEALLOCATE ALL", "DISCARD ALL":
-		for name := range n.stmts {
-			c.stmts[name] = nil
-		}
-		c.stmts[""] = nil
-	case "DEALLOCATE":
-		words := sqltext.Words(text, 3)
-		if len(words) == 3 && words[1] == "prepare" {
-			words = words[1:]
-		}
-		if len(words) < 2 {
-			return
-		}
-		c.stmts[nameInSQL(words[1])] = nil
-	case "PREPARE":
-		words := sqltext.Words(text, 2)
-		if len(words) < 2 {
-			return
-		}
-		name := nameInSQL(words[1])
+	c := changes{stmts: map[string]*prepared{}, portals: map[string]*action{}}
+	name, known := namedInSQL(tag, text)
+	switch {
+	case tag == "DECLARE CURSOR" && known:
+		c.portals[name] = nil
+	case tag == "DECLARE CURSOR":
+		c.forgetPortals(n)
+	case tag == "PREPARE" && known:
 		c.stmts[name] = n.preparedInSQL(name, text, secret)
+	case known:
+		c.stmts[name] = nil
+	default:
+		c.forgetStatements(n)
 	}
 	n.change(c)
+}
+
+func (c changes) forgetPortals(n *names) {
+	for portal := range n.portals {
+		c.portals[portal] = nil
+	}
+	for _, r := range n.talk.owed.waiting() {
+		if r.act != nil && r.act.portal != "" {
+			c.portals[r.act.portal] = nil
+		}
+	}
+}
+
+func (c changes) forgetStatements(n *names) {
+	for name := range n.stmts {
+		c.stmts[name] = nil
+	}
+	for _, r := range n.talk.owed.waiting() {
+		if r.act != nil && r.act.name != "" {
+			c.stmts[r.act.name] = nil
+		}
+	}
+}
+
+// namedInSQL gives the name that PREPARE, DEALLOCATE or DECLARE is about, if it is one
+// and certain.
+func namedInSQL(tag, text string) (name string, known bool) {
+	verb, of, _ := strings.Cut(strings.ToLower(tag), " ")
+	words := sqltext.Words(text, 3)
+	if len(words) < 2 || words[0] != verb || of == "all" {
+		return "", false
+	}
+	if verb == "deallocate" && words[1] == "prepare" && len(words) == 3 {
+		words = words[1:]
+	}
+	return nameInSQL(words[1]), true
 }
 
 // preparedInSQL: the text was recorded when it was run.

@@ -139,12 +139,8 @@ func (s *statements) executed(act *action, kind byte, body []byte) {
 	}
 	stmt, at := act.stmt, len(act.results)
 	s.doneWith(act, r)
-	if changesNames(r.tag) && stmt != nil {
-		text := stmt.text
-		if at < len(stmt.parts) {
-			text = stmt.parts[at]
-		}
-		s.names.changedBy(r.tag, text, stmt.secret)
+	if changesNames(r.tag) {
+		s.names.changedBy(r.tag, stmt.part(at), stmt != nil && stmt.secret)
 	}
 }
 

@@ -12,6 +12,7 @@ func TestNoNameMisleadsTheRecord(t *testing.T) {
 	t.Parallel()
 	const evil, harmless = "select 'evil'", "select 'harmless'"
 	run := bindTo("", "") + executePortal("", 0) + syncing
+	many := strings.Repeat("select 1;", 1000)
 	p := startProxy(t, quietly, recordingAs(session.RecordText))
 	for name, test := range map[string]struct {
 		sent  string
@@ -21,6 +22,21 @@ func TestNoNameMisleadsTheRecord(t *testing.T) {
 		"a Query that is skipped drops no statement": {
 			parseAs("", evil) + syncing + parseAs("x", "selec") + query(harmless) + syncing + run, 3,
 			`extended "select 'evil'" tag=SELECT rows=1 tx=I`},
+		"DEALLOCATE ALL spares the unnamed statement": {
+			parseAs("d", "deallocate all") + parseAs("", evil) + bindTo("", "d") + executePortal("", 0) + syncing + run, 2,
+			`extended "select 'evil'" tag=SELECT rows=1 tx=I`},
+		"PREPARE with an escaped name": {
+			parseAs("s", harmless) + syncing + query(`deallocate U&"\0073"; prepare U&"\0073" as `+evil) + bindTo("", "s") + executePortal("", 0) + syncing, 3,
+			`extended "" name=s tag=SELECT rows=1 tx=I`},
+		"PREPARE with a name that only Go lowers": {
+			parseAs("É", harmless) + syncing + query(`deallocate É; prepare É as `+evil) + bindTo("", "É") + executePortal("", 0) + syncing, 3,
+			`extended "" name=É tag=SELECT rows=1 tx=I`},
+		"PREPARE among more than are told apart": {
+			parseAs("s", harmless) + syncing + query(many+"deallocate s; prepare s as "+evil) + bindTo("", "s") + executePortal("", 0) + syncing, 3,
+			`extended "" name=s tag=SELECT rows=1 tx=I`},
+		"a cursor in the place of a portal": {
+			query("begin") + parseAs("", harmless) + bindTo("c", "") + syncing + query("close c; declare c cursor for "+evil) + executePortal("c", 0) + syncing, 4,
+			`extended "" portal=c tag=SELECT rows=1 tx=T`},
 	} {
 		conn := rawSession(t, p, "WRITER")
 		send(t, conn, test.sent)

@@ -1,6 +1,9 @@
 package sqltext
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // Split gives the statements of a text, without the semicolons between them and the space around
 // them. What holds nothing but space and comments is none, as for PostgreSQL; such comments stay with
@@ -101,7 +104,8 @@ func (n *nesting) routine() bool {
 }
 
 // Words gives the first words of a text in lower case, at most so many; a quoted name is one, as it
-// is written between its quotes.
+// is written between its quotes. It ends before a name of which the server alone knows what it is in
+// lower case, or without its escapes.
 func Words(text string, most int) []string {
 	var words []string
 	for l := (lexer{rest: text}); len(words) < most; {
@@ -109,13 +113,17 @@ func Words(text string, most int) []string {
 		switch {
 		case !more:
 			return words
-		case t.kind == word:
+		case t.kind == word && isASCII(t.text):
 			words = append(words, strings.ToLower(t.text))
-		case t.kind == quoted:
+		case t.kind == quoted && t.open == 1:
 			words = append(words, strings.ReplaceAll(t.content(), `""`, `"`))
 		case t.kind != space && t.kind != comment:
 			return words
 		}
 	}
 	return words
+}
+
+func isASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
 }

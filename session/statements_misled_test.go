@@ -7,6 +7,34 @@ import (
 	"gprxy/session"
 )
 
+// END is a name as well as the end of a body.
+func TestNoLabelMisleadsTheRecord(t *testing.T) {
+	t.Parallel()
+	admin(t, "create schema labels")
+	admin(t, "create table labels.t (n int)")
+	admin(t, "grant all on schema labels to app_writer; grant all on labels.t to app_writer")
+	t.Cleanup(func() { admin(t, "drop schema labels cascade") })
+	p := startProxy(t, quietly, recordingAs(session.RecordText))
+	for _, label := range []string{"as end", "end"} {
+		conn := rawSession(t, p, "WRITER")
+		const evil = "insert into labels.t values (666)"
+		send(t, conn, query("create or replace function labels.f() returns int begin atomic select 1 "+label+"; select 1; end; begin; "+evil+"; commit; select 1/0"))
+		if got := rows(receiveUntil(t, conn, 'Z')); len(got) != 0 {
+			t.Errorf("it gave %q", got)
+		}
+		before := len(p.statements())
+		p.untilEnded(conn)
+		for _, s := range p.statements()[before:] {
+			if s.SQL == evil && s.Outcome != "" {
+				t.Errorf("%s: %s, but it was committed", label, told(s))
+			}
+		}
+	}
+	if got := admin(t, "select count(*) from labels.t"); got != "2" {
+		t.Errorf("%s rows: this tests nothing", got)
+	}
+}
+
 // What makes gprxy believe that a name stands for another text than PostgreSQL runs.
 func TestNoNameMisleadsTheRecord(t *testing.T) {
 	t.Parallel()

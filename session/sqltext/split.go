@@ -55,38 +55,47 @@ type piece struct {
 func trim(text string) string { return strings.Trim(text, " \t\n\v\f\r") }
 
 // nesting knows where a semicolon ends no statement: in parentheses (the actions of a rule), and in
-// the body of a routine in standard SQL, BEGIN ATOMIC … END.
+// the body of a routine in standard SQL, BEGIN ATOMIC … END. That END stands where a statement would
+// begin, and none begins with it there; elsewhere it is that of a CASE, or a name.
 type nesting struct {
 	parens int
 	first  []string // words of the statement, lower case, at most four
-	blocks int      // BEGIN … END and CASE … END around us
+	before string   // the token before; a word in lower case
+	body   bool     // in BEGIN ATOMIC … END
+	begins bool     // a statement of the body may begin here
 }
 
-func (n *nesting) outside() bool { return n.parens == 0 && n.blocks == 0 }
+func (n *nesting) outside() bool { return n.parens == 0 && !n.body }
 
 func (n *nesting) see(t token) {
+	if t.kind == space || t.kind == comment {
+		return
+	}
+	text, began := t.text, n.begins
+	if t.kind == word {
+		text = strings.ToLower(text)
+	}
+	n.begins = n.body && text == ";"
 	switch {
-	case t.text == "(":
+	case text == "(":
 		n.parens++
-	case t.text == ")":
+	case text == ")":
 		n.parens = max(0, n.parens-1)
 	case t.kind == word && n.parens == 0:
-		n.word(strings.ToLower(t.text))
+		n.word(text, began)
 	}
+	n.before = text
 }
 
-func (n *nesting) word(w string) {
+func (n *nesting) word(w string, began bool) {
 	if len(n.first) < 4 {
 		n.first = append(n.first, w)
 	}
-	if !n.routine() {
-		return
-	}
 	switch {
-	case w == "begin", w == "case" && n.blocks > 0:
-		n.blocks++
-	case w == "end" && n.blocks > 0:
-		n.blocks--
+	case n.body:
+		n.body = !(began && w == "end")
+	case w == "atomic" && n.before == "begin" && n.routine():
+		n.body, n.begins = true, true
 	}
 }
 

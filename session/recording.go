@@ -79,13 +79,18 @@ func (rec *recording) awaitRoom() error {
 func (rec *recording) tooMuch() bool {
 	rec.talk.mu.Lock()
 	defer rec.talk.mu.Unlock()
-	rec.awaiting = rec.talk.owed.acts >= tooManyActs
+	rec.awaiting = rec.crowded()
 	return rec.awaiting
+}
+
+// crowded: too much is under way. In doubt no more is added, and nothing taken off.
+func (rec *recording) crowded() bool {
+	return rec.talk.owed.acts >= tooManyActs && rec.talk.doubt == ""
 }
 
 // chunkAnswered lets awaitRoom look again. Called with the conversation's mu held.
 func (rec *recording) chunkAnswered() {
-	if rec == nil || !rec.awaiting || rec.talk.owed.acts >= tooManyActs {
+	if rec == nil || !rec.awaiting || rec.crowded() {
 		return
 	}
 	rec.awaiting = false

@@ -3,9 +3,30 @@ package session_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"gprxy/session"
 )
+
+// In doubt nothing is taken off what is under way: that there is much of it holds nobody up.
+func TestDoubtHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	admin(t, "create table doubting (n int)")
+	admin(t, "grant all on doubting to app_writer")
+	t.Cleanup(func() { admin(t, "drop table doubting") })
+	p := startProxy(t, quietly, recordingAs(session.RecordText))
+	conn := rawSession(t, p, "WRITER")
+	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	send(t, conn, query("copy doubting from stdin"))
+	receiveUntil(t, conn, 'G')
+	send(t, conn, syncing+message('f', "no\x00")+parseAs("", "select 1")+strings.Repeat(bindTo("", "")+executePortal("", 0), 1500)+syncing)
+	receiveUntil(t, conn, 'Z')
+	receiveUntil(t, conn, 'Z')
+	send(t, conn, query("select 'here'"))
+	receiveUntil(t, conn, 'Z')
+	p.untilEnded(conn)
+	p.wantText("select 'here'", "statement.executed")
+}
 
 // END is a name as well as the end of a body.
 func TestNoLabelMisleadsTheRecord(t *testing.T) {

@@ -107,8 +107,10 @@ func (rec *recording) announce() error {
 		return rec.unreadable
 	}
 	rec.talk.mu.Lock()
-	acts, before := rec.toAnnounce(), rec.before
-	rec.before = nil
+	acts := rec.toAnnounce()
+	if len(acts) == 0 {
+		rec.before = nil
+	}
 	started := make([]store.Statement, len(acts))
 	for i, act := range acts {
 		started[i] = rec.asStarted(act)
@@ -121,17 +123,18 @@ func (rec *recording) announce() error {
 	now := time.Now()
 	rec.talk.mu.Lock()
 	defer rec.talk.mu.Unlock()
-	for _, act := range before {
-		act.unsent = err != nil
-	}
 	for i, act := range acts {
 		if act.sent = now; err == nil {
 			act.seqStarted = last - int64(len(acts)-1-i)
 		}
+	}
+	for _, act := range rec.before {
+		act.unsent = err != nil
 		if rec.lost { // nothing else will say what became of it
 			rec.storeAnnounced(act)
 		}
 	}
+	rec.before = nil
 	if err != nil && rec.ctx.Err() == nil {
 		rec.log.Error("statements were not run, because they could not be recorded", "statements", len(acts), "error", err)
 	}

@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -238,15 +239,26 @@ func (s *statements) storeDone(act *action, r result) {
 	s.storeQuery(act, "")
 }
 
-// lose gives up telling answers apart, and records what is under way.
+// heedDoubt: an answer that comes in doubt may be anybody's.
+func (s *statements) heedDoubt() {
+	if s.talk.doubt != "" && !s.lost {
+		s.lose()
+	}
+}
+
+// lose gives up telling answers apart, and records what is under way; but what is being
+// announced will be recorded then.
 func (s *statements) lose() {
 	s.endFailure()
 	s.tellUntold("")
 	s.lost = true
 	s.tellUnnamed(s.names.unnamed)
 	for _, r := range s.talk.owed.waiting() {
-		if r.act != nil && (r.act.executes() || r.act.keeps()) {
-			s.tellUnnamed(r.act.stmtBefore)
+		if r.act == nil || !r.act.executes() && !r.act.keeps() {
+			continue
+		}
+		s.tellUnnamed(r.act.stmtBefore)
+		if !slices.Contains(s.before, r.act) {
 			s.storeUnknown(r.act)
 		}
 	}
@@ -254,9 +266,7 @@ func (s *statements) lose() {
 
 // end records what the session left without an outcome. Nothing more will come.
 func (s *statements) end() {
-	if s.talk.doubt != "" && !s.lost {
-		s.lose()
-	}
+	s.heedDoubt()
 	s.endFailure()
 	if s.lost {
 		return

@@ -78,9 +78,7 @@ func (s *statements) clock() time.Time {
 // requested notes a request of the client, whose body is to come. skipped says that
 // PostgreSQL will not look at it.
 func (s *statements) requested(kind byte, size uint32, skipped bool) (act *action, want uint32) {
-	if s.talk.doubt != "" && !s.lost {
-		s.lose()
-	}
+	s.heedDoubt()
 	skipped = skipped && !s.lost // who knows
 	s.bytesIn += int64(size) + frameHeaderSize
 	s.current, s.cutting = nil, nil
@@ -255,6 +253,7 @@ func (s *statements) copying(act *action) {
 
 // replied counts what PostgreSQL sends.
 func (s *statements) replied(kind byte, size uint32) {
+	s.heedDoubt()
 	s.bytesOut += int64(size) + frameHeaderSize
 	switch {
 	case kind == replyDataRow:

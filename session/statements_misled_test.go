@@ -8,6 +8,31 @@ import (
 	"gprxy/session"
 )
 
+// A COPY that failed with a Sync under way: what was sent behind it has no outcome that is certain.
+func TestAnAnswerInDoubtIsNobodys(t *testing.T) {
+	t.Parallel()
+	admin(t, "create table answered (n int)")
+	admin(t, "grant all on answered to app_writer")
+	t.Cleanup(func() { admin(t, "drop table answered") })
+	p := startProxy(t, quietly, recordingAs(session.RecordText))
+	conn := rawSession(t, p, "WRITER")
+	run := func(sql string) string { return parseAs("", sql) + bindTo("", "") + executePortal("", 0) }
+	send(t, conn, run("copy answered from stdin")+message('H', ""))
+	receiveUntil(t, conn, 'G')
+	send(t, conn, syncing+message('f', "no\x00")+run("select 'skipped'")+syncing+run("select 'evil'")+syncing)
+	receiveUntil(t, conn, 'Z')
+	if got := rows(receiveUntil(t, conn, 'Z')); len(got) != 1 || !strings.Contains(got[0], "evil") {
+		t.Errorf("got %q: this tests nothing", got)
+	}
+	p.untilEnded(conn)
+	for _, s := range p.statements() {
+		if strings.HasPrefix(s.SQL, "select") && s.Outcome != "unknown" {
+			t.Errorf("recorded %s", told(s))
+		}
+	}
+	p.wantText("select 'evil'", "statement.executed")
+}
+
 // In doubt nothing is taken off what is under way: that there is much of it holds nobody up.
 func TestDoubtHoldsNobodyUp(t *testing.T) {
 	t.Parallel()

@@ -99,11 +99,13 @@ func (s *statements) told(act *action) {
 }
 
 // toAnnounce is what strict mode makes durable before the chunk goes on: one
-// statement.started for what an Execute runs, and one for what is kept.
+// statement.started for what an Execute runs, and one for what is kept. Among these is the
+// unnamed statement that nothing binds yet: another may seem to take its place, be skipped,
+// and leave it to the next Bind.
 func (s *statements) toAnnounce() (all []*action) {
 	for _, act := range s.before {
 		begun := act.request == msgBind && act.begun || act.request == msgParse && act.stmt.begun
-		if act.executes() || s.lost || act.exposes() && !begun {
+		if !begun || s.lost {
 			all = append(all, act)
 		}
 	}

@@ -125,6 +125,7 @@ func TestStrictInDoubt(t *testing.T) {
 	receiveUntil(t, conn, 'Z')
 	send(t, conn, parseAs("s", "select 'in doubt'")+bindTo("", "s")+executePortal("", 0)+syncing)
 	receiveUntil(t, conn, 'Z')
+	eventually(t, "the statements are in the log", 10*time.Second, func() bool { return len(p.statements()) > 1 })
 	p.wantText("in doubt", "statement.started", "statement.executed")
 	folder := filepath.Dir(p.log)
 	if err := os.Rename(folder, folder+".away"); err != nil {
@@ -247,5 +248,24 @@ func TestSecretsOutOfSight(t *testing.T) {
 				t.Errorf("%s: recorded %.300s (sha256 %q, %v)", name, all, s.TextSHA256, err)
 			}
 		}
+	}
+}
+
+// What is skipped may leave an older unnamed statement in place: it too was announced.
+func TestStrictAnnouncesWhatIsReplaced(t *testing.T) {
+	t.Parallel()
+	p := startProxy(t, quietly, strictly)
+	for _, replacing := range []string{parseAs("", "select 'harmless'"), message('C', "S\x00"), query("select 'harmless'")} {
+		conn := rawSession(t, p, "WRITER")
+		evil := fmt.Sprintf("'evil%d'", len(replacing))
+		send(t, conn, parseAs("", "select "+evil)+syncing)
+		receiveUntil(t, conn, 'Z')
+		send(t, conn, parseAs("x", "selec")+replacing+syncing+bindTo("", "")+executePortal("", 0)+syncing)
+		receiveUntil(t, conn, 'Z')
+		if got := rows(receiveUntil(t, conn, 'Z')); len(got) != 1 || !strings.Contains(got[0], "evil") {
+			t.Errorf("got %q: this tests nothing", got)
+		}
+		p.untilEnded(conn)
+		p.wantText(evil, "statement.started", "statement.executed")
 	}
 }

@@ -189,10 +189,8 @@ func (s *statements) parts(text string) []string {
 // stands in literals.
 func (s *statements) masked(text string) (masked string, secret bool) {
 	masked, secret = sqltext.Mask(text, s.backslashes)
-	switch {
-	case secret:
-		s.names.secrets = s.names.secrets || mentions(text, "prepare")
-	case s.names.secrets && mentions(text, "execute"):
+	s.names.secrets = s.names.secrets || secret && mentions(text, "prepare")
+	if s.names.secrets && mentions(text, "execute") {
 		return sqltext.MaskLiterals(text, s.backslashes), true
 	}
 	return masked, secret

@@ -82,13 +82,16 @@ func (n *names) setStatement(name string, stmt *prepared) {
 		n.held -= before.cost()
 		delete(n.stmts, name)
 	}
-	if stmt == nil || len(n.stmts) >= maxPrepared {
+	if stmt == nil {
+		return
+	}
+	n.secrets = n.secrets || stmt.secret
+	if len(n.stmts) >= maxPrepared {
 		return
 	}
 	if n.stmts == nil {
 		n.stmts = make(map[string]*prepared)
 	}
-	n.secrets = n.secrets || stmt.secret
 	n.stmts[name] = stmt
 	n.held += stmt.cost()
 }

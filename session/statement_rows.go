@@ -173,9 +173,10 @@ func (s *statements) row(act *action, r result) store.Statement {
 // validName is a name as text, even if its 63 bytes end within a character.
 func validName(name string) string { return strings.ToValidUTF8(name, string(utf8.RuneError)) }
 
-// shown gives the bind values, unless the text or one of them says that they may be secret.
+// shown gives the bind values, unless the text or one of them says that they may be secret,
+// or the text is not known.
 func (s *statements) shown(act *action) []store.Param {
-	if !act.isSecret() {
+	if act.stmt != nil && !act.isSecret() {
 		return act.params
 	}
 	hidden := make([]store.Param, len(act.params))

@@ -129,7 +129,7 @@ func TestStatementsAreRecordedAsTheyRan(t *testing.T) {
 			message('C', "Sone\x00") + syncing + bindTo("", "one", "c") + executePortal("", 0) + syncing, 2, []string{
 			`extended "select $1::text" name=one tag=SELECT rows=1 params=["a"]`,
 			`extended "select $1::text" name=one portal=p tag=SELECT rows=1 tx=I params=["b"]`,
-			`extended "" name=one state=26000 outcome=error tx=I params=["c"]`}},
+			`extended "" name=one state=26000 outcome=error tx=I params=["***"]`}},
 		{"an error skips to the Sync", parseAs("", "select 1/$1::int") + bindTo("", "", "0") + executePortal("", 0) + parseAs("", "select 2") + bindTo("", "") + executePortal("", 0) + syncing +
 			parseAs("", "select 3") + bindTo("", "") + executePortal("", 0) + syncing, 2, []string{
 			`extended "select 1/$1::int" state=22012 outcome=error params=["0"]`,

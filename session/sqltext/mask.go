@@ -35,12 +35,8 @@ func Mask(text string, backslashes bool) (kept string, secret bool) {
 	if !suspicious(text) {
 		return text, false
 	}
-	m := masker{out: make([]byte, 0, len(text))}
-	l := lexer{rest: text, backslashes: backslashes}
-	for t, more := l.next(); more; t, more = l.next() {
-		m.see(t)
-	}
-	return string(m.out), m.secret
+	m := masker{}
+	return m.mask(text, backslashes), m.secret
 }
 
 // MaskValue masks what looks like a secret in a value, as Mask does in a literal.
@@ -54,19 +50,10 @@ func MaskValue(value string) string {
 	return value
 }
 
-// MaskLiterals masks every literal of a text, whatever it holds.
+// MaskLiterals masks every literal of a text, whatever it holds, and secrets in comments.
 func MaskLiterals(text string, backslashes bool) string {
-	out := make([]byte, 0, len(text))
-	l := lexer{rest: text, backslashes: backslashes}
-	for t, more := l.next(); more; t, more = l.next() {
-		if t.kind != literal {
-			out = append(out, t.text...)
-			continue
-		}
-		out = append(append(out, t.text[:t.open]...), masked(len(t.content()))...)
-		out = append(out, t.text[len(t.text)-t.shut:]...)
-	}
-	return string(out)
+	m := masker{all: true}
+	return m.mask(text, backslashes)
 }
 
 // NamesSecret tells whether a value is nothing but a name of a secret, as the first argument of
@@ -147,9 +134,19 @@ func cutSecret(content string) (before string, found bool) {
 type masker struct {
 	out    []byte
 	secret bool
+	all    bool // every literal is masked
 
 	named bool // the last word named a secret, and nothing but =, := or TO has come since, ...
 	key   bool // ... or the last literal, as in set_config('x.password', …), and a comma may come
+}
+
+func (m *masker) mask(text string, backslashes bool) string {
+	m.out = make([]byte, 0, len(text))
+	l := lexer{rest: text, backslashes: backslashes}
+	for t, more := l.next(); more; t, more = l.next() {
+		m.see(t)
+	}
+	return string(m.out)
 }
 
 func (m *masker) see(t token) {
@@ -180,7 +177,7 @@ func (m *masker) see(t token) {
 // literal continues this one.
 func (m *masker) literal(t token) {
 	content := t.content()
-	kept, found := "", m.named
+	kept, found := "", m.named || m.all
 	if !found {
 		kept, found = cutSecret(content)
 		m.key = NamesSecret(content)

@@ -23,12 +23,13 @@ func masked(length int) string {
 // bound to it must not be kept either, nor what PostgreSQL says of it. Masked are
 //
 //   - the literal after a word that names a secret, as in PASSWORD '…', OPTIONS (password '…'),
-//     SET x.password = '…', WHERE password = '…';
+//     SET x.password = '…', WHERE password = '…', password = crypt('…', x);
+//   - the values of an INSERT, if the name of one of its columns is such a word;
 //   - in any literal, what follows such a word in the manner of a connection string, of JSON or of SQL:
 //     dblink('… password=…'), CONNECTION '…', EXECUTE 'ALTER ROLE … PASSWORD …', DO $$ … $$;
 //   - in any literal, the password of a URL.
 //
-// A literal with a secret of the second kind ends where the secret begins: where the secret itself
+// A literal with a secret of the third kind ends where the secret begins: where the secret itself
 // ends depends on who reads the literal. A secret that is put together while the statement runs is
 // not seen. backslashes is as for Split.
 func Mask(text string, backslashes bool) (kept string, secret bool) {
@@ -109,8 +110,9 @@ var secretWordHere = regexp.MustCompile(`^(?:` + secretWord.String() + `)`)
 var secretKey = regexp.MustCompile(`^[\w.-]{1,64}$`) // and secretWord
 
 // A secret in a literal: a word that names one, and what parts names from values in connection
-// strings, JSON and SQL. In SQL a space does, before a quote: PASSWORD 'x', also doubled or escaped.
-var secretInLiteral = regexp.MustCompile(`(?i)(passw(or)?d|passphrase|secret|token|(access|api|private)_?key)\w*["'\\]*\s*(=>?|:=?|\bto\b|\s[EU]?&?["'\\$])\s*`)
+// strings, JSON and SQL. In SQL a space does, before a quote: PASSWORD 'x', also doubled or escaped,
+// or the %L of format('… PASSWORD %L', 'x').
+var secretInLiteral = regexp.MustCompile(`(?i)(passw(or)?d|passphrase|secret|token|(access|api|private)_?key)\w*["'\\]*\s*(=>?|:=?|\bto\b|\s[EU]?&?["'\\$%])\s*`)
 
 // The password in a URL: postgresql://user:password@host.
 var secretInURL = regexp.MustCompile(`(?i)[a-z][a-z0-9+.-]*://[^\s/@:]*:[^\s@]+@`)
@@ -136,9 +138,24 @@ type masker struct {
 	secret bool
 	all    bool // every literal is masked
 
-	named bool // the last word named a secret, and nothing but =, := or TO has come since, ...
+	named bool // the last word named a secret, and what has come since may stand before its value, ...
 	key   bool // ... or the last literal, as in set_config('x.password', …), and a comma may come
+	told  bool // ... and an operator has come
+	fresh bool // the last token was an operator, a parenthesis or a comma
+
+	parens int
+	insert insertion
 }
+
+// insertion is how far an INSERT is, in which the names of columns stand apart from their values.
+type insertion byte
+
+const (
+	noInsert      insertion = iota
+	insertBegan             // its columns may come
+	insertSecrets           // one of them names a secret
+	insertValues            // and the values follow
+)
 
 func (m *masker) mask(text string, backslashes bool) string {
 	m.out = make([]byte, 0, len(text))
@@ -151,36 +168,78 @@ func (m *masker) mask(text string, backslashes bool) string {
 
 func (m *masker) see(t token) {
 	switch t.kind {
-	case space, comment:
+	case space:
+		m.out = append(m.out, t.text...)
+		return
+	case comment:
+		m.comment(t)
+		return
 	case word:
-		m.named = secretWord.MatchString(t.text) || m.named && strings.EqualFold(t.text, "to")
+		m.word(t.text)
 	case quoted:
-		m.named = secretWord.MatchString(t.text)
+		m.name(t.text, false)
 	case parameter:
-		m.secret = m.secret || m.named
+		m.secret = m.secret || m.named || m.insert == insertValues
 		m.named = false
 	case literal:
 		m.literal(t)
-		return
 	case other:
-		m.named = m.named && (strings.Contains("=:>", t.text) || m.key && t.text == ",")
-		m.key = m.key && t.text != ","
+		m.punctuation(t.text)
 	}
-	if t.kind == comment {
-		m.comment(t)
-		return
+	m.fresh = t.kind == other
+	if t.kind != literal {
+		m.out = append(m.out, t.text...)
 	}
-	m.out = append(m.out, t.text...)
+}
+
+func (m *masker) word(w string) {
+	// password = crypt('…'), 'password'::text, …: one word may stand between.
+	m.name(w, m.named && (strings.EqualFold(w, "to") || m.told && m.fresh))
+	switch {
+	case strings.EqualFold(w, "insert"):
+		m.insert = insertBegan
+	case m.insert == insertSecrets && strings.EqualFold(w, "values"):
+		m.insert = insertValues
+	}
+}
+
+// name takes in a keyword or name. still says that the value may come yet of what was named before.
+func (m *masker) name(n string, still bool) {
+	named := secretWord.MatchString(n)
+	m.named, m.told = named || still, still && !named
+	if named && m.insert == insertBegan && m.parens > 0 {
+		m.insert = insertSecrets
+	}
+}
+
+func (m *masker) punctuation(p string) {
+	switch p {
+	case "(":
+		m.parens++
+		m.named = m.named && m.told
+	case "=", ":", "<", ">", "!":
+		m.told = m.named
+	case ",":
+		m.named = m.named && m.key
+		m.key, m.told = false, m.named
+	case ";":
+		m.named, m.key, m.insert = false, false, noInsert
+	case ")":
+		m.parens--
+		m.named = false
+	default:
+		m.named = false
+	}
 }
 
 // literal masks all of a literal, or what in it is secret. named stays: after a line break the next
 // literal continues this one.
 func (m *masker) literal(t token) {
 	content := t.content()
-	kept, found := "", m.named || m.all
+	kept, found := "", m.named || m.all || m.insert == insertValues
 	if !found {
 		kept, found = cutSecret(content)
-		m.key = NamesSecret(content)
+		m.key = NamesSecret(content) || found && strings.HasSuffix(kept, "%")
 		m.named = m.key
 	}
 	if !found {

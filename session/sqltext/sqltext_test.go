@@ -68,6 +68,15 @@ func TestMask(t *testing.T) {
 		{"set app.password to 'hunter2'", "set app.password to '***'"},
 		{"select set_config('app.password', 'hunter2', false)", "select set_config('app.password', '***', false)"},
 		{"select * from users where password = 'hunter2' and name = 'x'", "select * from users where password = '***' and name = 'x'"},
+		{"select * from users where password = crypt('hunter2', password) and name = 'x'", "select * from users where password = crypt('***', password) and name = 'x'"},
+		{"select * from users where password::text <> ( 'hunter2' ) and name = lower('x')", "select * from users where password::text <> ( '***' ) and name = lower('x')"},
+		{"select set_config('app.password'::text, 'hunter2'::text, 'f'::bool)", "select set_config('app.password'::text, '***'::text, 'f'::bool)"},
+		{"select set_config(setting_name => 'app.password', new_value => 'hunter2')", "select set_config(setting_name => 'app.password', new_value => '***')"},
+		{`insert into users (name, "password") values ('eve', 'hunter2'); select 'x'`, `insert into users (name, "password") values ('***', '***'); select 'x'`},
+		{"insert into tokens (name) values ('x')", "insert into tokens (name) values ('x')"},
+		{"select format('alter role x password %L', 'hunter2')", "select format('alter role x password %***', '***')"},
+		{"do $$ begin execute format('alter role x password %L', 'hunter2'); end $$", "do $$ begin execute format('alter role x password %***$$"},
+		{"select token from f('x') where a > ('y')", "select token from f('x') where a > ('y')"},
 		{"do $$ begin execute 'alter role a password ''hunter2'''; end $$", "do $$ begin execute 'alter role a password '***$$"},
 		{`select '{"password": "hunter2"}'::json`, `select '{"password": ***'::json`},
 		{"-- alter role a password 'hunter2'\nselect 1", "-- alter role a password '***\nselect 1"},
@@ -85,7 +94,8 @@ func TestMask(t *testing.T) {
 			t.Errorf("Mask(%q) shows the secret", c.text)
 		}
 	}
-	for _, text := range []string{"update users set password = $1", "select set_config('app.password', $2, false)"} {
+	for _, text := range []string{"update users set password = $1", "select set_config('app.password', $2, false)",
+		"update users set password = crypt($1, gen_salt('bf'))", "insert into users (name, password) values ($1, $2)"} {
 		if _, secret := Mask(text, false); !secret {
 			t.Errorf("Mask(%q): its values are not secret", text)
 		}

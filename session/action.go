@@ -58,6 +58,7 @@ type action struct {
 	told     bool  // Bind: a row of the log has it
 	begun    bool  // Bind: a statement.started has it
 	size     int   // Bind: bytes of params that count as names.values
+	textSize int   // Bind: bytes of its statement that count as names.texts
 
 	sent        time.Time
 	in          int64 // bytes

@@ -9,7 +9,8 @@ const (
 	// or Bind alone.
 	maxPrepared = 20_000
 	maxPortals  = 20_000
-	// What the values of a session's open portals may take.
+	// What the values of a session's open portals may take, and what their texts may: a
+	// portal keeps that of its statement, whatever becomes of that.
 	maxPortalBytes = 16 << 20
 )
 
@@ -22,6 +23,7 @@ type names struct {
 	portal  *action            // the unnamed
 	held    int                // bytes of stmts
 	values  int                // bytes of portals
+	texts   int                // bytes of their statements
 	secrets bool               // a statement with a name was prepared for secrets
 }
 
@@ -112,16 +114,26 @@ func (n *names) setPortal(portal string, bind *action) {
 	if bind == nil || len(n.portals) >= maxPortals {
 		return
 	}
+	text := 0
+	if bind.stmt != nil {
+		text = bind.stmt.cost()
+	}
+	if n.texts+text > maxPortalBytes {
+		return
+	}
 	if n.portals == nil {
 		n.portals = make(map[string]*action)
 	}
 	n.portals[portal] = bind
 	n.values += bind.size
+	bind.textSize = text
+	n.texts += text
 }
 
 func (n *names) dropPortal(portal string) {
 	if bind := n.portals[portal]; bind != nil {
 		n.values -= bind.size
+		n.texts -= bind.textSize
 		delete(n.portals, portal)
 	}
 }

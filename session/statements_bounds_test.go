@@ -49,6 +49,12 @@ func TestTheRecordOfASessionTakesBoundedMemory(t *testing.T) {
 				ask(message('B', fmt.Sprintf("p%d\x00s\x00\x00\x00\x00\x01", n)+size+large+"\x00\x00")+syncing, 'Z')
 			}
 		},
+		"portals of large statements": func(ask func(string, byte)) {
+			ask(query("begin"), 'Z')
+			for n := range 60 {
+				ask(parseAs("", "select 1 /* "+large+" */")+bindTo(fmt.Sprint("p", n), "")+syncing, 'Z')
+			}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := startProxy(t, quietly, func(o *options) {

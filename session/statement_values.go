@@ -83,6 +83,9 @@ func (s *statements) value(stmt *prepared, i int, format int16, raw []byte) stor
 			return store.Param{Text: sqltext.MaskValue(text)}
 		}
 	}
+	if text := string(raw); sqltext.NamesSecret(text) || sqltext.MaskValue(text) != text {
+		return store.Param{Text: sqltext.MaskValue(text)} // text after all
+	}
 	return store.Param{Text: base64.StdEncoding.EncodeToString(raw), Base64: true}
 }
 

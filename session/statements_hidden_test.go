@@ -230,8 +230,12 @@ func TestSecretsOutOfSight(t *testing.T) {
 		"run beside another secret": query("prepare s(text, text) as select set_config('app.password', $1, true)") + query("execute s('"+secret+"', 'password=x')"),
 		"parsed, run by SQL": parseAs("s", long, 25) + syncing +
 			query("execute s('"+secret+"')"),
-		"behind the cut":  query("select 1") + parseAs("", long) + bindTo("", "", secret) + executePortal("", 0) + syncing,
-		"a value's name":  query("select 1") + parseAs("", "select set_config($1, $2, true)") + bindTo("", "", "app.password", secret) + executePortal("", 0) + syncing,
+		"behind the cut": query("select 1") + parseAs("", long) + bindTo("", "", secret) + executePortal("", 0) + syncing,
+		"a value's name": query("select 1") + parseAs("", "select set_config($1, $2, true)") + bindTo("", "", "app.password", secret) + executePortal("", 0) + syncing,
+		"values in binary form of types that are not told": query("select 1") + parseAs("", "select set_config($1, $2, true)") +
+			message('B', "\x00\x00\x00\x01\x00\x01\x00\x02"+argument("app.password")+argument(secret)+"\x00\x00") + executePortal("", 0) + syncing,
+		"a connection string in binary form": query("select 1") + parseAs("", "select $1") +
+			message('B', "\x00\x00\x00\x01\x00\x01\x00\x01"+argument("host=h password="+secret)+"\x00\x00") + executePortal("", 0) + syncing,
 		"a function call": query("select 1") + message('F', string(oid[:])+"\x00\x00"+"\x00\x03"+argument("app.password")+argument(secret)+argument("f")+"\x00\x00"),
 	} {
 		conn := rawSession(t, p, "WRITER")
@@ -244,7 +248,7 @@ func TestSecretsOutOfSight(t *testing.T) {
 		}
 		p.untilEnded(conn)
 		for _, r := range append(p.records("statement.executed"), p.records("statement.started")...) {
-			if all := string(r.Detail); strings.Contains(all, secret) || strings.Contains(all, "text_sha256") {
+			if all := string(r.Detail); strings.Contains(all, secret) || strings.Contains(all, "base64") || strings.Contains(all, "text_sha256") {
 				t.Errorf("%s: %s %.300s", name, r.Type, all)
 			}
 		}

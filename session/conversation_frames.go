@@ -8,6 +8,9 @@ import "bytes"
 type clientFrames struct{ *conversation }
 
 func (c clientFrames) frameStart(kind byte, size uint32) (want uint32) {
+	if kind == msgFlush && size > 0 && c.doubt == "" {
+		c.doubt = "the client sent a Flush that is wrong" // it may be skipped, or answered with an error
+	}
 	if c.record == nil {
 		c.request(kind, nil)
 		return 0

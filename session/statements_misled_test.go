@@ -53,6 +53,33 @@ func TestDoubtHoldsNobodyUp(t *testing.T) {
 	p.wantText("select 'here'", "statement.executed")
 }
 
+// A Flush that is wrong makes PostgreSQL skip to the next Sync, though it owes no answer.
+func TestAWrongFlushMisleadsNobody(t *testing.T) {
+	t.Parallel()
+	admin(t, "create table flushed (n int)")
+	admin(t, "grant all on flushed to app_writer")
+	t.Cleanup(func() { admin(t, "drop table flushed") })
+	p := startProxy(t, quietly, recordingAs(session.RecordText))
+	conn := rawSession(t, p, "WRITER")
+	const evil = "insert into flushed values (1)"
+	send(t, conn, message('H', "x"))
+	receiveUntil(t, conn, 'E')
+	for _, sent := range []string{query("select 'skipped'") + syncing, query(evil), query("select 1/0")} {
+		send(t, conn, sent)
+		receiveUntil(t, conn, 'Z')
+	}
+	p.untilEnded(conn)
+	p.wantText(evil, "statement.executed")
+	for _, s := range p.statements() {
+		if s.SQL == evil && s.Outcome != "" && s.Outcome != "unknown" || strings.Contains(s.SQL, "skipped") && s.Outcome == "" {
+			t.Errorf("recorded %s", told(s))
+		}
+	}
+	if got := admin(t, "select count(*) from flushed"); got != "1" {
+		t.Errorf("%s rows: this tests nothing", got)
+	}
+}
+
 // END is a name as well as the end of a body.
 func TestNoLabelMisleadsTheRecord(t *testing.T) {
 	t.Parallel()

@@ -27,7 +27,10 @@ type recording struct {
 // With so many requests under way whose record is still to be made, the client is not
 // read on: each takes up memory, and an error looks at all. PostgreSQL holds back less
 // than 8 KiB of answers for want of a Sync or Flush, of which each has 5 bytes and more.
-const tooManyActs = 2048
+const (
+	tooManyActs     = 2048
+	tooManyRequests = 32 * 1024 // Syncs too, though they leave no record
+)
 
 // startRecording makes the relay record what passes it. The caller closes.
 func (s *session) startRecording(ctx context.Context, r *relay) *recording {
@@ -85,7 +88,8 @@ func (rec *recording) tooMuch() bool {
 
 // crowded: too much is under way. In doubt no more is added, and nothing taken off.
 func (rec *recording) crowded() bool {
-	return rec.talk.owed.acts >= tooManyActs && rec.talk.doubt == ""
+	owed := &rec.talk.owed
+	return (owed.acts >= tooManyActs || len(owed.waiting()) >= tooManyRequests) && rec.talk.doubt == ""
 }
 
 // chunkAnswered lets awaitRoom look again. Called with the conversation's mu held.

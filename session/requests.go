@@ -8,7 +8,7 @@ type request struct {
 
 // requests is a queue of what is under way. It needs no memory while at most a few
 // are, and its growth is bounded by what the sockets between here and the backend
-// hold; with acts, by tooManyActs.
+// hold; where there is a record, by tooManyActs and tooManyRequests.
 type requests struct {
 	all   []request
 	first int

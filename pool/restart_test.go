@@ -142,6 +142,7 @@ func TestCloseIsBoundByItsContext(t *testing.T) {
 	<-f.held
 	released := make(chan error, 1)
 	go func() { released <- l.Release(t.Context(), false) }()
+	eventually(t, "the release has begun", l.HasEnded)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
 	defer cancel()
 	if err := p.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {

@@ -25,7 +25,7 @@ func TestSessionsEndWithTheirToken(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t, disconnect(time.Minute))
 	conn := dial(t, p.addr)
-	login(t, conn, "bob", expiring(time.Second))
+	login(t, conn, "bob", expiring(2*time.Second))
 	notice := receive(t, conn)
 	if notice.kind != 'N' || notice.field('S') != "NOTICE" || !strings.Contains(notice.field('M'), "expires") {
 		t.Fatalf("got %v, want the notice", notice)
@@ -42,10 +42,10 @@ func TestATransactionOutlivesTheTokenForTheGrace(t *testing.T) {
 	t.Run("finished in time", func(t *testing.T) {
 		p := startProxy(t, disconnect(time.Minute))
 		conn := dial(t, p.addr)
-		login(t, conn, "bob", expiring(0))
+		login(t, conn, "bob", expiring(2*time.Second))
 		send(t, conn, query("begin; insert into items values (6001, 'late')"))
 		receiveUntil(t, conn, 'Z')
-		send(t, conn, query("select pg_sleep(1.5)"))
+		send(t, conn, query("select pg_sleep(3.5)"))
 		receiveUntil(t, conn, 'Z')
 		send(t, conn, query("commit"))
 		receiveUntil(t, conn, 'Z')
@@ -57,7 +57,7 @@ func TestATransactionOutlivesTheTokenForTheGrace(t *testing.T) {
 	t.Run("cut off", func(t *testing.T) {
 		p := startProxy(t, disconnect(time.Second))
 		conn := dial(t, p.addr)
-		login(t, conn, "bob", expiring(0))
+		login(t, conn, "bob", expiring(2*time.Second))
 		send(t, conn, query("begin; select pg_sleep(60)"))
 		all := receiveUntil(t, conn, 'E')
 		if m := all[len(all)-1]; m.field('C') != "57P01" || !strings.Contains(m.field('M'), "expired") {

@@ -1,0 +1,4 @@
+package pool
+
+// HasEnded tells whether Release or Discard has begun.
+func (l *Lease) HasEnded() bool { return l.hasEnded() }

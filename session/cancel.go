@@ -100,13 +100,15 @@ func (k *cancelKeys) find(key backendKey, from netip.Prefix, now time.Time) (tar
 	defer k.mu.Unlock()
 	target, right := k.open(key)
 	guessing := from.IsValid() && k.wrong.entry(from).fill(0, now, wrongKeysPerSecond) > wrongKeys
-	switch {
-	case right && (!guessing || target.from == from):
+	if right && (!guessing || target.from == from) {
 		return target, ""
-	case guessing:
+	}
+	if from.IsValid() {
+		wrong := k.wrong.entry(from)
+		wrong.level = min(wrong.level+1, 2*wrongKeys) // who goes on is not let in between
+	}
+	if guessing {
 		return cancelTarget{}, reasonTooManyKeys
-	case from.IsValid():
-		k.wrong.entry(from).level++
 	}
 	return cancelTarget{}, reasonUnknownKey
 }

@@ -144,7 +144,6 @@ func receiveAny(t *testing.T, conn net.Conn, kinds string) byte {
 }
 
 func TestNoTraceReachesTheNextPerson(t *testing.T) {
-	t.Parallel()
 	prepareCanaries(t)
 	p := startProxy(t, canaryRoles(t), func(o *options) { o.pool.MaxConns = 1 })
 	for _, c := range canaries {

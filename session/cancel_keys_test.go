@@ -57,3 +57,19 @@ func TestSecretsMustBeWhole(t *testing.T) {
 		}
 	}
 }
+
+// Who goes on guessing is not let in between; who stops is, after some seconds.
+func TestAGuesserStaysLocked(t *testing.T) {
+	keys := cancelKeys{wrong: recent[netip.Prefix, bucket]{most: wrongKeysOrigins}}
+	now, there := time.Now(), from("192.0.2.1")
+	key := keys.add("a", from("192.0.2.2"), protocol32, 1, &pool.Lease{})
+	for range 1000 {
+		keys.find(backendKey{1, make([]byte, 32)}, there, now)
+	}
+	if _, why := keys.find(key, there, now.Add(time.Second)); why != reasonTooManyKeys {
+		t.Errorf("a second later: %q", why)
+	}
+	if _, why := keys.find(key, there, now.Add(12*time.Second)); why != "" {
+		t.Errorf("12 seconds later: %q", why)
+	}
+}

@@ -176,7 +176,7 @@ func TestTheSeedIsNotInTheStatement(t *testing.T) {
 // PostgreSQL 17: a login event trigger runs once for each session, as it does without pools. And the questions are
 // understood by the newest release.
 func TestALoginTriggerRunsForEachSession(t *testing.T) {
-	bin, err := pooltest.Newest(t.Context(), os.Stderr)
+	bin, err := pooltest.Release(t.Context(), pooltest.NewestMajor, os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,7 +64,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 // create makes the cluster and starts it on a free port.
 func (s *Server) create(ctx context.Context) error {
 	out, err := s.command(ctx, "initdb", "-D", s.dataDir(), "-U", Superuser, "-N", "-A", "trust", "-E", "UTF8",
-		"--locale=C", "--no-instructions").CombinedOutput()
+		"--locale=C").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("running initdb: %w\n%s", err, out)
 	}

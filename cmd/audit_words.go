@@ -146,6 +146,9 @@ func saySessionEnded(f store.SessionEnded) string {
 	if f.Errors > 0 {
 		text += ", " + counted(f.Errors, "error")
 	}
+	if f.Doubt != "" {
+		text += "; in doubt: " + f.Doubt
+	}
 	return text
 }
 
@@ -166,6 +169,9 @@ func sayExecuted(f store.Statement) string {
 	}
 	if f.Message != "" {
 		text += ": " + f.Message
+	}
+	if f.Doubt != "" {
+		text += "; in doubt: " + f.Doubt
 	}
 	return text + ")"
 }

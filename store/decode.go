@@ -130,6 +130,8 @@ func decodeEnded(body []byte) (f SessionEnded, err error) {
 			return &f.BytesIn
 		case "bytes_out":
 			return &f.BytesOut
+		case "doubt":
+			return &f.Doubt
 		}
 		return nil
 	})

@@ -145,6 +145,10 @@ type SessionEnded struct {
 	Rows       int64   `json:"rows"`
 	BytesIn    int64   `json:"bytes_in"`
 	BytesOut   int64   `json:"bytes_out"`
+
+	// Doubt is why gprxy could not follow the session to its end: what its statements led to is not
+	// known from then on, and its backend was closed. "" is the usual case, no doubt.
+	Doubt string `json:"doubt,omitempty"`
 }
 
 // LogRead says that somebody read the log through the CLI.

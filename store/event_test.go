@@ -47,7 +47,7 @@ func TestFactsKeepTheirBytes(t *testing.T) {
 		{CancelForwarded{"10.0.0.7:1", 4711}, "cancel.forwarded", `{"client":"10.0.0.7:1","backend_pid":4711}`},
 		{CancelRejected{"10.0.0.7:1", 4711, "unknown_key"}, "cancel.rejected",
 			`{"client":"10.0.0.7:1","backend_pid":4711,"reason":"unknown_key"}`},
-		{SessionEnded{"client_left", 12.25, 1, 2, 3, 4, 5}, "session.ended",
+		{SessionEnded{"client_left", 12.25, 1, 2, 3, 4, 5, ""}, "session.ended",
 			`{"reason":"client_left","duration_ms":12.25,"statements":1,"errors":2,"rows":3,"bytes_in":4,"bytes_out":5}`},
 		{LogRead{"root", "audit", "since=1h"}, "log.read", `{"os_user":"root","command":"audit","filter":"since=1h"}`},
 		{LogPruned{"root", expires, 1, 9, 7}, "log.pruned",

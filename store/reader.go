@@ -14,7 +14,7 @@ import (
 
 // oldestReadable is the first version whose tables the queries understand. Files older than this
 // are refused until a proxy has brought them up to date: a reader never changes the file.
-const oldestReadable = 2
+const oldestReadable = 4
 
 // Reader answers questions about the log. It is safe for concurrent use. No query keeps a
 // snapshot while the caller takes its time, except Verify: an open snapshot would keep the

@@ -32,12 +32,13 @@ const sessionColumns = `
 	errors,
 	bytes_in,
 	bytes_out,
-	end_reason`
+	end_reason,
+	doubt`
 
 const (
 	loadSession = `SELECT ` + sessionColumns + ` FROM sessions WHERE session = ?`
 	saveSession = `INSERT OR REPLACE INTO sessions (` + sessionColumns + `)
-		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`
+		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`
 )
 
 // sessionValues gives the row that saveSession stores, as the driver would read it: absent values are nil.
@@ -46,7 +47,7 @@ func sessionValues(s Session) []any {
 		s.seq, s.Session, s.State, s.Started.UnixMicro(), nil,
 		valueOrNull(s.User), valueOrNull(s.RequestedUser), valueOrNull(s.AuthMethod), rolesOrNull(s.Roles), valueOrNull(s.Role),
 		valueOrNull(s.ServiceAccount), valueOrNull(s.Database), valueOrNull(s.Client), valueOrNull(s.ApplicationName), valueOrNull(s.TLS),
-		valueOrNull(int64(s.BackendPID)), nil, nil, nil, nil, nil, valueOrNull(s.EndReason),
+		valueOrNull(int64(s.BackendPID)), nil, nil, nil, nil, nil, valueOrNull(s.EndReason), valueOrNull(s.Doubt),
 	}
 	if !s.Ended.IsZero() {
 		values[4] = s.Ended.UnixMicro()
@@ -70,7 +71,8 @@ func isRow(s Session, row []driver.Value) bool {
 		is(row[12], s.Client, s.Client != "") && is(row[13], s.ApplicationName, s.ApplicationName != "") &&
 		is(row[14], s.TLS, s.TLS != "") && is(row[15], int64(s.BackendPID), s.BackendPID != 0) &&
 		is(row[16], s.Statements, ended) && is(row[17], s.Rows, ended) && is(row[18], s.Errors, ended) &&
-		is(row[19], s.BytesIn, ended) && is(row[20], s.BytesOut, ended) && is(row[21], s.EndReason, s.EndReason != "")
+		is(row[19], s.BytesIn, ended) && is(row[20], s.BytesOut, ended) && is(row[21], s.EndReason, s.EndReason != "") &&
+		is(row[22], s.Doubt, s.Doubt != "")
 }
 
 // is reports whether the column holds v, or NULL if v is not there.
@@ -121,7 +123,7 @@ func scanSession(scan func(...any) error) (Session, error) {
 		nullable{&s.User}, nullable{&s.RequestedUser}, nullable{&s.AuthMethod}, &roles, nullable{&s.Role},
 		nullable{&s.ServiceAccount}, nullable{&s.Database}, nullable{&s.Client}, nullable{&s.ApplicationName}, nullable{&s.TLS},
 		nullable{&s.BackendPID}, nullable{&s.Statements}, nullable{&s.Rows}, nullable{&s.Errors},
-		nullable{&s.BytesIn}, nullable{&s.BytesOut}, nullable{&s.EndReason},
+		nullable{&s.BytesIn}, nullable{&s.BytesOut}, nullable{&s.EndReason}, nullable{&s.Doubt},
 	)
 	if err != nil {
 		return Session{}, err

@@ -46,6 +46,7 @@ type Session struct {
 	Statements, Rows, Errors, BytesIn, BytesOut int64
 
 	EndReason string
+	Doubt     string // why gprxy could not follow it to its end
 
 	seq int64 // of the session.connected that began it; 0: no such session
 }
@@ -97,7 +98,7 @@ func ended(s Session, at time.Time, f SessionEnded) Session {
 		return s
 	}
 	s.Statements, s.Rows, s.Errors = f.Statements, f.Rows, f.Errors
-	s.BytesIn, s.BytesOut = f.BytesIn, f.BytesOut
+	s.BytesIn, s.BytesOut, s.Doubt = f.BytesIn, f.BytesOut, f.Doubt
 	return s
 }
 
@@ -131,12 +132,13 @@ func (s Session) MarshalJSON() ([]byte, error) {
 		BytesIn         *int64   `json:"bytes_in"`
 		BytesOut        *int64   `json:"bytes_out"`
 		EndReason       *string  `json:"end_reason"`
+		Doubt           *string  `json:"doubt"`
 	}{
 		s.Session, s.State, jsonTime(s.Started), jsonTime(s.Ended), orNull(s.User), orNull(s.RequestedUser),
 		orNull(s.AuthMethod), s.Roles, orNull(s.Role), orNull(s.ServiceAccount), orNull(s.Database),
 		orNull(s.Client), orNull(s.ApplicationName), orNull(s.TLS), orNull(s.BackendPID),
 		countIf(counted, s.Statements), countIf(counted, s.Rows), countIf(counted, s.Errors),
-		countIf(counted, s.BytesIn), countIf(counted, s.BytesOut), orNull(s.EndReason),
+		countIf(counted, s.BytesIn), countIf(counted, s.BytesOut), orNull(s.EndReason), orNull(s.Doubt),
 	})
 }
 

@@ -67,7 +67,7 @@ func TestSessionJSON(t *testing.T) {
 	const want = `{"session":"s","state":"ended","started":"2026-03-01T09:30:00.123456Z","ended":"2026-03-01T09:30:01.123456Z",` +
 		`"user":null,"requested_user":"wish","auth_method":null,"roles":null,"role":null,"service_account":null,"database":"shop",` +
 		`"client":"c:1","application_name":null,"tls":null,"backend_pid":null,"statements":0,"rows":0,"errors":0,"bytes_in":0,"bytes_out":0,` +
-		`"end_reason":"left_before_login"}`
+		`"end_reason":"left_before_login","doubt":null}`
 	if string(b) != want {
 		t.Errorf("got  %s\nwant %s", b, want)
 	}

@@ -44,6 +44,10 @@ type Statement struct {
 
 	SeqStarted int64 `json:"seq_started,omitempty"` // of its statement.started
 
+	// Doubt is why gprxy could no longer tell which answer was whose when the statement was sent or
+	// under way: its outcome is OutcomeUnknown then. "" is the usual case, no doubt.
+	Doubt string `json:"doubt,omitempty"`
+
 	Start  time.Time `json:"-"` // for the writer
 	Parsed bool      `json:"-"` // for the writer: the text stood in a Parse
 }

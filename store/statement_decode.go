@@ -59,6 +59,8 @@ func (s *Statement) member(name string) any {
 		return &s.Part
 	case "seq_started":
 		return &s.SeqStarted
+	case "doubt":
+		return &s.Doubt
 	}
 	return nil
 }

@@ -50,7 +50,8 @@ func appendStatement(b []byte, s *Statement) []byte {
 	b = intMember(b, `,"copy_out":`, s.CopyOut)
 	b = stringMember(b, `,"outcome":`, s.Outcome)
 	b = intMember(b, `,"part":`, s.Part)
-	return intMember(b, `,"seq_started":`, s.SeqStarted)
+	b = intMember(b, `,"seq_started":`, s.SeqStarted)
+	return stringMember(b, `,"doubt":`, s.Doubt)
 }
 
 func appendParams(b []byte, params []Param) []byte {

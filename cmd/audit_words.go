@@ -173,6 +173,9 @@ func sayExecuted(f store.Statement) string {
 	if f.Doubt != "" {
 		text += "; in doubt: " + f.Doubt
 	}
+	if f.Masking != "" {
+		text += "; masked in " + f.Masking
+	}
 	return text + ")"
 }
 

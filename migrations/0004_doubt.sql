@@ -1,4 +1,5 @@
--- Doubt: why gprxy could not follow a session to its end, or tell what became of a statement. See docs/audit.md.
+-- Doubt: why gprxy could not follow a session to its end, or tell what became of a statement. Masking: whether its text can be
+-- read in two ways. See docs/audit.md.
 
 ALTER TABLE sessions ADD COLUMN doubt TEXT;
 
@@ -59,7 +60,8 @@ SELECT
     part,
     text_bytes,
     seq_started,
-    doubt
+    doubt,
+    masking
 FROM (
     SELECT
         e.seq - e.count + 1 + j.key AS seq,
@@ -88,7 +90,8 @@ FROM (
         j.value ->> 'part' AS part,
         coalesce(j.value ->> 'text_bytes', t.bytes) AS text_bytes,
         j.value ->> 'seq_started' AS seq_started,
-        j.value ->> 'doubt' AS doubt
+        j.value ->> 'doubt' AS doubt,
+        j.value ->> 'masking' AS masking
     FROM events e
     CROSS JOIN json_each(e.body, '$.statements') j
     LEFT JOIN texts t ON t.id = j.value ->> 'text'

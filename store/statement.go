@@ -48,6 +48,11 @@ type Statement struct {
 	// under way: its outcome is OutcomeUnknown then. "" is the usual case, no doubt.
 	Doubt string `json:"doubt,omitempty"`
 
+	// Masking is MaskingTwoReadings if SQL can be read in more than one way, and what one of them takes
+	// for a secret the other does not. "" is the usual case: there is one reading.
+	Masking  string `json:"masking,omitempty"`
+	TextHMAC string `json:"text_hmac,omitempty"` // in place of TextSHA256 when something of SQL is masked: a keyed hash
+
 	Start  time.Time `json:"-"` // for the writer
 	Parsed bool      `json:"-"` // for the writer: the text stood in a Parse
 }
@@ -73,6 +78,10 @@ const (
 	OutcomeCancelled = "cancelled" // an error that a cancel request brought about
 	OutcomeUnknown   = "unknown"   // sent, but the answers could not be told apart any more
 )
+
+// MaskingTwoReadings: it depends on a setting that was perhaps about to change where the literals of the
+// text end. What is a value in one reading and code in the other was left to be read.
+const MaskingTwoReadings = "two readings"
 
 // Param is a bind value. Its JSON is null, the text, {"base64":"…"}, or {"cut":true}.
 type Param struct {

@@ -61,6 +61,10 @@ func (s *Statement) member(name string) any {
 		return &s.SeqStarted
 	case "doubt":
 		return &s.Doubt
+	case "masking":
+		return &s.Masking
+	case "text_hmac":
+		return &s.TextHMAC
 	}
 	return nil
 }

@@ -51,7 +51,9 @@ func appendStatement(b []byte, s *Statement) []byte {
 	b = stringMember(b, `,"outcome":`, s.Outcome)
 	b = intMember(b, `,"part":`, s.Part)
 	b = intMember(b, `,"seq_started":`, s.SeqStarted)
-	return stringMember(b, `,"doubt":`, s.Doubt)
+	b = stringMember(b, `,"doubt":`, s.Doubt)
+	b = stringMember(b, `,"masking":`, s.Masking)
+	return stringMember(b, `,"text_hmac":`, s.TextHMAC)
 }
 
 func appendParams(b []byte, params []Param) []byte {

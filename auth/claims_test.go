@@ -51,6 +51,7 @@ func TestWhereIdentityAndRolesStand(t *testing.T) {
 		{"Keycloak's realm roles", "", "realm_access.roles", keycloak, "test|1", "k1|k2", ""},
 		{"Keycloak's client roles, dot in the client", "", "resource_access.my.client.roles", keycloak, "test|1", "c1", ""},
 		{"exact name before path", "", "realm_access.roles", with(keycloak, "realm_access.roles", []string{"flat"}), "test|1", "flat", ""},
+		{"chosen claim is null: no roles", "", "groups", authtest.Claims{"groups": []string(nil)}, "test|1", "", ""},
 		{"chosen claim is an object", "", "realm_access", keycloak, "", "", auth.ReasonBadClaims},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -127,6 +128,107 @@ func TestAlgorithmMustFitKey(t *testing.T) {
 	}
 }
 
+// A key that does not say its algorithm is used with those of its own kind and curve alone.
+func TestAlgorithmMustFitAKeyThatSaysNone(t *testing.T) {
+	c := newClock()
+	iss := authtest.Start(t, authtest.Options{Algorithms: []string{"RS256", "ES256", "EdDSA"}, Now: c.Now})
+	v := verifierFor(t, iss, c)
+	for _, key := range iss.PublicKeys() {
+		key["kid"] = "any " + key["kid"].(string)
+		delete(key, "alg")
+		iss.Publish(key)
+	}
+	wide, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	iss.Publish(mustJWK(t, &wide.PublicKey, map[string]any{"kid": "any P-384"}))
+	for _, test := range []struct{ alg, kid, reason string }{
+		{"RS512", "any RS256-1", auth.ReasonBadSignature}, // it fits, and nobody signed
+		{"PS256", "any RS256-1", auth.ReasonBadSignature},
+		{"ES384", "any P-384", auth.ReasonBadSignature},
+		{"ES256", "any RS256-1", auth.ReasonBadAlgorithm},
+		{"EdDSA", "any RS256-1", auth.ReasonBadAlgorithm},
+		{"RS256", "any ES256-1", auth.ReasonBadAlgorithm},
+		{"RS256", "any EdDSA-1", auth.ReasonBadAlgorithm},
+		{"ES256", "any EdDSA-1", auth.ReasonBadAlgorithm},
+		{"EdDSA", "any ES256-1", auth.ReasonBadAlgorithm},
+		{"ES384", "any ES256-1", auth.ReasonBadAlgorithm}, // another curve
+		{"ES256", "any P-384", auth.ReasonBadAlgorithm},
+		{"ES512", "any P-384", auth.ReasonBadAlgorithm},
+	} {
+		good := iss.Token(nil)
+		head := map[string]any{"alg": test.alg, "kid": test.kid}
+		token := forge(t, "", nil, head, goodClaims(iss, c)) + good[strings.LastIndexByte(good, '.')+1:]
+		_, err := v.Verify(t.Context(), token)
+		if e, ok := errors.AsType[*auth.TokenError](err); !ok || e.Reason != test.reason {
+			t.Errorf("%s with the key %q: %v, want %s", test.alg, test.kid, err, test.reason)
+		}
+	}
+	token, err := authtest.Forge("ES256", wide, map[string]any{"alg": "ES256", "kid": "any P-384"}, goodClaims(iss, c))
+	if err == nil {
+		_, err = v.Verify(t.Context(), token)
+		refusal(t, err, token, auth.ReasonBadAlgorithm)
+	}
+}
+
+// A set of any size, and a token that does not name its key, cost no more than so many looks.
+func TestOnlySoManyKeysAreLookedAt(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		before int // keys that stand before the one that signed
+		kid    any // of the token
+		reason string
+	}{
+		{"16 keys may have signed", 15, nil, ""},
+		{"17 keys may have signed", 16, nil, auth.ReasonBadSignature},
+		{"the 100th key", 99, "last", ""},
+		{"the 101st key", 100, "last", auth.ReasonUnknownKey},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := newClock()
+			// The issuer's own key is of another kind: it takes a place in the set, and is none that may have signed.
+			iss := authtest.Start(t, authtest.Options{Algorithms: []string{"EdDSA"}, Now: c.Now})
+			var keys []*ecdsa.PrivateKey
+			for range 2 {
+				key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+				if err != nil {
+					t.Fatal(err)
+				}
+				keys = append(keys, key)
+			}
+			before, kid := test.before, "other"
+			if test.kid != nil {
+				before-- // for the issuer's own
+			}
+			for range before {
+				iss.Publish(mustJWK(t, &keys[0].PublicKey, map[string]any{"kid": kid}))
+			}
+			iss.Publish(mustJWK(t, &keys[1].PublicKey, map[string]any{"kid": "last"}))
+			head := map[string]any{"alg": "ES256"}
+			if test.kid != nil {
+				head["kid"] = test.kid
+			}
+			token := forge(t, "ES256", keys[1], head, goodClaims(iss, c))
+			_, err := verifierFor(t, iss, c).Verify(t.Context(), token)
+			if test.reason != "" {
+				refusal(t, err, token, test.reason)
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func mustJWK(t *testing.T, key any, fields map[string]any) map[string]any {
+	t.Helper()
+	public, err := authtest.PublicJWK(key, fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return public
+}
+
 func TestKeysInTheTokenAreIgnored(t *testing.T) {
 	c := newClock()
 	iss := authtest.Start(t, authtest.Options{Now: c.Now})
@@ -185,49 +287,93 @@ func TestMalformedTokens(t *testing.T) {
 		return token
 	}
 	ours := `{"iss":"` + iss.URL() + `",`
-	for name, token := range map[string]string{
-		"empty":                     "",
-		"a password":                "correct horse battery staple",
-		"one part":                  parts[0],
-		"two parts":                 parts[0] + "." + parts[1],
-		"four parts":                good + ".x",
-		"five parts, encrypted":     good + ".x.y",
-		"only dots":                 "..",
-		"padding":                   parts[0] + "=." + parts[1] + "." + parts[2],
-		"standard base64":           parts[0] + "." + parts[1] + ".++//",
-		"line break in a part":      parts[0] + "\n." + parts[1] + "." + parts[2],
-		"line break at the end":     good + "\n",
-		"space before":              " " + good,
-		"zero byte":                 good + "\x00",
-		"stray bits at the end":     parts[0] + "." + parts[1] + ".AB",
-		"header is no JSON":         raw("alg") + "." + parts[1] + "." + parts[2],
-		"header is a list":          raw(`["alg"]`) + "." + parts[1] + "." + parts[2],
-		"header goes on":            raw(`{"alg":"ES256"}{}`) + "." + parts[1] + "." + parts[2],
-		"header has alg twice":      raw(`{"alg":"ES256","alg":"none"}`) + "." + parts[1] + "." + parts[2],
-		"header without alg":        raw(`{"kid":"1"}`) + "." + parts[1] + "." + parts[2],
-		"alg is a number":           raw(`{"alg":1}`) + "." + parts[1] + "." + parts[2],
-		"kid is a number":           sign(map[string]any{"kid": 1}),
-		"kid is huge":               sign(map[string]any{"kid": strings.Repeat("k", 257)}),
-		"header is huge":            sign(map[string]any{"x5c": strings.Repeat("c", 16<<10)}),
-		"header not UTF-8":          raw("{\"alg\":\"\xff\"}") + "." + parts[1] + "." + parts[2],
-		"crit":                      sign(map[string]any{"crit": []string{"b64"}, "b64": false}),
-		"crit, empty":               sign(map[string]any{"crit": []string{}}),
-		"a logout token":            sign(map[string]any{"typ": "logout+jwt"}),
-		"a security event":          sign(map[string]any{"typ": "application/secevent+JWT"}),
-		"no payload":                parts[0] + ".." + parts[2],
-		"payload is no JSON":        parts[0] + "." + raw("{") + "." + parts[2],
-		"payload is a text":         parts[0] + "." + raw(`"x"`) + "." + parts[2],
-		"signed, iss twice":         signRaw(ours + `"iss":"` + iss.URL() + `"}`),
-		"signed, roles twice":       signRaw(ours + `"roles":["a"],"roles":["b"]}`),
-		"signed, 17 deep":           signRaw(ours + `"x":` + strings.Repeat("[", 16) + strings.Repeat("]", 16) + "}"),
-		"payload is 10,000 deep":    parts[0] + "." + raw(strings.Repeat(`{"a":`, 8000)) + "." + parts[2],
-		"payload: closes, no open":  parts[0] + "." + raw(`}`) + "." + parts[2],
-		"payload: mixed delimiters": parts[0] + "." + raw(`{"a":[}]`) + "." + parts[2],
+	const (
+		parts3 = "three parts"
+		coding = "is not base64url"
+		noJSON = "is not valid JSON"
+		header = "its header "
+		body   = "its payload "
+	)
+	for _, test := range []struct{ name, token, why string }{
+		{"empty", "", parts3},
+		{"a password", "correct horse battery staple", parts3},
+		{"one part", parts[0], parts3},
+		{"two parts", parts[0] + "." + parts[1], parts3},
+		{"four parts", good + ".x", parts3},
+		{"five parts, encrypted", good + ".x.y", parts3},
+		{"only dots", "..", header + noJSON},
+		{"padding", parts[0] + "=." + parts[1] + "." + parts[2], header + coding},
+		{"padding in the payload", parts[0] + "." + parts[1] + "=." + parts[2], body + coding},
+		{"standard base64", parts[0] + "." + parts[1] + ".++//", "its signature " + coding},
+		{"line break in a part", parts[0] + "\n." + parts[1] + "." + parts[2], header + coding},
+		{"line break at the end", good + "\n", "its signature " + coding},
+		{"space before", " " + good, header + coding},
+		{"zero byte", good + "\x00", "its signature " + coding},
+		{"stray bits at the end", parts[0] + "." + parts[1] + ".AB", "its signature " + coding},
+		{"header is no JSON", raw("alg") + "." + parts[1] + "." + parts[2], header + noJSON},
+		{"header is a list", raw(`["alg"]`) + "." + parts[1] + "." + parts[2], header + "is not a JSON object"},
+		{"header is a broken list", raw(`[x]`) + "." + parts[1] + "." + parts[2], header + noJSON},
+		{"header goes on", raw(`{"alg":"ES256"}{}`) + "." + parts[1] + "." + parts[2], header + "goes on"},
+		{"header ends early", raw(`{"alg":"ES256"`) + "." + parts[1] + "." + parts[2], header + noJSON},
+		{"header without a value", raw(`{"alg":"ES256","x":}`) + "." + parts[1] + "." + parts[2], header + noJSON},
+		{"header with a name that is none", raw(`{"alg":"ES256",1:2}`) + "." + parts[1] + "." + parts[2], header + noJSON},
+		{"header has alg twice", raw(`{"alg":"ES256","alg":"none"}`) + "." + parts[1] + "." + parts[2], `"alg" twice`},
+		{"twice in an object in the header", raw(`{"alg":"ES256","x":{"a":1,"a":2}}`) + "." + parts[1] + "." + parts[2], `"a" twice`},
+		{"twice in a list in the header", raw(`{"alg":"ES256","x":[{"a":1,"a":2}]}`) + "." + parts[1] + "." + parts[2], `"a" twice`},
+		{"header without alg", raw(`{"kid":"1"}`) + "." + parts[1] + "." + parts[2], "no alg"},
+		{"alg is a number", raw(`{"alg":1}`) + "." + parts[1] + "." + parts[2], "no alg"},
+		{"kid is a number", sign(map[string]any{"kid": 1}), "the kid"},
+		{"kid is huge", sign(map[string]any{"kid": strings.Repeat("k", 257)}), "the kid"},
+		{"header is huge", sign(map[string]any{"x5c": strings.Repeat("c", 16<<10)}), "more than 16384 bytes"},
+		{"header not UTF-8", raw("{\"alg\":\"\xff\"}") + "." + parts[1] + "." + parts[2], "not UTF-8"},
+		{"crit", sign(map[string]any{"crit": []string{"b64"}, "b64": false}), "crit"},
+		{"crit, empty", sign(map[string]any{"crit": []string{}}), "crit"},
+		{"a logout token", sign(map[string]any{"typ": "logout+jwt"}), "its type"},
+		{"a security event", sign(map[string]any{"typ": "application/secevent+JWT"}), "its type"},
+		{"no payload", parts[0] + ".." + parts[2], body + "is not a JSON object"},
+		{"payload is no JSON", parts[0] + "." + raw("{") + "." + parts[2], body + "is not a JSON object"},
+		{"payload is a text", parts[0] + "." + raw(`"x"`) + "." + parts[2], body + "is not a JSON object"},
+		{"signed, iss twice", signRaw(ours + `"iss":"` + iss.URL() + `"}`), `"iss" twice`},
+		{"signed, roles twice", signRaw(ours + `"roles":["a"],"roles":["b"]}`), `"roles" twice`},
+		{"signed, 17 deep", signRaw(ours + `"x":` + strings.Repeat("[", 16) + strings.Repeat("]", 16) + "}"), "more than 16 deep"},
+		{"payload is 10,000 deep", parts[0] + "." + raw(strings.Repeat(`{"a":`, 8000)) + "." + parts[2], body + "is not a JSON object"},
+		{"payload: closes, no open", parts[0] + "." + raw(`}`) + "." + parts[2], body + "is not a JSON object"},
+		{"payload: mixed delimiters", parts[0] + "." + raw(`{"a":[}]`) + "." + parts[2], body + "is not a JSON object"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := v.Verify(t.Context(), token)
-			refusal(t, err, token, auth.ReasonMalformed)
+		t.Run(test.name, func(t *testing.T) {
+			_, err := v.Verify(t.Context(), test.token)
+			if e := refusal(t, err, test.token, auth.ReasonMalformed); !strings.Contains(e.Detail, test.why) {
+				t.Errorf("refused because %q, want %q", e.Detail, test.why)
+			}
 		})
+	}
+}
+
+// What is taken for a token is not shown to PostgreSQL as a password, nor the other way round.
+func TestWhatLooksLikeAToken(t *testing.T) {
+	raw := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+	head, body := raw(`{"alg":"ES256"}`), raw(`{}`)
+	for _, test := range []struct {
+		name, password string
+		token          bool
+	}{
+		{"a token", head + "." + body + ".AAAA", true},
+		{"a token without a signature", head + "." + body + ".", true},
+		{"a token whose parts are nonsense", head + ".AAAA.AAAA", true},
+		{"two parts", head + "." + body, false},
+		{"four parts", head + "." + body + ".AAAA.AAAA", false},
+		{"nothing in the middle", head + "..AAAA", false},
+		{"a middle that is not base64url", head + ".pass word.AAAA", false},
+		{"an end that is not base64url", head + "." + body + ".pass word", false},
+		{"a beginning that is not base64url", "pass word." + body + ".AAAA", false},
+		{"a header without alg", raw(`{"kid":"1"}`) + "." + body + ".AAAA", false},
+		{"a header that goes on", raw(`{"alg":"ES256"}{}`) + "." + body + ".AAAA", false},
+		{"a header that is huge", raw(`{"alg":"ES256","x":"`+strings.Repeat("x", 16<<10)+`"}`) + "." + body + ".AAAA", false},
+		{"a password with dots", "correct.horse.battery", false},
+	} {
+		if got := auth.LooksLikeToken(test.password); got != test.token {
+			t.Errorf("%s: it looks like a token: %v", test.name, got)
+		}
 	}
 }
 
@@ -273,6 +419,9 @@ func TestKeysThatAreNotUsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ones := func(bytes int) string { // a number of that size
+		return base64.RawURLEncoding.EncodeToString([]byte(strings.Repeat("\xff", bytes)))
+	}
 	for _, test := range []struct {
 		name    string
 		alg     string
@@ -281,6 +430,9 @@ func TestKeysThatAreNotUsed(t *testing.T) {
 		fields  map[string]any
 	}{
 		{"RSA with 1024 bits", "RS256", weak, &weak.PublicKey, nil},
+		{"RSA with 8,200 bits", "RS256", weak, &weak.PublicKey, map[string]any{"n": ones(1025)}},
+		{"RSA with the exponent 1", "RS256", weak, &weak.PublicKey, map[string]any{"n": ones(256), "e": "AQ"}},
+		{"RSA with an even exponent", "RS256", weak, &weak.PublicKey, map[string]any{"n": ones(256), "e": "BA"}},
 		{"for encryption", "ES256", curve, &curve.PublicKey, map[string]any{"use": "enc"}},
 		{"for key agreement", "ES256", curve, &curve.PublicKey, map[string]any{"key_ops": []string{"deriveKey"}}},
 		{"private", "ES256", curve, curve, nil},
@@ -296,14 +448,10 @@ func TestKeysThatAreNotUsed(t *testing.T) {
 			for name, value := range test.fields {
 				fields[name] = value
 			}
-			public, err := authtest.PublicJWK(test.public, fields)
-			if err != nil {
-				t.Fatal(err)
-			}
-			iss.Publish(public)
+			iss.Publish(mustJWK(t, test.public, fields))
 			v := verifierFor(t, iss, c)
 			token := forge(t, test.alg, test.private, map[string]any{"alg": test.alg, "kid": "odd"}, goodClaims(iss, c))
-			_, err = v.Verify(t.Context(), token)
+			_, err := v.Verify(t.Context(), token)
 			want := auth.ReasonUnknownKey
 			if test.alg == "HS256" {
 				want = auth.ReasonBadAlgorithm

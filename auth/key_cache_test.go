@@ -95,6 +95,11 @@ func TestTokensOfOtherIssuersCostNoRequest(t *testing.T) {
 	if e := refusal(t, err, token, auth.ReasonWrongIssuer); e.Issuer != "https://elsewhere.example.com" {
 		t.Errorf("the record names the issuer %q", e.Issuer)
 	}
+	token = iss.Token(authtest.Claims{"iss": "https://elsewhere.example.com\nsession.started"})
+	_, err = v.Verify(t.Context(), token)
+	if e := refusal(t, err, token, auth.ReasonWrongIssuer); e.Issuer != "" {
+		t.Errorf("the record names the issuer %q", e.Issuer)
+	}
 	requireRequests(t, iss, 0)
 }
 
@@ -246,6 +251,7 @@ func TestCloseEndsARefresh(t *testing.T) {
 		t.Errorf("Close took %v", took)
 	}
 	requireVerified(t, v, token)
+	iss.SetMode(authtest.Up)
 	if v.Refresh(t.Context()) == nil {
 		t.Error("a closed verifier asks the issuer")
 	}

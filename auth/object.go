@@ -58,17 +58,19 @@ func decodeValue(d *json.Decoder, depth int) (any, error) {
 func decodeMembers(d *json.Decoder, depth int) (any, error) {
 	object := map[string]any{}
 	for d.More() {
-		token, err := d.Token()
+		token, _ := d.Token() // with an error it is no text
 		name, ok := token.(string)
-		if err != nil || !ok {
+		if !ok {
 			return nil, errors.New("is not valid JSON")
 		}
 		if _, twice := object[name]; twice {
 			return nil, fmt.Errorf("has the name %s twice", quote(name))
 		}
-		if object[name], err = decodeValue(d, depth); err != nil {
+		value, err := decodeValue(d, depth)
+		if err != nil {
 			return nil, err
 		}
+		object[name] = value
 	}
 	return object, closeDelim(d)
 }

@@ -40,6 +40,7 @@ func TestSecretIsNotWritten(t *testing.T) {
 	}
 	out.Write(text)
 	fmt.Fprintln(&out, fmt.Errorf("log in as %v", account))
+	out.WriteString(account.Password.String() + account.Password.GoString()) // fmt asks Format, others these
 
 	written := strings.ToLower(out.String())
 	for _, form := range []string{value, "hunter2", hex.EncodeToString([]byte("hunter2"))} {

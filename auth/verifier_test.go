@@ -5,6 +5,7 @@ package auth_test
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -170,6 +171,10 @@ func TestClaimsThatRefuse(t *testing.T) {
 		{"sub is a number", authtest.Claims{"sub": 42}, auth.ReasonNoIdentity},
 		{"sub with a line break", authtest.Claims{"sub": "ann\nroot"}, auth.ReasonNoIdentity},
 		{"sub with an invisible character", authtest.Claims{"sub": "ann\u202e"}, auth.ReasonNoIdentity},
+		{"sub with a space at its end", authtest.Claims{"sub": "ann "}, auth.ReasonNoIdentity},
+		{"sub with a line separator", authtest.Claims{"sub": "ann\u2028root"}, auth.ReasonNoIdentity},
+		{"sub with a paragraph separator", authtest.Claims{"sub": "ann\u2029root"}, auth.ReasonNoIdentity},
+		{"sub with half a character", authtest.Claims{"sub": json.RawMessage(`"ann\ud800"`)}, auth.ReasonNoIdentity},
 		{"sub of 256 bytes", authtest.Claims{"sub": strings.Repeat("s", 256)}, ""},
 		{"sub of 257 bytes", authtest.Claims{"sub": strings.Repeat("s", 257)}, auth.ReasonNoIdentity},
 		{"email, but sub is broken", authtest.Claims{"email": "a@b.c", "sub": []int{1}}, auth.ReasonBadClaims},
@@ -292,6 +297,7 @@ func TestNewVerifierSettings(t *testing.T) {
 		{"login.example.com", "not an address"},
 		{"", "not an address"},
 		{"https://", "not an address"},
+		{"https://[::1", "not an address"},
 		{"https://user:pw@login.example.com/", "user"},
 		{"https://login.example.com/#x", "fragment"},
 		{"https://login.example.com/?tenant=1", "query"},

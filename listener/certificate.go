@@ -36,10 +36,8 @@ const checkInterval = time.Second
 // does not belong to the other.
 func LoadCertificate(certFile, keyFile string, log *slog.Logger) (*Certificate, error) {
 	c := &Certificate{certFile: certFile, keyFile: keyFile, log: log}
-	stamps, err := c.stat()
-	if err != nil {
-		return nil, err
-	}
+	stamps, _ := c.stat() // what cannot be looked at cannot be read either
+	var err error
 	if c.current, err = c.read(); err != nil {
 		return nil, err
 	}

@@ -20,7 +20,9 @@ func binaryHeader(command, family byte, rest string) string {
 const (
 	addresses4 = "\x0a\x01\x02\x03\x0a\x09\x09\x09\x10\x92\x15\x38" // 10.1.2.3:4242 to 10.9.9.9:5432
 	v6Source   = "\x20\x01\x0d\xb8\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x07"
-	addresses6 = v6Source + v6Source + "\x10\x92\x15\x38"
+	// 10.1.2.3 as IPv6 writes it
+	mappedSource = "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff\x0a\x01\x02\x03"
+	addresses6   = v6Source + v6Source + "\x10\x92\x15\x38"
 )
 
 func TestReadHeader(t *testing.T) {
@@ -36,6 +38,7 @@ func TestReadHeader(t *testing.T) {
 		{"v1 unknown with words", "PROXY UNKNOWN some thing\r\n", ""},
 		{"v2 over IPv4", binaryHeader(0x21, 0x11, addresses4), "10.1.2.3:4242"},
 		{"v2 over IPv6", binaryHeader(0x21, 0x21, addresses6), "[2001:db8::7]:4242"},
+		{"v2, IPv4 within IPv6", binaryHeader(0x21, 0x21, mappedSource+v6Source+"\x10\x92\x15\x38"), "10.1.2.3:4242"},
 		{"v2 with TLVs", binaryHeader(0x21, 0x11, addresses4+"\x04\x00\x03abc"), "10.1.2.3:4242"},
 		{"v2, the longest", binaryHeader(0x21, 0x11, addresses4+strings.Repeat("x", maxAddresses-12)), "10.1.2.3:4242"},
 		{"v2 local", binaryHeader(0x20, 0x00, ""), ""},
@@ -55,6 +58,8 @@ func TestReadHeader(t *testing.T) {
 		{"v1, a name", "PROXY TCP4 localhost 10.9.9.9 4242 5432\r\n", "none of TCP4"},
 		{"v1, IPv6 as IPv4", "PROXY TCP4 ::1 ::1 4242 5432\r\n", "none of TCP4"},
 		{"v1, a zone", "PROXY TCP6 fe80::1%eth0 ::1 4242 5432\r\n", "none of TCP6"},
+		{"v1, a name as IPv6", "PROXY TCP6 localhost ::1 4242 5432\r\n", "none of TCP6"},
+		{"v1, a port with leading zeros", "PROXY TCP4 10.1.2.3 10.9.9.9 04242 5432\r\n", "none of TCP4"},
 		{"v1, leading zeros", "PROXY TCP4 10.01.2.3 10.9.9.9 4242 5432\r\n", "none of TCP4"},
 		{"v1, a port with a sign", "PROXY TCP4 10.1.2.3 10.9.9.9 +4242 5432\r\n", "none of TCP4"},
 		{"v1, a port too large", "PROXY TCP4 10.1.2.3 10.9.9.9 65536 5432\r\n", "none of TCP4"},
@@ -65,6 +70,7 @@ func TestReadHeader(t *testing.T) {
 		{"v2 too long", binaryHeader(0x21, 0x11, addresses4+strings.Repeat("x", maxAddresses)), "4108 bytes"},
 		{"v2 too short for IPv4", binaryHeader(0x21, 0x11, addresses4[:11]), "too short"},
 		{"v2 too short for IPv6", binaryHeader(0x21, 0x21, addresses6[:35]), "too short"},
+		{"v2 cut in its fixed part", binaryHeader(0x21, 0x11, "")[:14], "cut short"},
 		{"v2 cut in the addresses", binaryHeader(0x21, 0x11, addresses4)[:20], "cut short"},
 		{"v2 cut in the TLVs", binaryHeader(0x21, 0x11, strings.Repeat("x", 300))[:100], "cut short"},
 		{"v1 cut", "PROXY TCP4 10.1.", "cut short"},
@@ -84,8 +90,8 @@ func TestReadHeader(t *testing.T) {
 				}
 				return
 			}
-			want, _ := netip.ParseAddrPort(test.want)
-			if client != want {
+			want, err := netip.ParseAddrPort(test.want)
+			if client != want || err != nil && test.want != "" {
 				t.Errorf("client %v, want %q", client, test.want)
 			}
 			if rest, _ := io.ReadAll(r); string(rest) != next {
@@ -186,6 +192,69 @@ func TestHealthChecksBeforeAHeader(t *testing.T) {
 	}
 	if len(whys) != 0 {
 		t.Errorf("refused because %q", <-whys)
+	}
+}
+
+// Which connections begin with a header is decided by the address alone, however the kernel writes it.
+func TestWhoIsTrusted(t *testing.T) {
+	s := &Server{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("fe80::/10")}}
+	for _, test := range []struct {
+		name    string
+		address net.Addr
+		trusted bool
+	}{
+		{"within", &net.TCPAddr{IP: net.IP{10, 1, 2, 3}}, true},
+		{"within, as IPv6 writes it", &net.TCPAddr{IP: net.IPv4(10, 1, 2, 3)}, true},
+		{"within, with a zone", &net.TCPAddr{IP: net.ParseIP("fe80::1"), Zone: "eth0"}, true},
+		{"beside", &net.TCPAddr{IP: net.IP{10, 2, 2, 3}}, false},
+		{"beside, as IPv6 writes it", &net.TCPAddr{IP: net.IPv4(10, 2, 2, 3)}, false},
+		{"a Unix socket", &net.UnixAddr{Name: "10.1.2.3"}, false},
+	} {
+		if got := s.trusts(test.address); got != test.trusted {
+			t.Errorf("%s: trusted %v", test.name, got)
+		}
+	}
+}
+
+// limitedConn notes how long it may be read.
+type limitedConn struct {
+	net.Conn
+	until time.Time
+}
+
+func (c *limitedConn) SetReadDeadline(until time.Time) error {
+	c.until = until
+	return nil
+}
+
+// A header has its time; once it is read the client has all it wants.
+func TestAHeaderHasItsTime(t *testing.T) {
+	s, conn := &Server{}, &limitedConn{}
+	before := time.Now()
+	if !s.beginHeader(conn) || conn.until.Before(before.Add(headerTimeout)) || conn.until.After(time.Now().Add(headerTimeout)) {
+		t.Errorf("a header may take until %v", conn.until)
+	}
+	s.endHeader(conn)
+	if !conn.until.IsZero() || len(s.headers) != 0 {
+		t.Errorf("after its header a connection may be read until %v; %d are waited on", conn.until, len(s.headers))
+	}
+	s.stopping = true
+	if !s.beginHeader(conn) || conn.until.After(before) {
+		t.Errorf("in a shutdown a header may take until %v", conn.until)
+	}
+}
+
+func TestOnlySoManyHeadersAreWaitedFor(t *testing.T) {
+	s, addr, _, whys := behindProxies(t)
+	s.mu.Lock()
+	s.headers = make(map[net.Conn]struct{})
+	for range maxHeaderWaits {
+		s.headers[&limitedConn{}] = struct{}{}
+	}
+	s.mu.Unlock()
+	dial(t, addr)
+	if got := <-whys; got != errHeaderWaits.Error() {
+		t.Errorf("refused because %q", got)
 	}
 }
 

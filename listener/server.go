@@ -73,9 +73,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		default:
 			// Out of descriptors or memory (EMFILE, ENOBUFS): those who are in
 			// stay in, the others wait in the kernel's queue.
-			if !wait(base, short.next(err)) {
-				return ErrStopped
-			}
+			wait(base, short.next(err))
 		}
 	}
 }
@@ -218,14 +216,12 @@ func (s *Server) isStopping() bool {
 	return s.stopping
 }
 
-// wait returns false when ctx ended first.
-func wait(ctx context.Context, d time.Duration) bool {
+// wait takes d, or less when ctx ends.
+func wait(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return false
 	case <-timer.C:
-		return true
 	}
 }

@@ -1,11 +1,14 @@
 package listener
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -120,7 +123,8 @@ func TestShutdownHurries(t *testing.T) {
 func TestAFaultEndsOneConnection(t *testing.T) {
 	var faulty atomic.Bool
 	faulty.Store(true)
-	s := &Server{Handle: func(ctx context.Context, conn net.Conn) {
+	var log lockedBuffer
+	s := &Server{Log: slog.New(slog.NewTextHandler(&log, nil)), Handle: func(ctx context.Context, conn net.Conn) {
 		if faulty.Swap(false) {
 			panic("a fault")
 		}
@@ -135,6 +139,27 @@ func TestAFaultEndsOneConnection(t *testing.T) {
 	conn.Close()
 	s.Shutdown(t.Context(), time.Minute)
 	<-ended
+	if n := strings.Count(log.String(), "a fault in gprxy"); n != 1 {
+		t.Errorf("the log tells of %d faults: %s", n, log.String())
+	}
+}
+
+// lockedBuffer is a log that connections write to at once.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }
 
 // tight is a listener on a machine that runs out of descriptors.
@@ -163,6 +188,32 @@ func TestAcceptBacksOff(t *testing.T) {
 	conn.Close()
 	s.Shutdown(t.Context(), time.Minute)
 	<-ended
+}
+
+// A shortage is told once, and the waits in it are bounded.
+func TestAShortageIsToldOnce(t *testing.T) {
+	var log bytes.Buffer
+	short := shortage{log: slog.New(slog.NewTextHandler(&log, nil))}
+	for n := range 40 {
+		if wait := short.next(syscall.EMFILE); wait < firstBackOff || wait > lastBackOff {
+			t.Fatalf("after %d failures the wait is %v", n+1, wait)
+		}
+	}
+	short.end()
+	short.end()
+	if failed, over := strings.Count(log.String(), "could not accept"), strings.Count(log.String(), "accepted again"); failed != 1 || over != 1 {
+		t.Errorf("the log tells %d times of it and %d times of its end", failed, over)
+	}
+}
+
+// A listener that is closed by somebody else is no shortage.
+func TestAListenerThatIsClosed(t *testing.T) {
+	var socket net.Listener
+	_, ended := serve(t, &Server{Handle: echo}, func(l net.Listener) net.Listener { socket = l; return l })
+	socket.Close()
+	if err := <-ended; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Serve returned %v", err)
+	}
 }
 
 func TestServeAfterShutdown(t *testing.T) {

@@ -153,6 +153,45 @@ func TestPreferSendsNothingInPlainTextAfterARefusedLogin(t *testing.T) {
 	}
 }
 
+// The server's own way to get at a password twice under "allow": ask for it in plain text, and refuse. Only a refusal
+// that comes before is pg_hba.conf's, and worth another try with TLS.
+func TestAllowDoesNotLogInAgainOnceAPasswordWasAskedFor(t *testing.T) {
+	if err := server.CreateUser(t.Context(), "barred", "right"); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Exec(t.Context(), "ALTER ROLE barred NOLOGIN"); err != nil { // PostgreSQL says so after the password
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := newForwarder(t, l, server.Addr())
+	p := newPools(t, pool.Config{Host: "127.0.0.1", Port: uint16(l.Addr().(*net.TCPAddr).Port), SSLMode: "allow"})
+	for _, row := range []struct {
+		user  string
+		tries int32
+	}{{"barred", 1}, {"tlsonly", 2}} {
+		before := f.opened.Load()
+		login := p.CheckLogin(t.Context(), request(user(row.user)))
+		if got := f.opened.Load() - before; got != row.tries {
+			t.Errorf("%s: %d connections to check a login, want %d (%v)", row.user, got, row.tries, login)
+		}
+		before = f.opened.Load()
+		lease, err := p.Acquire(t.Context(), request(user(row.user)))
+		if got := f.opened.Load() - before; got != row.tries {
+			t.Errorf("%s: %d connections for a session, want %d (%v)", row.user, got, row.tries, err)
+		}
+		if row.user == "barred" {
+			wantCode(t, login, "28000")
+			wantCode(t, err, "28000")
+		}
+		if err == nil {
+			lease.Discard()
+		}
+	}
+}
+
 // PostgreSQL binds SCRAM to the TLS connection where the client can: SCRAM-SHA-256-PLUS.
 func TestSCRAMIsBoundToTheTLSConnection(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

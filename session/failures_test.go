@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"gprxy/auth"
 )
 
 func TestFailures(t *testing.T) {
@@ -109,6 +111,42 @@ func TestFailuresRemembered(t *testing.T) {
 	}
 	if _, refused := f.look(from("192.0.2.9"), "new", now); !refused {
 		t.Error("the address that fails was forgotten")
+	}
+}
+
+// Guesses that wait in line for PostgreSQL are looked at again when their turn comes: those
+// ahead of them may have been too many by then.
+func TestGuessesInLineAreLookedAtAgain(t *testing.T) {
+	s := &session{Handler: &Handler{failures: newFailures(2, time.Hour), checks: newTurns(1)}, user: "alice"}
+	s.prefix = from("192.0.2.1")
+	done, err := s.checks.take(t.Context(), s.prefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := make(chan error)
+	go func() {
+		answer <- s.judge(t.Context(), auth.MethodPassword, func() (err error) {
+			defer func() {
+				if recover() != nil { // there is no pool here
+					err = errors.New("PostgreSQL was asked")
+				}
+			}()
+			return s.checkPassword(t.Context(), "a guess")
+		})
+	}()
+	for s.checks.waiting() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	for range 2 {
+		s.failures.failed(s.prefix, s.guessedAt(auth.MethodPassword), time.Now())
+	}
+	done()
+	err = <-answer
+	if failure, ok := errors.AsType[*authFailure](err); !ok || failure.reason != reasonTooManyFailures {
+		t.Errorf("the guess ended with %v", err)
+	}
+	if s.checks.free != 1 {
+		t.Error("its turn is lost")
 	}
 }
 

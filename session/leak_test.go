@@ -199,6 +199,30 @@ func TestThePersonMayGetTheBackendAgain(t *testing.T) {
 	}
 }
 
+// A person is who an issuer says, and not whoever has the same name without it.
+func TestTheSameNameOfNoIssuerIsAnotherPerson(t *testing.T) {
+	prepareCanaries(t)
+	if err := postgres.Exec(t.Context(), `CREATE ROLE "bob@example.com" LOGIN PASSWORD 'not a token'`); err != nil {
+		t.Fatal(err)
+	}
+	p := startProxy(t, canaryRoles(t), func(o *options) {
+		o.pool.MaxConns = 1
+		o.session.Service = auth.Login{User: "app_writer", Password: "writer-secret"}
+	})
+	at := slices.IndexFunc(canaries, func(c canary) bool { return c.next == samePerson })
+	c := canaries[at]
+	fresh, _ := c.sing(t)
+	pid := c.play(t, p, ends[0])
+	namesake := connect(t, strings.Replace(p.dsn("bob@example.com", "not a token"), "/"+database+"?", "/"+c.where.database+"?", 1))
+	defer namesake.Close(t.Context())
+	if got := ask[string](t, namesake, "select current_user || ' ' || current_setting('gprxy.user')"); got != "app_writer bob@example.com" {
+		t.Fatalf("the namesake is %s: the test shows nothing", got)
+	}
+	if got := outcome(t, namesake, c.look); namesake.PgConn().PID() == pid || got != fresh {
+		t.Errorf("served by %d with %s, want another than %d and %s", namesake.PgConn().PID(), got, pid, fresh)
+	}
+}
+
 // sing asks PostgreSQL itself what is to be seen in a new session, and where the
 // canary was left.
 func (c canary) sing(t *testing.T) (fresh, left string) {

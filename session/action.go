@@ -67,6 +67,7 @@ type action struct {
 	copyOut     int64
 	cancels     int64 // of the backend before it
 	seqStarted  int64 // of its statement.started
+	skipped     bool  // PostgreSQL was skipping to the next Sync when it was sent
 	unsent      bool  // it never went to PostgreSQL
 	results     []result
 	resultsOver int // how many more there were

@@ -1,9 +1,6 @@
 package session
 
-import (
-	"bytes"
-	"sync"
-)
+import "sync"
 
 // Messages of the protocol that matter to who owes whom an answer.
 const (
@@ -44,16 +41,24 @@ const (
 )
 
 // Transaction status as ReadyForQuery reports it.
-const txIdle = 'I'
+const (
+	txIdle   = 'I'
+	txActive = 'T'
+)
 
 // A conversation knows what the backend still owes the client. It follows both
 // streams by their message types alone, the way PostgreSQL's main loop works
-// through its input (src/backend/tcop/postgres.c): in order, one answer for each
-// message of the extended protocol, one ReadyForQuery for each Query, Sync and
-// FunctionCall, nothing but skipping between an error and the next Sync.
+// through its input (PostgresMain in src/backend/tcop/postgres.c, the same from 13
+// to 18 as far as it matters here): in order, one answer for each message of the
+// extended protocol, one ReadyForQuery for each Query, Sync and FunctionCall,
+// nothing but skipping between an error and the next Sync.
 //
 // Both directions of the relay call it, each under mu. A request must be noted
 // before its bytes go to the backend, or its answer could overtake it.
+//
+// What cannot be followed for sure is in doubt, and stays so: from then on nothing
+// that the backend says is taken for the answer to anything, each text is recorded
+// as it is sent, and the backend is closed at the end.
 type conversation struct {
 	mu sync.Mutex
 
@@ -62,11 +67,15 @@ type conversation struct {
 	copyIn   bool     // the backend reads CopyData
 	copyBoth bool     // replication streams: both sides send CopyData until one of them ends
 	unsynced bool     // extended messages were sent and no Sync after them
+	batch    bool     // the backend has worked on extended messages since its last ReadyForQuery
 	status   byte     // of the last ReadyForQuery
 	doubt    string   // why the rest can no longer be trusted; "" while it can
 	last     byte     // type of the backend's last message that answers something
 	copyIns  int      // how many COPY FROM STDIN there were
 	fatal    bool     // the backend announced its end
+
+	room     chan struct{} // signalled when there is room for requests again
+	awaiting bool          // somebody waits for room
 
 	parameters func(name, value string) // called for each ParameterStatus
 	record     *statements              // what is recorded of it; nil for nothing
@@ -74,9 +83,39 @@ type conversation struct {
 	statements, errors, rows int64
 }
 
+// So much may be under way before the client is not read on: each request takes up
+// memory, those whose record is still to be made more, and an error looks at all.
+// PostgreSQL holds back less than 8 KiB of answers for want of a Sync or Flush, of
+// which each has 5 bytes and more, so it answers however long the client is held up.
+const (
+	tooManyActs     = 2048
+	tooManyRequests = 32 * 1024
+)
+
+// crowded: too much is under way. In doubt no more is added, and nothing taken off.
+func (c *conversation) crowded() bool {
+	return (c.owed.acts >= tooManyActs || len(c.owed.waiting()) >= tooManyRequests) && c.doubt == ""
+}
+
+// makeRoom lets whoever waits for room look again.
+func (c *conversation) makeRoom() {
+	if !c.awaiting || c.crowded() {
+		return
+	}
+	c.awaiting = false
+	c.room <- struct{}{} // empty: whoever waits takes one for each time
+}
+
+// beInDoubt notes why answers can no longer be told apart, the first reason only.
+func (c *conversation) beInDoubt(why string) {
+	if c.doubt == "" {
+		c.doubt = why
+	}
+}
+
 // idle: nothing is owed, the backend waits for the next command.
 func (c *conversation) idle() bool {
-	return c.owed.empty() && !c.unsynced && !c.copyIn && c.doubt == ""
+	return c.owed.answered() && !c.unsynced && !c.copyIn && c.doubt == ""
 }
 
 // resting is idle outside a transaction, or, where exactness is lost, what looks
@@ -113,199 +152,45 @@ func (c *conversation) request(kind byte, act *action) {
 			c.owed.push(request{kind, act})
 		}
 	case msgSync:
-		if c.copyIn && c.owed.tail().kind == msgSync && !c.owed.has(msgCopyDone, msgCopyFail) {
+		if c.copyIn && c.owed.tail().kind == msgSync && c.owed.copyEnds == 0 {
 			return // ignored like the one before it, or in doubt like it
 		}
 		c.skipping = false
 		c.unsynced = false
 		c.owed.push(request{kind, act})
-	case msgCopyDone, msgCopyFail:
-		// Outside COPY IN the backend ignores them; which of the two it will
-		// be is known when it gets there.
-		if !c.skipping {
-			c.owed.push(request{kind, act})
-			c.dropStrayCopyEnds()
-		}
-	case msgCopyData, msgFlush:
+	case msgCopyData, msgCopyDone, msgCopyFail, msgFlush:
+		c.requestUnanswered(kind)
 	default:
-		c.doubt = "the client sent a message of an unknown type"
+		c.beInDoubt("the client sent a message of an unknown type")
 	}
 }
 
-// reply notes an answer. body is there for those that a record is made of.
-func (c *conversation) reply(kind byte, body []byte) {
-	switch kind {
-	case replyDataRow:
-		c.rows++
-	case replyParseComplete:
-		c.answered(msgParse)
-	case replyBindComplete:
-		c.answered(msgBind)
-	case replyCloseComplete:
-		c.answered(msgClose)
-	case replyRowDescription, replyNoData:
-		if c.owed.head().kind == msgDescribe {
-			act := c.owed.pop().act
-			if c.record != nil {
-				c.record.recycle(act)
-			}
-		}
-	case replyCommandComplete:
-		if c.copyIn {
-			c.endCopyIn()
-		}
-		c.executed(kind, body)
-	case replyEmptyQuery, replySuspended:
-		c.executed(kind, nil)
-	case replyCopyIn:
-		c.copyIn = true
-		c.copyIns++
-	case replyCopyBoth:
-		c.copyBoth = true
-	case replyParameterDesc:
-		if c.record != nil {
-			c.record.described(c.owed.head().act, body)
-		}
-	case replyCopyOut, msgCopyData, msgCopyDone, replyNotice, replyNotification, replyFunctionCall:
-	default:
-		c.doubt = "the backend sent a message of an unknown type"
-	}
-	if c.record != nil && (kind == replyCopyIn || kind == replyCopyOut || kind == replyCopyBoth) {
-		c.record.copying(c.owed.head().act)
-	}
-	c.dropStrayCopyEnds()
-}
-
-// answered takes the request that is answered off the front.
-func (c *conversation) answered(kind byte) {
-	if c.owed.head().kind != kind {
-		c.doubt = "the backend answered something that was not asked"
-		return
-	}
-	if act := c.owed.pop().act; act != nil {
-		act.confirm()
-		c.record.answered(act)
-	}
-}
-
-// executed: a statement is done, one of a Query or the one of an Execute.
-func (c *conversation) executed(kind byte, tag []byte) {
-	done := c.owed.head()
-	if done.kind == msgExecute {
-		c.owed.pop()
-	}
-	if c.record != nil {
-		c.record.executed(done.act, kind, tag)
-	}
-}
-
-// endCopyIn: a COPY FROM STDIN succeeded. The backend has read everything up to
-// CopyDone and has ignored each Sync before it.
-func (c *conversation) endCopyIn() {
-	c.copyIn = false
-	first := c.owed.pop() // the Query or Execute that copies
-	for !c.owed.empty() {
-		if c.owed.pop().kind == msgCopyDone {
-			c.unsynced = c.unsynced || first.kind == msgExecute && !c.owed.has(msgSync, msgQuery, msgFunctionCall)
-			c.owed.pushFront(first)
-			return
-		}
-	}
-	c.doubt = "the backend ended a COPY before the client did"
-}
-
-// failed: an ErrorResponse. In the extended protocol everything up to the next
-// Sync falls away.
-func (c *conversation) failed(body []byte) {
-	c.errors++
-	if isFatal(body) {
-		c.fatal = true
-	}
-	if c.copyIn {
-		c.failCopyIn()
-	}
-	head := c.owed.head()
-	if c.record != nil {
-		c.record.failed(head, body)
-	}
-	switch head.kind {
-	case msgParse, msgBind, msgDescribe, msgExecute, msgClose:
-		c.skip()
-	}
-	c.dropStrayCopyEnds()
-}
-
-// skip: the backend ignores all up to the next Sync.
-func (c *conversation) skip() {
-	for !c.owed.empty() && c.owed.head().kind != msgSync {
-		r := c.owed.pop()
-		if c.record != nil {
-			c.record.skipped(r.act)
-		}
-	}
-	c.skipping = c.owed.empty()
+// requestUnanswered notes a message that has no answer of its own: it belongs to a
+// COPY, or is ignored, or flushes. Which of these it will be is known when the
+// backend gets there. It is kept because the error of an interrupt may fall on it.
+func (c *conversation) requestUnanswered(kind byte) {
 	switch {
 	case c.skipping:
-		c.unsynced = true
-	case c.record != nil:
-		c.record.endFailure()
-	}
-}
-
-// failCopyIn: a COPY FROM STDIN failed. Whether a Sync sent by then was ignored
-// (read while copying) or will be answered (read while skipping) cannot be told
-// from outside, unless the client had ended the COPY before it.
-func (c *conversation) failCopyIn() {
-	c.copyIn = false
-	if c.owed.oldest(msgSync, msgCopyDone, msgCopyFail) == msgSync {
-		c.doubt = "a COPY failed with a Sync under way"
-	}
-}
-
-// ready: a ReadyForQuery with its transaction status.
-func (c *conversation) ready(body []byte) {
-	if len(body) != 1 {
-		c.doubt = "the backend sent a ReadyForQuery without a status"
-		return
-	}
-	c.status = body[0]
-	c.copyBoth = false
-	switch head := c.owed.head(); head.kind {
-	case msgQuery, msgFunctionCall, msgSync:
-		c.owed.pop()
-		if c.record != nil {
-			c.record.ready(head.act, c.status)
-		}
+	case (kind == msgCopyData || kind == msgFlush) && (c.owed.tail().kind == kind || c.copyIn && c.owed.copyEnds == 0):
+		// One of many tells no more than the first; and what a COPY reads raises no interrupt but as an error of the COPY.
 	default:
-		c.doubt = "the backend was ready more often than asked"
+		c.owed.push(request{kind: kind})
+		c.dropUnanswered()
 	}
-	c.dropStrayCopyEnds()
 }
 
-// dropStrayCopyEnds forgets CopyDone and CopyFail at the front: the backend
-// ignores them when it is not copying.
-func (c *conversation) dropStrayCopyEnds() {
-	for !c.copyIn && (c.owed.head().kind == msgCopyDone || c.owed.head().kind == msgCopyFail) {
+// interruptible: the next message that the backend reads, whatever its type, may get
+// the error of an interrupt that came while the backend waited for it. PostgresMain
+// looks for interrupts after it has read a message and before it looks at its type.
+// The statement timeout runs from the first message of a batch to its Sync, while the
+// backend waits too. A conflict with recovery on a standby (an ERROR from version 16
+// on, before that the end of the connection) needs a transaction that has not failed.
+func (c *conversation) interruptible() bool { return c.batch || c.status == txActive }
+
+// dropUnanswered forgets messages without an answer at the front which the backend
+// has passed by or will: outside of COPY, where no interrupt can fall on them.
+func (c *conversation) dropUnanswered() {
+	for !c.copyIn && !c.interruptible() && c.owed.head().unanswered() {
 		c.owed.pop()
 	}
-}
-
-// isFatal looks for severity FATAL or PANIC in field V, which is never translated,
-// or in S of servers before 9.6, which have no V.
-func isFatal(body []byte) bool {
-	severity := errorField(body, 'V')
-	if severity == nil {
-		severity = errorField(body, 'S')
-	}
-	return string(severity) == "FATAL" || string(severity) == "PANIC"
-}
-
-// errorField gives a field of an ErrorResponse, nil if it has none.
-func errorField(body []byte, field byte) []byte {
-	for f := range bytes.SplitSeq(body, []byte{0}) {
-		if len(f) > 1 && f[0] == field {
-			return f[1:]
-		}
-	}
-	return nil
 }

@@ -8,9 +8,6 @@ import "bytes"
 type clientFrames struct{ *conversation }
 
 func (c clientFrames) frameStart(kind byte, size uint32) (want uint32) {
-	if kind == msgFlush && size > 0 && c.doubt == "" {
-		c.doubt = "the client sent a Flush that is wrong" // it may be skipped, or answered with an error
-	}
 	if c.record == nil {
 		c.request(kind, nil)
 		return 0
@@ -19,7 +16,7 @@ func (c clientFrames) frameStart(kind byte, size uint32) (want uint32) {
 	act, want := c.record.requested(kind, size, skipped)
 	c.request(kind, act)
 	if kind == msgSync && skipped {
-		c.record.endFailure()
+		c.record.syncSent()
 	}
 	return want
 }
@@ -47,7 +44,7 @@ func (b backendFrames) frameStart(kind byte, size uint32) (want uint32) {
 	switch kind {
 	case replyReady, replyParameterStatus:
 		if size > maxWantedBody {
-			b.doubt = "the backend sent a ParameterStatus too large to note"
+			b.beInDoubt("the backend sent a ParameterStatus too large to note")
 		}
 		return maxWantedBody
 	case replyError:

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -14,13 +15,16 @@ import (
 //	0 … 9                     PostgreSQL works through the next one, with this outcome
 //	<                         the client sees the next answer
 //	!                         PostgreSQL sends something nobody asked for
+//	t                         the statement timeout runs out, if it is running
 type postgres struct {
 	input    []byte // sent and not yet read
 	answers  []byte // sent and not yet seen
 	copying  byte   // the Query or Execute that reads CopyData; 0 if none
 	skipping bool   // after an error, to the next Sync
 	unsynced bool   // a Sync is due
-	strange  bool   // a COPY failed, or was sent what does not belong there
+	timed    bool   // the statement timeout is running: from the first message of a batch to its end
+	overdue  bool   // it ran out while PostgreSQL waited for the client
+	strange  bool   // what a COPY was sent does not belong there, or an interrupt fell on a message without an answer
 }
 
 // What an outcome means; where there is none, it is that of 0.
@@ -54,9 +58,24 @@ func (p *postgres) work(outcome byte) {
 	case p.copying != 0:
 		p.copy(kind, outcome)
 	case p.skipping && kind != 'S':
+	case p.overdue:
+		p.interrupt(kind)
 	default:
 		p.answer(kind, outcome)
 	}
+}
+
+// interrupt: the timeout is noticed when the next message has been read, whatever it is.
+func (p *postgres) interrupt(kind byte) {
+	p.timed, p.overdue = false, false
+	p.strange = p.strange || strings.IndexByte("dcfHQF", kind) >= 0
+	p.answers = append(p.answers, 'E')
+	if strings.IndexByte("PBDECH", kind) >= 0 {
+		p.skipping, p.unsynced = true, true
+		return
+	}
+	p.answers = append(p.answers, 'Z')
+	p.unsynced = false
 }
 
 func (p *postgres) answer(kind, outcome byte) {
@@ -67,6 +86,7 @@ func (p *postgres) answer(kind, outcome byte) {
 	case kind == 'Q' || kind == 'S' || kind == 'F':
 		p.unsynced, p.skipping = false, false
 	}
+	p.timed = (p.timed || extended) && p.unsynced
 	answer, known := outcomes[kind][outcome]
 	if !known {
 		answer = outcomes[kind]['0']
@@ -76,12 +96,15 @@ func (p *postgres) answer(kind, outcome byte) {
 		p.copying = kind
 	}
 	if extended && strings.HasSuffix(answer, "E") {
-		p.skipping = true
+		p.skipping, p.timed = true, false
 	}
 }
 
 // copy is what COPY FROM STDIN makes of a message.
 func (p *postgres) copy(kind, outcome byte) {
+	if p.overdue {
+		kind = 0 // read, and in vain
+	}
 	switch {
 	case kind == 'd' && outcome != bad, kind == 'H', kind == 'S':
 	case kind == 'c' && outcome != bad:
@@ -102,7 +125,7 @@ func (p *postgres) copy(kind, outcome byte) {
 		} else {
 			p.skipping = true
 		}
-		p.copying = 0
+		p.copying, p.timed, p.overdue = 0, false, false
 	}
 }
 
@@ -124,6 +147,8 @@ func follow(script string) string {
 			p.input = append(p.input, step)
 		case step >= '0' && step <= '9':
 			p.work(step)
+		case step == 't':
+			p.overdue = p.timed
 		case step == '!':
 			p.answers = append(p.answers, "NAS"[i%3])
 		case step == '<' && len(p.answers) > 0:
@@ -137,8 +162,11 @@ func follow(script string) string {
 			return "in doubt after " + steps[:i+1] + ": " + c.doubt
 		}
 	}
-	if p.rests() && !c.idle() && !p.strange {
+	if p.rests() && !c.idle() && c.doubt == "" {
 		return "busy in the end (owed " + kindsOf(c.owed) + "), and PostgreSQL rests"
+	}
+	if c.doubt == "" && len(p.answers) == 0 && len(p.input) == 0 && p.skipping != c.skipping {
+		return fmt.Sprintf("skipping is %v in the end, and PostgreSQL's %v", c.skipping, p.skipping)
 	}
 	return ""
 }
@@ -152,13 +180,16 @@ func see(c *conversation, kind byte) {
 }
 
 // The conversation calls a backend idle when PostgreSQL is, whatever was sent
-// ahead, failed, skipped or copied; never before; and it doubts only where a COPY
-// went wrong.
+// ahead, failed, skipped, copied or interrupted; never before; and it doubts only where
+// a COPY went wrong, or an interrupt fell on what has no answer.
 func FuzzConversationModel(f *testing.F) {
 	for _, script := range []string{
 		"Q0<<<<", "QQQ010<<<<<<<<", "PBDES00000<<<<<<<", "PBES30000<<", "PBESPBES3000<0000<<<<<", "PBE0<H<S", "PBE0Q0<<<<",
 		"Q5<dddc000000<<", "Q5<ddf0000<<", "Qddc5000<<<", "Q5<dc0" + "8<dc00<<<", "PBES050<G<dcS000<<<", "BE05<dS9000<<", "Q5<SSSdc00000<<",
 		"F0<<F3<<", "!Q!0<<!<!<", "PH3<BEQS0000<", "PBES0003<<<<", "Q5<cSS000<<<<", "E5<dcS900<<", "E5<dfS000<<", "E5<cF000<<<<", "Q8<dc00<<", "E7S0<<<", "C0S0<<", "Q5<Q0<<", "fcdH0000",
+		// The timeout runs out while PostgreSQL waits, and the error falls on what comes next.
+		"PH00<td0<<Q0<<", "PH00<tc0<Q<<0<<S0<", "PH00<tH0<Q0BES000<", "PH00<tQ0<<", "PH00<tS0<<", "PH00<tP0<S0<", "PEH000<<<tf0<QPBES000<0<0<<",
+		"PH00<tHQ0<0S0<", "PH00<tdQ0<0<<<", "E5<tdS00<<<", "PH00<tdHS0<<00<",
 		// What psql, pgbench, pgx and a driver with a pipeline sent.
 		"Q0<<<<Q0<<<<", "PDS000<<<<BES000<<<<", "PBDES00000<<<<<<", "PBDESPBDESPBDES000000000000000<<<<<<<<<<<<<<<<<<", "Q5<ddddc00000<<",
 	} {

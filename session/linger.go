@@ -77,7 +77,7 @@ func (r *relay) answered() bool {
 		return c.looksIdle()
 	}
 	// What was sent without a Sync, or into a COPY, need never be answered.
-	return !c.owed.has(msgQuery, msgSync, msgFunctionCall) || c.copyIn || c.copyBoth || !r.upFrames.atBoundary()
+	return !c.owed.has(msgQuery, msgSync, msgFunctionCall, awaitedReady) || c.copyIn || c.copyBoth || !r.upFrames.atBoundary()
 }
 
 // askIfAlive sends the client something that changes nothing, a ParameterStatus

@@ -19,25 +19,14 @@ type recording struct {
 	ctx     context.Context // ends with the relay
 	cancel  context.CancelFunc
 	closed  bool
-
-	answers  chan struct{} // signalled when there is room for requests again
-	awaiting bool          // guarded by the conversation's mu
 }
-
-// With so many requests under way whose record is still to be made, the client is not
-// read on: each takes up memory, and an error looks at all. PostgreSQL holds back less
-// than 8 KiB of answers for want of a Sync or Flush, of which each has 5 bytes and more.
-const (
-	tooManyActs     = 2048
-	tooManyRequests = 32 * 1024 // Syncs too, though they leave no record
-)
 
 // startRecording makes the relay record what passes it. The caller closes.
 func (s *session) startRecording(ctx context.Context, r *relay) *recording {
 	if s.Statements.Record == RecordNothing {
 		return nil
 	}
-	rec := &recording{events: s.Events, session: s.id, log: s.log, answers: make(chan struct{}, 1)}
+	rec := &recording{events: s.Events, session: s.id, log: s.log}
 	rec.ctx, rec.cancel = context.WithCancel(ctx)
 	talk := &r.conversation
 	rec.statements = &statements{
@@ -63,42 +52,13 @@ func (rec *recording) deliver(done []store.Statement) {
 	rec.events.Defer(store.Event{Session: rec.session, Fact: store.StatementsExecuted{Statements: done}})
 }
 
-// awaitRoom holds the session up while the log has more statements to write, or the
-// backend more to answer, than memory should hold.
+// awaitRoom holds the session up while the log has more statements to write than memory
+// should hold.
 func (rec *recording) awaitRoom() error {
 	if rec == nil {
 		return nil
 	}
-	for rec.tooMuch() {
-		select {
-		case <-rec.answers:
-		case <-rec.ctx.Done():
-			return errShutdown // see explain
-		}
-	}
 	return rec.explain(rec.events.Room(rec.ctx))
-}
-
-func (rec *recording) tooMuch() bool {
-	rec.talk.mu.Lock()
-	defer rec.talk.mu.Unlock()
-	rec.awaiting = rec.crowded()
-	return rec.awaiting
-}
-
-// crowded: too much is under way. In doubt no more is added, and nothing taken off.
-func (rec *recording) crowded() bool {
-	owed := &rec.talk.owed
-	return (owed.acts >= tooManyActs || len(owed.waiting()) >= tooManyRequests) && rec.talk.doubt == ""
-}
-
-// chunkAnswered lets awaitRoom look again. Called with the conversation's mu held.
-func (rec *recording) chunkAnswered() {
-	if rec == nil || !rec.awaiting || rec.crowded() {
-		return
-	}
-	rec.awaiting = false
-	rec.answers <- struct{}{} // empty: awaitRoom takes one for each time that it waits
 }
 
 // announce makes durable what is about to be sent, if that is wanted: without a record

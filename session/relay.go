@@ -28,10 +28,11 @@ type relay struct {
 	conversation conversation
 	upFrames     frameWalker // guarded by conversation.mu, as is all below
 	downFrames   frameWalker
-	draining     error // why to end at the next resting moment
-	sparing      bool  // but not before the first statement
-	ended        error // why the relay is ending: nothing more goes to the backend
-	copiesFailed int   // COPY FROM STDIN that settle has ended
+	draining     error         // why to end at the next resting moment
+	sparing      bool          // but not before the first statement
+	ended        error         // why the relay is ending: nothing more goes to the backend
+	over         chan struct{} // closed with ended
+	copiesFailed int           // COPY FROM STDIN that settle has ended
 
 	writing sync.Mutex             // held from seeing a chunk until the client has it
 	notice  atomic.Pointer[[]byte] // a message of gprxy's own for the client, see notify
@@ -56,8 +57,10 @@ const (
 )
 
 func newRelay(client, backend net.Conn, status byte) *relay {
-	r := &relay{client: client, backend: backend, up: newPump(client), down: newPump(backend), clientOut: newOutlet(client), backendOut: newOutlet(backend)}
+	r := &relay{client: client, backend: backend, up: newPump(client), down: newPump(backend), clientOut: newOutlet(client), backendOut: newOutlet(backend),
+		over: make(chan struct{})}
 	r.conversation.status = status
+	r.conversation.room = make(chan struct{}, 1)
 	return r
 }
 
@@ -106,6 +109,7 @@ func (r *relay) finish(why error) {
 	r.conversation.mu.Lock()
 	if r.ended == nil {
 		r.ended = why
+		close(r.over)
 	}
 	r.conversation.mu.Unlock()
 	r.up.interrupt()
@@ -155,6 +159,9 @@ func (r *relay) reason() error {
 
 // toBackend passes on what the client sent, up to its Terminate.
 func (r *relay) toBackend(chunk []byte) error {
+	if !r.awaitAnswers() {
+		return errInterrupted
+	}
 	if err := r.recording.awaitRoom(); err != nil {
 		return r.stopBefore(err)
 	}
@@ -176,6 +183,28 @@ func (r *relay) toBackend(chunk []byte) error {
 		return errTerminate
 	}
 	return nil
+}
+
+// awaitAnswers holds the client up while the backend has more to answer than memory should
+// hold. It returns false if the relay ends meanwhile; nothing of what the client sent last
+// has gone on then.
+func (r *relay) awaitAnswers() bool {
+	for r.crowded() {
+		select {
+		case <-r.conversation.room:
+		case <-r.over:
+			return false
+		}
+	}
+	return true
+}
+
+func (r *relay) crowded() bool {
+	c := &r.conversation
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.awaiting = c.crowded()
+	return c.awaiting
 }
 
 // stopBefore ends the relay for want of a record. What the client asked for last does
@@ -238,7 +267,7 @@ func (r *relay) seeReplies(chunk []byte) (drained error) {
 		c.record.chunkBegins()
 	}
 	r.downFrames.walk(chunk, 0, backendFrames{c})
-	r.recording.chunkAnswered()
+	c.makeRoom()
 	return r.drained()
 }
 

@@ -1,18 +1,35 @@
 package session
 
-// request is one message of the client that the backend is to answer.
+import "slices"
+
+// request is one message of the client that the backend is to work on.
 type request struct {
-	kind byte
+	kind byte    // of the message, or awaitedReady
 	act  *action // what is to be recorded of it; nil where nothing is
 }
 
+// awaitedReady stands for a message whose error has come and whose ReadyForQuery has not.
+const awaitedReady = 'z'
+
+// unanswered tells whether the message has no answer of its own. It can get an error all
+// the same, see conversation.interrupted.
+func (r request) unanswered() bool {
+	switch r.kind {
+	case msgCopyData, msgCopyDone, msgCopyFail, msgFlush:
+		return true
+	}
+	return false
+}
+
 // requests is a queue of what is under way. It needs no memory while at most a few
-// are, and its growth is bounded by what the sockets between here and the backend
-// hold; where there is a record, by tooManyActs and tooManyRequests.
+// are, and its growth is bounded by tooManyActs and tooManyRequests.
 type requests struct {
 	all   []request
 	first int
-	acts  int // of them
+
+	acts     int // of them: those with an action
+	quiet    int // those without an answer
+	copyEnds int // those of them that end a COPY
 }
 
 // Capacity kept when the queue runs empty.
@@ -54,7 +71,16 @@ func (q *requests) count(r request, n int) {
 	if r.act != nil {
 		q.acts += n
 	}
+	if r.unanswered() {
+		q.quiet += n
+	}
+	if r.kind == msgCopyDone || r.kind == msgCopyFail {
+		q.copyEnds += n
+	}
 }
+
+// answered tells whether nothing is under way that has an answer.
+func (q *requests) answered() bool { return len(q.waiting()) == q.quiet }
 
 // pushFront puts back what pop took.
 func (q *requests) pushFront(r request) {
@@ -87,16 +113,6 @@ func (q *requests) pop() request {
 }
 
 // has tells whether a request of one of these kinds is under way.
-func (q *requests) has(kinds ...byte) bool { return q.oldest(kinds...) != 0 }
-
-// oldest is the oldest request of these kinds, 0 when there is none.
-func (q *requests) oldest(kinds ...byte) byte {
-	for _, r := range q.waiting() {
-		for _, kind := range kinds {
-			if r.kind == kind {
-				return kind
-			}
-		}
-	}
-	return 0
+func (q *requests) has(kinds ...byte) bool {
+	return slices.ContainsFunc(q.waiting(), func(r request) bool { return slices.Contains(kinds, r.kind) })
 }

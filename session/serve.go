@@ -92,6 +92,7 @@ func (s *session) recordEnd(r *relay, why error) {
 		Rows:       c.rows,
 		BytesIn:    r.bytesIn.Load(),
 		BytesOut:   r.bytesOut.Load(),
+		Doubt:      c.doubt,
 	}
 	s.Events.Defer(s.event(end))
 	s.log.Info("ended", "user", s.identity.User, "service_account", s.backend.CurrentUser(),

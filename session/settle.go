@@ -62,7 +62,7 @@ func (r *relay) bringToRest(ctx context.Context, lease *pool.Lease) error {
 	case r.partial.Load() || !r.upFrames.atBoundary():
 		return errors.New("the client left in the middle of a message")
 	}
-	if !c.owed.empty() && !c.copyIn {
+	if !c.owed.answered() && !c.copyIn {
 		if err := lease.Cancel(ctx); err != nil {
 			return fmt.Errorf("cancel what the client left running: %w", err)
 		}

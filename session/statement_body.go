@@ -93,7 +93,7 @@ func (s *statements) requestBody(kind byte, body []byte, whole bool) {
 	case msgFunctionCall:
 		s.functionCall(act, body, whole)
 	}
-	if kind != msgBind && !(kind == msgQuery && act.unsent) {
+	if kind != msgBind && !(kind == msgQuery && act.skipped) {
 		s.names.apply(act)
 	}
 	if whole {
@@ -134,9 +134,6 @@ func (s *statements) bodyEnds() {
 	s.current = nil
 	switch {
 	case act == nil, !act.executes() && !act.keeps():
-	case act.unsent && act.executes() && act.request != msgExecute:
-		s.storeSkipped(act)
-	case act.unsent:
 	case s.config.Strict:
 		act.begins()
 		s.before = append(s.before, act)

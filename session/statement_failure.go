@@ -1,23 +1,20 @@
 package session
 
-import (
-	"fmt"
-
-	"gprxy/store"
-)
+import "gprxy/store"
 
 // failure is an error of the extended protocol with all that PostgreSQL skips for it.
 type failure struct {
 	open    bool
-	at      *action // nil: a Describe, or a Close
+	at      *action // nil: a Describe, a Close or a Flush
 	error   result
+	stored  bool // the error is recorded
+	over    bool // the Sync that ends it was sent
 	skipped []*action
-	bytes   int   // of skipped, roughly
-	more    int64 // Executes that were skipped and not kept
+	bytes   int // of skipped, roughly
 }
 
-// A client may go on for ever without the Sync that ends a failure. So much of what is
-// skipped is kept.
+// A client may go on for ever without the Sync that ends a failure. Once so much was
+// skipped it is recorded without waiting for that.
 const (
 	maxSkipped      = 1000
 	maxSkippedBytes = 1 << 20
@@ -25,46 +22,75 @@ const (
 
 func (f *failure) full() bool { return len(f.skipped) >= maxSkipped || f.bytes >= maxSkippedBytes }
 
-// skipped: PostgreSQL does not do what the action asked for.
+// skipped: PostgreSQL does not do what the action asked for, which was sent before the error
+// was seen.
 func (s *statements) skipped(act *action) {
 	if act != nil && s.failure.open {
 		s.failure.skipped = append(s.failure.skipped, act)
 	}
 }
 
+// flushFailed: an interrupt came at a Flush, and PostgreSQL skips to the next Sync.
+func (s *statements) flushFailed(body []byte) {
+	if s.lost {
+		return
+	}
+	s.interrupted(body)
+	s.failure = failure{open: true, stored: true}
+}
+
+// syncSent: the client has sent the Sync up to which PostgreSQL skips.
+func (s *statements) syncSent() { s.failure.over = s.failure.open }
+
 // endFailure records the statements that an error kept from being run, once it is
 // known which: at the Sync. The error is that of the statement it is about.
 func (s *statements) endFailure() {
-	f := s.failure
-	if !f.open {
-		return
+	if s.failure.open {
+		s.storeFailure()
+		s.failure = failure{}
 	}
-	s.failure = failure{}
-	told := false
+}
+
+// storeFailure records the error and what was skipped so far.
+func (s *statements) storeFailure() {
+	f := &s.failure
+	coming := f.split(s.current)
 	for _, act := range f.skipped {
-		if act.request != msgExecute {
-			if act.executes() {
-				s.storeSkipped(act)
-			}
-			continue
-		}
-		if !told && s.concerns(f.at, act) {
-			told = true
+		switch {
+		case !f.stored && act.request == msgExecute && s.concerns(f.at, act):
+			f.stored = true
 			s.storeExecute(act, f.error)
-			continue
+		default:
+			s.storeSkipped(act)
 		}
-		s.storeExecute(act, result{begun: act.sent, ended: f.error.ended, outcome: store.OutcomeSkipped})
 	}
-	if !told {
+	if !f.stored {
+		f.stored = true
 		s.storeUnexecuted(f.at, f.error)
 	}
-	if f.more > 0 {
-		s.block.add(&store.Statement{
-			Kind: store.KindExtended, Start: f.error.ended, Outcome: store.OutcomeSkipped,
-			Message: fmt.Sprintf("(%d more that were skipped, of which the texts were not kept)", f.more),
-		})
+	for _, act := range f.skipped { // what no Execute has shown
+		s.storeKept(act, s.skippedAs())
 	}
 	s.names.undo(f.skipped)
+	f.skipped, f.bytes = coming, 0
+}
+
+// split takes the action off the end whose body is still to come, and returns it.
+func (f *failure) split(current *action) (coming []*action) {
+	last := len(f.skipped) - 1
+	if last >= 0 && f.skipped[last] == current {
+		coming = []*action{current}
+		f.skipped = f.skipped[:last]
+	}
+	return coming
+}
+
+// skippedAs is the outcome of what PostgreSQL is thought to have skipped.
+func (s *statements) skippedAs() store.Statement {
+	if s.lost {
+		return store.Statement{Outcome: store.OutcomeUnknown}
+	}
+	return store.Statement{Outcome: store.OutcomeSkipped}
 }
 
 // concerns tells whether the error of a message is one of the statement that the

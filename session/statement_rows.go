@@ -157,6 +157,9 @@ func (s *statements) row(act *action, r result) store.Statement {
 		Outcome:    r.outcome,
 		SeqStarted: act.seqStarted,
 	}
+	if s.lost {
+		st.Doubt = s.talk.doubt
+	}
 	if p := act.stmt; p != nil {
 		st.SQL, st.Name, st.Parsed = p.text, validName(p.name), p.parsed
 		st.TextBytes, st.TextSHA256 = p.bytes, p.sum
@@ -220,9 +223,11 @@ func (s *statements) storeAnnounced(act *action) {
 	s.storeDone(act, r)
 }
 
-// storeSkipped records a Query that PostgreSQL does not look at.
+// storeSkipped records a statement that PostgreSQL is thought to have skipped.
 func (s *statements) storeSkipped(act *action) {
-	s.storeDone(act, result{begun: act.sent, ended: act.sent, outcome: store.OutcomeSkipped})
+	if act.executes() {
+		s.storeDone(act, result{begun: act.sent, ended: act.sent, outcome: s.skippedAs().Outcome})
+	}
 }
 
 func (s *statements) storeDone(act *action, r result) {
@@ -248,12 +253,12 @@ func (s *statements) heedDoubt() {
 // lose gives up telling answers apart, and records what is under way; but what is being
 // announced will be recorded then.
 func (s *statements) lose() {
-	s.endFailure()
 	s.tellUntold("")
 	s.lost = true
+	s.endFailure()
 	s.tellUnnamed(s.names.unnamed)
 	for _, r := range s.talk.owed.waiting() {
-		if r.act == nil || !r.act.executes() && !r.act.keeps() {
+		if r.act == nil || r.act == s.current || !r.act.executes() && !r.act.keeps() {
 			continue
 		}
 		s.tellUnnamed(r.act.stmtBefore)

@@ -60,12 +60,22 @@ type statements struct {
 
 	failure failure
 	open    bool // ReadyForQuery has yet to come for the last that was recorded
+	inBlock bool // a transaction block is open, or may be
 	leaving bool // the client has left: what errors come now are gprxy's doing
 	lost    bool // answers can no longer be told apart
 }
 
-// chunkBegins is called before a chunk of either direction is walked.
-func (s *statements) chunkBegins() { s.now = time.Time{} }
+// chunkBegins is called before a chunk of either direction is walked. By then what the
+// chunk before asked for was announced, if that is wanted, so it can be recorded.
+func (s *statements) chunkBegins() {
+	s.now = time.Time{}
+	switch {
+	case s.failure.over:
+		s.endFailure()
+	case s.failure.full():
+		s.storeFailure()
+	}
+}
 
 // clock is the time of the chunk: bytes that came at once need no other.
 func (s *statements) clock() time.Time {
@@ -76,7 +86,8 @@ func (s *statements) clock() time.Time {
 }
 
 // requested notes a request of the client, whose body is to come. skipped says that
-// PostgreSQL will not look at it.
+// PostgreSQL is expected to skip it: it is recorded like any other, and in strict mode
+// before it is sent.
 func (s *statements) requested(kind byte, size uint32, skipped bool) (act *action, want uint32) {
 	s.heedDoubt()
 	skipped = skipped && !s.lost // who knows
@@ -96,13 +107,6 @@ func (s *statements) requested(kind byte, size uint32, skipped bool) (act *actio
 	default:
 		return nil, 0
 	}
-	heedless := skipped && kind != msgQuery && kind != msgFunctionCall
-	if heedless && s.failure.full() {
-		if kind == msgExecute {
-			s.failure.more++
-		}
-		return nil, 0
-	}
 	act = s.newAction()
 	act.request, act.sent = kind, s.clock()
 	if act.executes() {
@@ -110,12 +114,12 @@ func (s *statements) requested(kind byte, size uint32, skipped bool) (act *actio
 		act.cancels = s.cancels()
 		s.latest = act
 	}
-	if heedless {
+	if skipped {
 		s.failure.skipped = append(s.failure.skipped, act)
 		s.failure.bytes += int(min(size, s.wanted(kind)))
 	}
 	s.current = act
-	act.unsent = skipped
+	act.skipped = skipped
 	return act, s.wanted(kind)
 }
 
@@ -136,6 +140,7 @@ func (s *statements) executed(act *action, kind byte, body []byte) {
 		r.outcome = store.OutcomeSuspended
 	}
 	stmt, at := act.stmt, len(act.results)
+	s.inBlock = s.inBlock || r.tag == "BEGIN" || r.tag == "START TRANSACTION"
 	s.doneWith(act, r)
 	if changesNames(r.tag) {
 		s.names.changedBy(r.tag, stmt.part(at), stmt != nil && stmt.secret)
@@ -224,13 +229,18 @@ func (s *statements) failed(head request, body []byte) {
 		s.bytesOut, s.rows = 0, 0
 		s.failure = failure{open: true, at: act, error: r}
 	case msgSync:
-		s.commitFailed(body)
+		s.syncFailed(body)
 	}
 }
 
-// commitFailed: the implicit transaction of the statements before a Sync could not
-// be committed, so what they did is undone.
-func (s *statements) commitFailed(body []byte) {
+// syncFailed: the implicit transaction of the statements before a Sync could not be
+// committed, so what they did is undone. In a transaction block they are done, and only
+// what comes at the Sync's turn failed.
+func (s *statements) syncFailed(body []byte) {
+	if s.inBlock {
+		s.interrupted(body)
+		return
+	}
 	var r result
 	s.blame(nil, &r, body)
 	fail := func(st *store.Statement) {
@@ -239,9 +249,22 @@ func (s *statements) commitFailed(body []byte) {
 	if s.open && s.block.amend(fail) {
 		return
 	}
-	st := store.Statement{Kind: store.KindExtended, Start: s.clock()}
-	fail(&st)
+	s.interrupted(body)
+}
+
+// interrupted records an error that is no statement's: that of an interrupt which came
+// between two of them.
+func (s *statements) interrupted(body []byte) {
+	if s.lost {
+		return
+	}
+	now := s.clock()
+	r := result{begun: now, ended: now}
+	s.blame(nil, &r, body)
+	st := s.row(&action{}, r)
+	st.Kind = store.KindExtended
 	s.block.add(&st)
+	s.bytesOut, s.rows = 0, 0
 }
 
 // copying: PostgreSQL began to copy.
@@ -284,12 +307,13 @@ func (s *statements) ready(act *action, status byte) {
 		s.block.amend(func(st *store.Statement) { st.TxStatus = txStatuses[status] })
 	}
 	s.open = false
+	s.inBlock = status != txIdle
 	s.tellUntold(txStatuses[status])
 	s.bytesOut, s.rows = 0, 0
 	if status == txIdle {
 		s.names.endPortals()
 	}
-	if status == txIdle && s.talk.owed.empty() && !s.lost {
+	if status == txIdle && s.talk.owed.answered() && !s.lost {
 		s.recycle(s.names.portal) // its Executes are recorded
 		s.names.portal = nil
 	}

@@ -149,14 +149,13 @@ func TestConfirmedMessagesAreLetGo(t *testing.T) {
 // Syncs leave no record, but an error looks at them too.
 func TestSyncsSentAheadAreBounded(t *testing.T) {
 	c, _ := listen(RecordText, false)
-	rec := &recording{statements: c.record}
 	var u, d frameWalker
-	for n := 0; !rec.crowded(); n++ {
+	for n := 0; !c.crowded(); n++ {
 		if u.walk([]byte("S\x00\x00\x00\x04"), 0, clientFrames{c}); n > 2*tooManyRequests {
 			t.Fatal("there is no bound")
 		}
 	}
-	if d.walk([]byte("Z\x00\x00\x00\x05I"), 0, backendFrames{c}); rec.crowded() {
+	if d.walk([]byte("Z\x00\x00\x00\x05I"), 0, backendFrames{c}); c.crowded() {
 		t.Error("an answer makes no room")
 	}
 	c.record.block.close()

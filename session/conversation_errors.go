@@ -1,0 +1,156 @@
+package session
+
+import "bytes"
+
+// What an error means for what is owed: whose it is, and what the backend skips.
+
+// failed: an ErrorResponse. The backend may still have to roll back, which can take long,
+// and what the client sends meanwhile is worked through after it.
+func (c *conversation) failed(body []byte) {
+	c.errors++
+	fatal := isFatal(body)
+	c.fatal = c.fatal || fatal
+	switch {
+	case c.doubt != "":
+		return
+	case c.owed.head().unanswered() && fatal:
+		return // the end of all, and nobody's
+	case c.owed.head().unanswered() && !c.copyIn:
+		c.interrupted(body)
+		return
+	case c.owed.empty() && !fatal:
+		c.beInDoubt("the backend reported an error that nothing had asked for")
+		return
+	case c.copyIn && !fatal && !c.failCopyIn():
+		return
+	}
+	c.headFailed(body)
+}
+
+// headFailed: the error is that of the oldest request. In the extended protocol everything
+// up to the next Sync falls away.
+func (c *conversation) headFailed(body []byte) {
+	head := c.owed.head()
+	if c.record != nil {
+		c.record.failed(head, body)
+	}
+	if isExtended(head.kind) {
+		c.skip()
+	}
+}
+
+// interrupted: an error came while the oldest messages under way are such as have no answer.
+// The backend found an interrupt when it had read one of them (see interruptible) or what
+// follows. Its type decides what comes then (PostgresMain's error recovery): after
+// CopyData, CopyDone and CopyFail ReadyForQuery, and the next message is worked on; after
+// Flush, as after all of the extended protocol, skipping to the next Sync.
+//
+// Where the two would differ and both are possible, it cannot be told from outside which
+// it was.
+func (c *conversation) interrupted(body []byte) {
+	flush, copying, next := c.unansweredAhead()
+	simple := next == msgQuery || next == msgFunctionCall
+	if flush && (copying || simple) || copying && next != 0 {
+		c.beInDoubt("an error came that may be that of one of several messages")
+		return
+	}
+	for c.owed.head().unanswered() {
+		c.owed.pop()
+	}
+	switch {
+	case copying:
+		c.batch, c.unsynced = false, false
+		c.owed.push(request{kind: awaitedReady})
+		if c.record != nil {
+			c.record.interrupted(body)
+		}
+	case next == 0:
+		if c.record != nil {
+			c.record.flushFailed(body)
+		}
+		c.skip()
+	default:
+		c.headFailed(body) // that of the Flush or of the next: what follows is the same
+	}
+}
+
+// unansweredAhead tells what stands before the oldest request with an answer, and that
+// request's type, 0 if there is none.
+func (c *conversation) unansweredAhead() (flush, copying bool, next byte) {
+	for _, r := range c.owed.waiting() {
+		switch {
+		case r.kind == msgFlush:
+			flush = true
+		case r.unanswered():
+			copying = true
+		default:
+			return flush, copying, r.kind
+		}
+	}
+	return flush, copying, 0
+}
+
+// skip: the backend ignores all up to the next Sync.
+func (c *conversation) skip() {
+	c.batch = false
+	for !c.owed.empty() && c.owed.head().kind != msgSync {
+		r := c.owed.pop()
+		if c.record != nil {
+			c.record.skipped(r.act)
+		}
+	}
+	c.skipping = c.owed.empty()
+	switch {
+	case c.skipping:
+		c.unsynced = true
+	case c.record != nil:
+		c.record.endFailure()
+	}
+}
+
+// failCopyIn: a COPY FROM STDIN failed. What the client had sent by then was read by the
+// COPY up to an unknown place: its data, what ended it, or one message that does not belong
+// there, which fails it and is lost (CopyGetData in copyfromparse.c, in copy.c before
+// version 14). That place makes no difference where only data and an end were sent. It
+// does for a Sync, which is ignored or answered; and for anything else in the simple
+// protocol, which is lost or worked on. ok is false where it cannot be told.
+func (c *conversation) failCopyIn() (ok bool) {
+	c.copyIn = false
+	copying := c.owed.head().kind
+	for _, r := range c.owed.waiting()[1:] {
+		switch {
+		case r.kind == msgCopyDone, r.kind == msgCopyFail:
+			return true
+		case r.unanswered():
+		case r.kind == msgSync:
+			c.beInDoubt("a COPY failed with a Sync under way")
+			return false
+		case copying == msgExecute:
+			return true // skipped or lost, it is not run
+		default:
+			c.beInDoubt("a COPY failed with something under way that is no data")
+			return false
+		}
+	}
+	return true
+}
+
+// isFatal looks for severity FATAL or PANIC in field V, which is never translated,
+// or in S of servers before 9.6, which have no V.
+func isFatal(body []byte) bool {
+	severity := errorField(body, 'V')
+	if severity == nil {
+		severity = errorField(body, 'S')
+	}
+	return string(severity) == "FATAL" || string(severity) == "PANIC"
+}
+
+// errorField gives a field of an ErrorResponse, nil if it has none.
+func errorField(body []byte, field byte) []byte {
+	for f := range bytes.SplitSeq(body, []byte{0}) {
+		if len(f) > 1 && f[0] == field {
+			return f[1:]
+		}
+	}
+	return nil
+}

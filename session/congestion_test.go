@@ -269,3 +269,24 @@ func countDials(t *testing.T, port int) func() int {
 		return n
 	}
 }
+
+// Syncs have five bytes, and each is remembered until it is answered. Behind a statement that
+// takes its time there are many, and yet they take little memory, whether statements are
+// recorded or not.
+func TestManyRequestsBehindASlowOneTakeLittleMemory(t *testing.T) {
+	p := startProxy(t, quietly)
+	conn := rawSession(t, p, "reader")
+	locked := connect(t, postgres.DSN(pooltest.Superuser, postgres.SuperuserPassword, database))
+	run(t, locked, "select pg_advisory_lock(4711)")
+	send(t, conn, query("select pg_advisory_lock(4711)"))
+	before := heap()
+	sent := untilBlocked(t, conn, strings.Repeat(syncing, 4<<20)) / len(syncing)
+	if grown := heap() - before; grown > 4<<20 {
+		t.Errorf("%d Syncs under way take %d bytes", sent, grown)
+	}
+	if sent == 4<<20 {
+		t.Error("the client was not held up: this tests nothing")
+	}
+	run(t, locked, "select pg_advisory_unlock(4711)")
+	awaitFrames(t, conn, 'Z', min(sent, 1000))
+}

@@ -23,8 +23,9 @@ const (
 // Announce has let them wait. The lease must end with Release or Discard.
 //
 // Errors: *pgconn.PgError if PostgreSQL refused the connection, its parameters or the settings, within a *LoginError once
-// it had accepted the login; *UnreachableError if it could not be asked; *TimeoutError if no backend became free in time;
-// ErrClosed, ErrBadRequest, or the error of ctx or of r.Announce.
+// it had accepted the login; *UnreachableError if it could not be asked; *VersionError if it is too old; *TimeoutError if no
+// backend became free in time; *PersonError if r.Person has too many; ErrClosed, ErrBadRequest, or the error of ctx or of
+// r.Announce.
 func (p *Pools) Acquire(ctx context.Context, r Request) (*Lease, error) {
 	if err := r.check(); err != nil {
 		return nil, err
@@ -35,6 +36,25 @@ func (p *Pools) Acquire(ctx context.Context, r Request) (*Lease, error) {
 		return nil, err
 	}
 	defer leave()
+	if err := p.admit(r.Person); err != nil {
+		return nil, err
+	}
+	l, err := p.acquire(ctx, r, began)
+	if err != nil {
+		p.leave(r.Person)
+		return nil, err
+	}
+	if !p.register(l) {
+		l.Discard()
+		return nil, ErrClosed
+	}
+	p.config.Log.Debug("backend leased", "user", r.User, "database", r.Database, "pid", l.PID(), "reused", l.reused,
+		"waited", l.waited)
+	return l, nil
+}
+
+// acquire is Acquire for a request that is counted already.
+func (p *Pools) acquire(ctx context.Context, r Request, began time.Time) (*Lease, error) {
 	waitCtx, cancel := context.WithTimeout(ctx, p.config.AcquireTimeout)
 	defer cancel()
 
@@ -50,12 +70,6 @@ func (p *Pools) Acquire(ctx context.Context, r Request) (*Lease, error) {
 		p.leaveQueue(a)
 		return nil, p.waitError(ctx, err, began)
 	}
-	if !p.register(l) {
-		l.Discard()
-		return nil, ErrClosed
-	}
-	p.config.Log.Debug("backend leased", "user", r.User, "database", r.Database, "pid", l.PID(), "reused", l.reused,
-		"waited", l.waited)
 	return l, nil
 }
 

@@ -163,6 +163,9 @@ func (o *opening) failure(err error) error {
 func (o *opening) introduce(ctx context.Context, conn *pgx.Conn, stateless []string) error {
 	pg := conn.PgConn()
 	pg.CustomData()[backendKey] = o.backend
+	if err := o.backend.tap.checkVersion(); err != nil {
+		return err
+	}
 	if o.request.Replication == PhysicalReplication {
 		return o.introduceWalsender()
 	}

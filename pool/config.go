@@ -20,6 +20,9 @@ type Config struct {
 	MaxConns int // leases and open backends per Key; default 5
 	MaxTotal int // leases and open backends over all keys; default 80
 
+	// MaxPerPerson bounds the leases of one Request.Person over all keys, and the requests that wait for one. Zero is no bound.
+	MaxPerPerson int
+
 	AcquireTimeout time.Duration // wait for a free backend; default 10 s
 	RestartWait    time.Duration // of that, the wait for a server that has just gone away; zero means none
 	ConnectTimeout time.Duration // dial, TLS and login of one backend; default 10 s
@@ -61,6 +64,7 @@ func (c Config) complete() (Config, error) {
 	c.StatelessExtensions = names
 	c.MaxConns = orDefault(c.MaxConns, 5, "MaxConns", &wrong)
 	c.MaxTotal = orDefault(c.MaxTotal, 80, "MaxTotal", &wrong)
+	c.MaxPerPerson = orDefault(c.MaxPerPerson, 0, "MaxPerPerson", &wrong)
 	c.AcquireTimeout = orDefault(c.AcquireTimeout, 10*time.Second, "AcquireTimeout", &wrong)
 	c.ConnectTimeout = orDefault(c.ConnectTimeout, 10*time.Second, "ConnectTimeout", &wrong)
 	c.MaxLifetime = orDefault(c.MaxLifetime, time.Hour, "MaxLifetime", &wrong)

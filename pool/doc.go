@@ -1,6 +1,6 @@
 // Package pool keeps authenticated PostgreSQL connections ("backends") and lends each to one session at a time.
 //
-//	Acquire -> Lease (the raw socket belongs to the session) -> Release -> ROLLBACK, DISCARD ALL -> idle -> Acquire ...
+//	Acquire -> Lease (the raw socket belongs to the session) -> Release -> DISCARD ALL, proved -> idle -> Acquire ...
 //	                                                         -> Discard -> closed
 //
 // Backends are grouped by Key (service user, database) and, below that, by the client's startup parameters: these

@@ -93,6 +93,9 @@ func connectError(ctx context.Context, err error) error {
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pgErr
 	}
+	if old, ok := errors.AsType[*VersionError](err); ok {
+		return old
+	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

@@ -4,7 +4,6 @@ package pool
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -29,17 +28,18 @@ func (k keepers) add(more keepers) keepers {
 	return k
 }
 
-// keepersSQL asks the catalogs. %s is the list of extensions known to keep nothing, as the inside of an array.
+// keepersSQL asks the catalogs. The first %s is the list of functions that can be granted, the second the extensions known to
+// keep nothing, each as the inside of an array.
 //
 // Never: whoever may act as a superuser can LOAD libraries that change what the backend does. Temporary replication slots, a
 // replication origin and a base backup belong to a session and outlive DISCARD ALL; the last two need a function that can
-// be granted. A login event trigger (PostgreSQL 17) is to run at each login, so each login needs a new backend.
+// be granted (see keeping). A login event trigger (PostgreSQL 17) is to run at each login, so each login needs a new backend.
 //
 // Personal: functions in C may keep what they like for as long as the process lives. dblink and foreign data wrappers keep
 // connections, languages keep global variables, isn (until 17) keeps a mode. So do others nobody here has heard of: what is
 // not known to keep nothing counts. A language or wrapper that can do anything has its handler in C. PostgreSQL's own
 // objects have smaller numbers.
-const keepersSQL = `SELECT pg_catalog.pg_current_snapshot(),
+const keepersSQL = `pg_catalog.pg_current_snapshot(),
 	pg_catalog.encode(pg_catalog.convert_to(COALESCE(
 		(SELECT 'its account can leave things behind, as ' OPERATOR(pg_catalog.||) r.rolname::pg_catalog.text
 			FROM pg_catalog.pg_roles r
@@ -48,7 +48,7 @@ const keepersSQL = `SELECT pg_catalog.pg_current_snapshot(),
 				SELECT FROM pg_catalog.pg_proc f
 				WHERE f.pronamespace OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace
 				AND f.proname OPERATOR(pg_catalog.=) ANY (
-					'{pg_replication_origin_session_setup,pg_backup_start,pg_start_backup}'::pg_catalog.name[])
+					'{%s}'::pg_catalog.name[])
 				AND pg_catalog.has_function_privilege(r.oid, f.oid, 'EXECUTE')))
 			LIMIT 1),
 		(SELECT 'its database has a login event trigger'::pg_catalog.text
@@ -81,16 +81,27 @@ const keepersSQL = `SELECT pg_catalog.pg_current_snapshot(),
 			LIMIT 1),
 		''), 'UTF8'), 'hex')`
 
-// keepersStep is the question, for extensions known to keep nothing.
-func keepersStep(stateless []string) step {
-	return step{fmt.Sprintf(keepersSQL, strings.Join(stateless, ",")), "SELECT 1"}
+// keepersColumns is how many columns these are.
+const keepersColumns = 3
+
+// keeping are the functions by which a session keeps something beyond DISCARD ALL. pg_start_backup (until 14) begins a backup
+// of the whole server or of the session, as the caller likes. Until 13 everybody may call pg_replication_origin_session_setup,
+// which then lets superusers alone do anything (src/backend/replication/logical/origin.c, replorigin_check_prerequisites).
+func (b *backend) keeping() string {
+	names := "pg_backup_start,pg_start_backup"
+	if b.tap.majorVersion() != 13 {
+		names += ",pg_replication_origin_session_setup"
+	}
+	return names
+}
+
+// keepersQuestion is the question, for extensions known to keep nothing.
+func (b *backend) keepersQuestion(stateless []string) question {
+	return selecting(keepersColumns, fmt.Sprintf(keepersSQL, b.keeping(), strings.Join(stateless, ",")))
 }
 
 // noteKeepers adds an answer to what is known of the backend.
 func (b *backend) noteKeepers(row [][]byte) error {
-	if len(row) != 3 {
-		return errors.New("PostgreSQL described the database in an unexpected way")
-	}
 	never, err := hex.DecodeString(string(row[1]))
 	if err != nil {
 		return fmt.Errorf("reading what the database has: %w", err)
@@ -111,7 +122,7 @@ func (b *backend) recheck(ctx context.Context, pg *pgconn.PgConn, now tag, state
 	if now.snapshot == b.catalogs {
 		return nil
 	}
-	rows, err := converse(ctx, pg, keepersStep(stateless))
+	rows, err := b.ask(ctx, pg, b.keepersQuestion(stateless))
 	if err != nil {
 		return fmt.Errorf("asking what the database has: %w", err)
 	}

@@ -202,3 +202,47 @@ func TestALoginTriggerRunsForEachSession(t *testing.T) {
 		t.Errorf("the trigger ran %s times for 3 sessions", got)
 	}
 }
+
+// Ordinary accounts' backends are reused on every release, those of accounts that can leave something in the session on none.
+func TestKeepersOnEachRelease(t *testing.T) {
+	t.Parallel()
+	onEachRelease(t, func(t *testing.T, s *pooltest.Server) {
+		for _, name := range []string{"archivist", "porter", "founder"} {
+			if err := s.CreateUser(t.Context(), name, "right"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		admin(t, s, "postgres", `
+			CREATE ROLE mover;
+			ALTER ROLE founder SUPERUSER;
+			GRANT mover TO porter;
+			DO $$ DECLARE f regprocedure; BEGIN
+				FOR f IN SELECT oid FROM pg_proc WHERE proname IN ('pg_start_backup', 'pg_backup_start') LOOP
+					EXECUTE 'GRANT EXECUTE ON FUNCTION ' || f || ' TO archivist';
+				END LOOP;
+			END $$;
+			GRANT EXECUTE ON FUNCTION pg_replication_origin_session_setup TO mover`)
+		defer admin(t, s, "postgres", "DROP OWNED BY archivist, mover; DROP ROLE archivist, mover, porter, founder")
+		nothing := func(*pool.Lease) {}
+		for account, reused := range map[string]bool{"app": true, "archivist": false, "replica": false, "founder": false,
+			"porter": admin(t, s, "postgres", "SELECT current_setting('server_version_num')::int < 140000") == "t"} {
+			p := newPools(t, config(maxConns(1), at(s)))
+			again, another := shared(t, p, request(user(account)), nothing)
+			if again != reused || another != reused {
+				t.Errorf("%s: the same person gets the backend again: %v, another: %v, want %v", account, again, another, reused)
+			}
+		}
+	})
+}
+
+// The reason why nobody looks at that function on 13: whoever is no superuser can do nothing with it.
+func TestReplicationOriginsAreForSuperusersOn13(t *testing.T) {
+	t.Parallel()
+	s := majors[0].start(t)
+	l := acquire(t, newPools(t, config(at(s))), request())
+	if got := ask(t, l, "SELECT has_function_privilege('pg_replication_origin_session_setup(text)', 'EXECUTE')"); got != "t" {
+		t.Error("it may not be called by everybody")
+	}
+	_, err := try(t, l, "SELECT pg_replication_origin_session_setup('x')")
+	wantCode(t, err, "42501")
+}

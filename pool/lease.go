@@ -92,8 +92,8 @@ func (l *Lease) Parameter(name string) string {
 // takes longer is likely to be on a host that has vanished.
 const reuseLimit = 2 * time.Second
 
-// prepare applies the settings and makes sure that pgconn has no bytes of the session and no reader on the socket. A
-// backend that was idle answers something in any case: that proves it alive, and idle_session_timeout begins anew.
+// prepare applies the settings, and leaves the connection without bytes of its own and without a reader. A backend that was
+// idle answers something in any case: that proves it alive, and idle_session_timeout begins anew.
 func (l *Lease) prepare(ctx context.Context, settings []Setting) error {
 	limit := l.pools.config.ConnectTimeout
 	if l.reused {
@@ -101,39 +101,32 @@ func (l *Lease) prepare(ctx context.Context, settings []Setting) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	pg := l.pg
-	if len(settings) > 0 {
-		if _, err := pg.Exec(ctx, settingsSQL(settings)).ReadAll(); err != nil {
+	if len(settings) > 0 || l.reused {
+		if err := l.backend.apply(ctx, l.pg, settings); err != nil {
 			return err
 		}
-	} else if l.reused {
-		if err := pg.Ping(ctx); err != nil {
-			return err
-		}
-	}
-	if err := handOver(ctx, pg, l.replication); err != nil {
+	} else if err := l.backend.silent(l.pg); err != nil { // a walsender of the whole server takes no SQL that could be asked
 		return fmt.Errorf("handing the backend over: %w", err)
 	}
 	l.parameters = slices.Clone(l.backend.tap.parameters)
 	return nil
 }
 
-const featureNotSupported = "0A000"
-
-// handOver ends what pgconn has on the socket: a write that took long leaves a reader behind, which goes with the next
-// answer. SyncConn asks for one in SQL. A walsender of physical replication refuses that, which is an answer too.
-func handOver(ctx context.Context, pg interface{ SyncConn(context.Context) error }, r Replication) (err error) {
-	for range 3 {
-		err = pg.SyncConn(ctx)
-		answer, answered := errors.AsType[*pgconn.PgError](err)
-		if !answered || answer.Code != featureNotSupported || r != PhysicalReplication {
-			return err
+// apply makes the settings, which may be none.
+func (b *backend) apply(ctx context.Context, pg *pgconn.PgConn, settings []Setting) error {
+	rows, err := b.ask(ctx, pg, selecting(len(settings), settingsSQL(settings)))
+	if err != nil {
+		return fmt.Errorf("preparing the backend: %w", err)
+	}
+	for _, null := range rows[0] {
+		if string(null) != "f" {
+			return errors.New("PostgreSQL did not say that it has made a setting")
 		}
 	}
-	return err
+	return nil
 }
 
-// settingsSQL is one statement for all settings. Names and values travel as hex of UTF-8, which no escapes nor the
+// settingsSQL is a column for each setting. Names and values travel as hex of UTF-8, which no escapes nor the
 // session's client_encoding, the client's choice, can touch (nor are they sent back, hence IS NULL), and its search_path
 // must not choose the functions. As a simple Query it leaves no unnamed statement behind.
 func settingsSQL(settings []Setting) string {
@@ -141,7 +134,7 @@ func settingsSQL(settings []Setting) string {
 	for i, s := range settings {
 		calls[i] = fmt.Sprintf("pg_catalog.set_config(%s, %s, false) IS NULL", hexLiteral(s.Name), hexLiteral(s.Value))
 	}
-	return "SELECT " + strings.Join(calls, ", ")
+	return strings.Join(calls, ", ")
 }
 
 func hexLiteral(text string) string {
@@ -169,7 +162,8 @@ func (l *Lease) free() {
 	p.busy.Done()
 }
 
-// begin starts the end of the lease, once.
+// begin starts the end of the lease, once. From here on it does not count as the person's: who comes back at once would find
+// the last one's reset in the way.
 func (l *Lease) begin() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -177,6 +171,7 @@ func (l *Lease) begin() bool {
 		return false
 	}
 	l.ended = true
+	l.pools.leave(l.person)
 	return true
 }
 

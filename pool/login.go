@@ -14,7 +14,7 @@ import (
 // of the pools' limits.
 //
 // Errors: *pgconn.PgError with PostgreSQL's refusal, within a *LoginError if the password was right; ErrNoPasswordAsked;
-// *UnreachableError; *TimeoutError, ErrClosed, ErrBadRequest, or ctx's error.
+// *UnreachableError; *VersionError; *TimeoutError, ErrClosed, ErrBadRequest, or ctx's error.
 func (p *Pools) CheckLogin(ctx context.Context, r Request) error {
 	return p.temporary(ctx, r, func(_ *pgconn.PgConn, t *tap) error {
 		if !t.asked {
@@ -77,6 +77,9 @@ func (p *Pools) connectOnce(ctx context.Context, r Request, use func(*pgconn.PgC
 			return o.failure(err)
 		}
 		defer goodbye(o.backend.wire, o.backend.socket)
+		if err := o.backend.tap.checkVersion(); err != nil {
+			return err
+		}
 		return use(pg, o.backend.tap)
 	}
 }

@@ -198,7 +198,8 @@ func away(err error) bool {
 func answers(err error) bool {
 	_, refused := errors.AsType[*pgconn.PgError](err)
 	_, unreachable := errors.AsType[*UnreachableError](err)
-	return err == nil || refused || unreachable || errors.Is(err, ErrNoPasswordAsked)
+	_, old := errors.AsType[*VersionError](err)
+	return err == nil || refused || unreachable || old || errors.Is(err, ErrNoPasswordAsked)
 }
 
 // reason is all there is to know about a failure, for the log.

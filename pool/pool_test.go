@@ -34,19 +34,33 @@ func runTests(m *testing.M) int {
 		return 1
 	}
 	defer server.Stop()
-	for _, name := range []string{"app", "other", "old", "clear", "open", "tlsonly", "plainonly", "jürgen", "replica"} {
-		if err := server.CreateUser(ctx, name, "right"); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
+	if err := createRoles(ctx, server); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
-	for _, sql := range []string{"CREATE DATABASE second", "CREATE DATABASE fdw", "GRANT other TO app", "ALTER ROLE replica REPLICATION"} {
-		if err := server.Exec(ctx, sql); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-	}
+	defer stopMajors()
 	return m.Run()
+}
+
+// createRoles makes the roles and databases of the tests. app is an ordinary account with a schema of its own.
+func createRoles(ctx context.Context, s *pooltest.Server) error {
+	for _, name := range []string{"app", "other", "old", "clear", "open", "tlsonly", "plainonly", "jürgen", "replica", "careful", "renamed"} {
+		if err := s.CreateUser(ctx, name, "right"); err != nil {
+			return err
+		}
+	}
+	for _, sql := range []string{
+		"CREATE DATABASE second", "CREATE DATABASE fdw", "GRANT other TO app", "ALTER ROLE replica REPLICATION",
+		"CREATE SCHEMA app AUTHORIZATION app",
+		"ALTER ROLE careful SET default_transaction_isolation TO serializable",
+		"ALTER ROLE careful SET default_transaction_read_only TO on",
+		"ALTER ROLE careful SET default_transaction_deferrable TO on",
+	} {
+		if err := s.Exec(ctx, sql); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // config is for the shared server.

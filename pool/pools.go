@@ -29,9 +29,10 @@ type Pools struct {
 	calls    map[*call]struct{}
 	leases   map[*Lease]struct{}
 	accounts map[Key]*account
-	open     int           // backends over all keys
-	changed  chan struct{} // closed and replaced when a backend was closed or became idle
-	done     chan struct{} // closed when Close has finished
+	persons  map[string]int // who has how many requests and leases, see admit
+	open     int            // backends over all keys
+	changed  chan struct{}  // closed and replaced when a backend was closed or became idle
+	done     chan struct{}  // closed when Close has finished
 }
 
 // call is a running Acquire, CheckLogin or Superuser; Close ends it.
@@ -60,6 +61,7 @@ func New(c Config) (*Pools, error) {
 		calls:    map[*call]struct{}{},
 		leases:   map[*Lease]struct{}{},
 		accounts: map[Key]*account{},
+		persons:  map[string]int{},
 		changed:  make(chan struct{}),
 	}
 	p.base = p.withHooks(base)

@@ -15,7 +15,8 @@ import (
 // that PostgreSQL owes no answer, that nobody reads or writes it any more and that it has no deadline; inTransaction
 // is the last ReadyForQuery's status not being idle.
 //
-// Release waits until no cancel is in flight, rolls back, and runs DISCARD ALL; all of it within ctx and a few seconds.
+// Release waits until no cancel is in flight, rolls back, runs DISCARD ALL and has PostgreSQL prove it; all of it within ctx
+// and a few seconds. The proof does not rest on what the caller vouches for: see question.
 // If anything is odd the backend is closed instead and the error says why: the caller has nothing left to do either
 // way. Release after Discard, or twice, does nothing and returns nil.
 //
@@ -87,14 +88,29 @@ func (l *Lease) reset(ctx context.Context, inTransaction bool) error {
 	return nil
 }
 
-// clean runs the reset in one round trip: separate messages, because DISCARD ALL is refused inside a transaction and in
-// a string of several statements. It returns the tag after it.
+// clean runs the reset in one round trip and returns the tag after it. DISCARD ALL is a message of its own, because it is
+// refused inside a transaction and in a string of several statements.
+//
+// What it proves, with question: everything before was read; DISCARD ALL ran after it, outside a transaction, for its tag
+// came between two values that nobody could foresee; a setting made just before it is gone. (The role may have a default for
+// that setting: it is another one then.)
+//
+// DISCARD ALL takes a snapshot, so its transaction must not begin in the session's isolation level. SET and SHOW take none.
 func (b *backend) clean(ctx context.Context, pg *pgconn.PgConn, inTransaction bool) (tag, error) {
-	steps := []step{{"DISCARD ALL", "DISCARD ALL"}, b.tagStep()}
-	if inTransaction {
-		steps = append([]step{{"ROLLBACK", "ROLLBACK"}}, steps...)
+	mark := unforeseeable()
+	questions := []question{
+		{
+			{sql: "SET default_transaction_isolation TO 'read committed'", tag: "SET"},
+			{sql: "SET gprxy.proof TO '" + mark + "'", tag: "SET"},
+			{sql: "SHOW gprxy.proof", tag: "SHOW", columns: 1, value: mark},
+		},
+		{{sql: "DISCARD ALL", tag: "DISCARD ALL"}},
+		b.tagQuestion(mark),
 	}
-	rows, err := converse(ctx, pg, steps...)
+	if inTransaction {
+		questions = append([]question{{{sql: "ROLLBACK", tag: "ROLLBACK"}}}, questions...)
+	}
+	rows, err := b.ask(ctx, pg, questions...)
 	if err != nil {
 		return tag{}, fmt.Errorf("resetting the backend: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gprxy/pool"
+	"gprxy/pool/pooltest"
 )
 
 func walsender(replication pool.Replication, value string) func(*pool.Request) {
@@ -70,4 +71,19 @@ func TestABusyWalsenderIsEnded(t *testing.T) {
 	eventually(t, "the walsender runs", func() bool { return admin(t, server, "postgres", running) == "1" })
 	release(t, l)
 	eventually(t, "the walsender ends", func() bool { return admin(t, server, "postgres", running) == "0" })
+}
+
+// A walsender of a database is asked who it is, on the oldest release too, whose grammar for walsenders is another one.
+func TestAWalsenderOfADatabaseOnEachRelease(t *testing.T) {
+	t.Parallel()
+	onEachRelease(t, func(t *testing.T, s *pooltest.Server) {
+		p := newPools(t, config(at(s)))
+		l := acquire(t, p, request(user("replica"), walsender(pool.LogicalReplication, "database"), setting("gprxy.user", "ann")))
+		if got := ask(t, l, "SELECT current_setting('gprxy.user')"); l.CurrentUser() != "replica" || got != "ann" {
+			t.Errorf("%s, stamped %q", l.CurrentUser(), got)
+		}
+		if err := l.Release(t.Context(), false); err != nil {
+			t.Error(err)
+		}
+	})
 }

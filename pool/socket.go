@@ -10,11 +10,15 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // goodbyeLimit is how long a close waits for PostgreSQL to end the backend. Its slot in max_connections is free
 // then, so that the next connect is not refused by a server that is full of backends about to go.
 const goodbyeLimit = 250 * time.Millisecond
+
+var errUnreadBytes = errors.New("PostgreSQL has said something that nobody asked for")
 
 // terminate is the Terminate message.
 var terminate = []byte{'X', 0, 0, 0, 4}
@@ -61,8 +65,32 @@ func (s *socket) quiet() error {
 	case n == 0:
 		return io.EOF
 	default:
-		return errors.New("the idle backend has unread bytes")
+		return errUnreadBytes
 	}
+}
+
+// silent reports, without waiting, that there is no byte from PostgreSQL anywhere between it and here: not in pgconn, not
+// decrypted in TLS, not in the socket. Afterwards nobody reads the connection: a write of pgconn's that took long leaves a
+// reader behind, whose result its next reader gets (pgconn/internal/bgreader); the deadline ends it.
+func (b *backend) silent(pg *pgconn.PgConn) error {
+	if pg.Frontend().ReadBufferLen() != 0 {
+		return errUnreadBytes
+	}
+	if err := b.wire.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		return fmt.Errorf("looking behind the answers: %w", err)
+	}
+	var one [1]byte
+	n, err := b.tap.r.Read(one[:]) // past the deadline it gives what was read before, and asks the kernel for nothing
+	switch {
+	case n > 0:
+		return errUnreadBytes
+	case !errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("looking behind the answers: %w", err)
+	}
+	if err := b.wire.SetReadDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("looking behind the answers: %w", err)
+	}
+	return b.socket.quiet()
 }
 
 // goodbye ends a backend that is idle: Terminate, a short wait for the end of the server process, close. It tells whether

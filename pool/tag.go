@@ -6,8 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -28,7 +26,10 @@ type tag struct {
 //
 // Two more are removed here: setseed() survives, and who called it could foretell random(), so the seed is drawn anew, by
 // the server, since the text of this statement can be read in pg_stat_activity.
-const tagSQL = `SELECT pg_catalog.encode(pg_catalog.convert_to(current_user::pg_catalog.text, 'UTF8'), 'hex'),
+//
+// The first column tells whether a setting still has the value of %s.
+const tagSQL = `COALESCE(pg_catalog.current_setting('gprxy.proof', true), '') OPERATOR(pg_catalog.=) '%s'::pg_catalog.text,
+	pg_catalog.encode(pg_catalog.convert_to(current_user::pg_catalog.text, 'UTF8'), 'hex'),
 	pg_catalog.pg_current_snapshot(),
 	CASE WHEN pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) '0'::pg_catalog.oid
 		THEN 'the session had temporary objects' ELSE '' END,
@@ -38,6 +39,9 @@ const tagSQL = `SELECT pg_catalog.encode(pg_catalog.convert_to(current_user::pg_
 	pg_catalog.setseed(pg_catalog.uuid_hash_extended(pg_catalog.gen_random_uuid(), 0)::pg_catalog.float8
 		OPERATOR(pg_catalog./) '9223372036854775808'::pg_catalog.float8)`
 
+// tagColumns is how many columns these are.
+const tagColumns = 6
+
 // flushSQL is one more column for tagSQL: what the session did to which table stands in pg_stat_xact_user_tables until it
 // is added to the statistics of all.
 const (
@@ -45,40 +49,34 @@ const (
 	flushSince = 15
 )
 
-// tagStep is the question for this backend's version.
-func (b *backend) tagStep() step {
-	sql := tagSQL
-	if b.majorVersion() >= flushSince {
-		sql += flushSQL
+// tagQuestion is the question for this backend's version, after a setting of that value was to go.
+func (b *backend) tagQuestion(mark string) question {
+	n, columns := tagColumns, fmt.Sprintf(tagSQL, mark)
+	if b.tap.majorVersion() >= flushSince {
+		n, columns = n+1, columns+flushSQL
 	}
-	return step{sql, "SELECT 1"}
+	return selecting(n, columns)
 }
 
-// majorVersion is 0 if PostgreSQL did not say.
-func (b *backend) majorVersion() int {
-	version := b.tap.parameter("server_version")
-	major, _ := strconv.Atoi(version[:len(version)-len(strings.TrimLeft(version, "0123456789"))])
-	return major
-}
-
+// parseTag reads a row of tagSQL's columns, whose number was checked.
 func parseTag(row [][]byte) (tag, error) {
-	if len(row) < 4 {
-		return tag{}, errors.New("PostgreSQL described the backend in an unexpected way")
+	if string(row[0]) != "f" {
+		return tag{}, errors.New("a setting of before the reset is still there")
 	}
-	user, err := hex.DecodeString(string(row[0]))
+	user, err := hex.DecodeString(string(row[1]))
 	if err != nil {
 		return tag{}, fmt.Errorf("reading current_user: %w", err)
 	}
 	return tag{
 		user:     string(user),
-		snapshot: string(row[1]),
-		keepers:  keepers{never: string(row[2]), personal: string(row[3])},
+		snapshot: string(row[2]),
+		keepers:  keepers{never: string(row[3]), personal: string(row[4])},
 	}, nil
 }
 
 // introduce asks a new backend for its tag and what sessions could leave in it.
 func (b *backend) introduce(ctx context.Context, pg *pgconn.PgConn, stateless []string) error {
-	rows, err := converse(ctx, pg, b.tagStep(), keepersStep(stateless))
+	rows, err := b.ask(ctx, pg, b.tagQuestion(unforeseeable()), b.keepersQuestion(stateless))
 	if err != nil {
 		return fmt.Errorf("asking the new backend who it is: %w", err)
 	}

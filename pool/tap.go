@@ -38,10 +38,12 @@ type tap struct {
 	asked      bool        // PostgreSQL asked for a password, in any form
 	login      login
 	spoken     atomic.Bool // PostgreSQL has begun to answer
+	bytes      uint64      // all that PostgreSQL has said
 }
 
 func (t *tap) Read(p []byte) (int, error) {
 	n, err := t.r.Read(p)
+	t.bytes += uint64(n)
 	t.see(p[:n])
 	return n, err
 }

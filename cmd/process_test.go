@@ -330,6 +330,13 @@ func TestTheProcess(t *testing.T) {
 			t.Error("a password stands in the log")
 		}
 	})
+	t.Run("says that PostgreSQL is too old", func(t *testing.T) {
+		r := i.start(fmt.Sprintf("DB_PORT=%d", pooltest.Claiming(t, "12.22 (Debian 12.22-1)")))
+		waitFor(t, "the line", func() bool {
+			return strings.Contains(r.output(), "every login is refused until the database is upgraded") &&
+				strings.Contains(r.output(), "PostgreSQL 12.22 is too old for gprxy, which needs 13 or later")
+		})
+	})
 }
 
 // waitFor polls what tells nobody when it changes.

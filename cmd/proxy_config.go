@@ -23,6 +23,7 @@ func poolConfig(s Settings, log *slog.Logger) pool.Config {
 		SSLRootCert:    s.DBSSLRootCert,
 		MaxConns:       s.PoolMaxConns,
 		MaxTotal:       s.PoolMaxTotal,
+		MaxPerPerson:   s.PoolMaxPerUser,
 		AcquireTimeout: s.PoolAcquireTimeout,
 		RestartWait:    s.DBRestartWait,
 		MaxLifetime:    s.PoolMaxLifetime,

@@ -77,6 +77,7 @@ type Settings struct {
 
 	PoolMaxConns       int
 	PoolMaxTotal       int
+	PoolMaxPerUser     int // 0: no limit
 	PoolAcquireTimeout time.Duration
 	PoolMaxLifetime    time.Duration
 	PoolMaxIdleTime    time.Duration

@@ -132,6 +132,8 @@ func poolSettings() []setting {
 			parse: count(func(s *Settings) *int { return &s.PoolMaxConns })},
 		{name: "POOL_MAX_TOTAL", def: "50", meaning: "connections to PostgreSQL in all",
 			parse: count(func(s *Settings) *int { return &s.PoolMaxTotal })},
+		{name: "POOL_MAX_PER_USER", none: "no limit", meaning: "of these, for one person, whatever their accounts and databases; more logins are refused",
+			parse: count(func(s *Settings) *int { return &s.PoolMaxPerUser })},
 		{name: "POOL_ACQUIRE_TIMEOUT", def: "10s", meaning: "how long a login waits for a free connection",
 			parse: duration(time.Millisecond, time.Hour, func(s *Settings) *time.Duration { return &s.PoolAcquireTimeout })},
 		{name: "POOL_MAX_LIFETIME", def: "1h", meaning: "a connection to PostgreSQL older than this (plus up to 10%) is closed as soon as it is idle",

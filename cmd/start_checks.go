@@ -4,6 +4,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 
 	"gprxy/auth"
 	"gprxy/pool"
@@ -43,7 +44,10 @@ func (p *proxy) checkAccount(ctx context.Context, login auth.Login) {
 		Key:      pool.Key{User: login.User, Database: "postgres"},
 		Password: login.Password.Reveal(),
 	})
+	_, old := errors.AsType[*pool.VersionError](err)
 	switch {
+	case old:
+		p.log.Error("every login is refused until the database is upgraded", "error", err)
 	case err != nil:
 		p.log.Warn("could not look at a service account", "service_account", login.User, "error", err)
 	case super:

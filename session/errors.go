@@ -206,6 +206,22 @@ func toRefusal(err error, user string) *refusal {
 			hint:    "Try again later, close idle sessions, or ask the operator for a larger " + timeout.Limit + ".",
 		}
 	}
+	if limit, ok := errors.AsType[*pool.PersonError](err); ok {
+		return &refusal{
+			code:    codeTooManyConnections,
+			reason:  "pool_max_per_user",
+			message: limit.Error(),
+			hint:    "Close a connection of yours that you do not need. The operator of gprxy sees them all with: gprxy sessions --active --user NAME",
+		}
+	}
+	if old, ok := errors.AsType[*pool.VersionError](err); ok {
+		return &refusal{
+			code:    codeUnsupported,
+			reason:  "postgresql_too_old",
+			message: old.Error(),
+			hint:    "Tell the operator of gprxy: the database has to be upgraded.",
+		}
+	}
 	if unreachable, ok := errors.AsType[*pool.UnreachableError](err); ok {
 		return &refusal{
 			code:    codeCannotConnectNow,

@@ -37,6 +37,8 @@ type auditReportOptions struct {
 	since, until         time.Time // complete after validate
 	html                 string
 	json, unverified     bool
+
+	retentionMin time.Duration // complete after validate
 }
 
 func (o *auditReportOptions) flags(fs *pflag.FlagSet) {
@@ -70,7 +72,10 @@ func (o *auditReportOptions) validate(c *call) error {
 	if !o.since.IsZero() && !o.since.Before(o.until) {
 		return usagef("an earlier --since, or a later --until", "--since %s is not before --until %s", f.sinceText, f.untilText)
 	}
-	return o.readOptions.validate(c)
+	s, warnings, err := loadOnly(Sources{Flags: c.set, Environment: c.Environment}, "EVENT_LOG", "RETENTION_MIN")
+	c.warn(warnings...)
+	o.path, o.retentionMin = s.EventLog, s.Audit.RetentionMin
+	return err
 }
 
 func (o *auditReportOptions) run(ctx context.Context, c *call) error {
@@ -107,7 +112,7 @@ func (o *auditReportOptions) run(ctx context.Context, c *call) error {
 
 func (o *auditReportOptions) chain(ctx context.Context, c *call, r *store.Reader) (review.Chain, error) {
 	began := c.Now()
-	head, err := (&auditVerifyOptions{}).verify(ctx, c, r, nil)
+	head, err := (&auditVerifyOptions{retentionMin: o.retentionMin}).verify(ctx, c, r, nil)
 	if err != nil {
 		return review.Chain{}, err
 	}

@@ -41,12 +41,13 @@ type auditVerifyOptions struct {
 	readOptions
 	checkpoint, key string
 	json, indexes   bool
+	retentionMin    time.Duration // complete after validate
 }
 
 func (o *auditVerifyOptions) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.checkpoint, "checkpoint", "", "check against this `FILE` too, a checkpoint that was kept elsewhere")
 	fs.StringVar(&o.key, "key", "", "the `KEY` of the checkpoint, or its file; else the one beside the log")
-	fs.BoolVar(&o.indexes, "indexes", false, "compare each index with its table too, which takes about five times as long")
+	fs.BoolVar(&o.indexes, "indexes", false, "compare each index with its table too, which takes about as long again")
 	fs.BoolVar(&o.json, "json", false, "print one JSON object")
 	o.readOptions.flags(fs)
 }
@@ -58,17 +59,23 @@ func (o *auditVerifyOptions) validate(c *call) error {
 	if o.key != "" && o.checkpoint == "" {
 		return usagef("--checkpoint FILE as well, or no --key", "--key is for --checkpoint")
 	}
-	return o.readOptions.validate(c)
+	s, warnings, err := loadOnly(Sources{Flags: c.set, Environment: c.Environment}, "EVENT_LOG", "RETENTION_MIN")
+	c.warn(warnings...)
+	o.path, o.retentionMin = s.EventLog, s.Audit.RetentionMin
+	return err
 }
 
 // verdict is the object of --json; stable.
 type verdict struct {
-	Intact      bool    `json:"intact"`
-	Events      *int64  `json:"events"`
-	HeadSeq     *int64  `json:"head_seq"`
-	HeadHash    *string `json:"head_hash"`
-	FirstBadSeq *int64  `json:"first_bad_seq"`
-	Problem     *string `json:"problem"`
+	Intact bool `json:"intact"`
+	// File is the one that was checked.
+	File        checkedFile `json:"file"`
+	Events      *int64      `json:"events"`
+	FirstSeq    *int64      `json:"first_seq"`
+	HeadSeq     *int64      `json:"head_seq"`
+	HeadHash    *string     `json:"head_hash"`
+	FirstBadSeq *int64      `json:"first_bad_seq"`
+	Problem     *string     `json:"problem"`
 	// Pruned is what retention gave up of the verified events.
 	Pruned []prunedRange `json:"pruned"`
 	// Doubts are what is possible and unlikely, and should be looked into.
@@ -77,10 +84,17 @@ type verdict struct {
 	Checkpoint *keptHead `json:"checkpoint"`
 }
 
+type checkedFile struct {
+	Path string `json:"path"`
+	Size int64  `json:"bytes"`
+	WAL  int64  `json:"wal_bytes"`
+}
+
 type keptHead struct {
-	Seq  int64  `json:"seq"`
-	Hash string `json:"hash"`
-	Key  string `json:"key"`
+	Seq  int64   `json:"seq"`
+	Hash string  `json:"hash"`
+	Time *string `json:"time"`
+	Key  string  `json:"key"`
 }
 
 type doubt struct {
@@ -107,21 +121,46 @@ func (o *auditVerifyOptions) run(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	file, err := r.File()
+	if err != nil {
+		return err
+	}
 	head, err := o.verify(ctx, c, r, kept)
 	var broken *store.BrokenError
 	if errors.As(err, &broken) && o.json {
-		return errors.Join(writeJSON(c.Out, verdict{FirstBadSeq: &broken.Seq, Problem: &broken.What}), err)
+		return errors.Join(writeJSON(c.Out, verdict{File: checkedFile(file), FirstBadSeq: &broken.Seq, Problem: &broken.What}), err)
+	}
+	if broken != nil {
+		c.note("file       %s", fileWords(file))
 	}
 	if err != nil {
 		return err
 	}
-	return o.print(c, head, kept)
+	return o.print(c, file, head, kept)
+}
+
+// fileWords names the file, and the write-ahead log beside it that was read with it.
+func fileWords(f store.LogFile) string {
+	words := fmt.Sprintf("%s, %d bytes", printable(f.Path), f.Size)
+	if f.WAL > 0 {
+		words += fmt.Sprintf(", and %d in its -wal", f.WAL)
+	}
+	return words
 }
 
 // signedHead is a checkpoint, and who signed it.
 type signedHead struct {
 	store.Checkpoint
 	by store.VerifierKey
+}
+
+// signedAt is the checkpoint's time; nil if it has none.
+func (h *signedHead) signedAt() *string {
+	if h.Time.IsZero() {
+		return nil
+	}
+	at := h.Time.Format(store.TimeFormat)
+	return &at
 }
 
 // kept reads the checkpoint; nil without one.
@@ -152,12 +191,13 @@ func (o *auditVerifyOptions) verify(ctx context.Context, c *call, r *store.Reade
 	p := &progress{call: c}
 	defer p.clear()
 	defer debug.SetGCPercent(debug.SetGCPercent(verifyGC))
-	head, err := r.Verify(ctx, func(done, total int64) {
+	against := store.Expected{RetentionMin: o.retentionMin, Now: c.Now()}
+	if kept != nil {
+		against.Checkpoint = &kept.Checkpoint
+	}
+	head, err := r.VerifyAgainst(ctx, against, func(done, total int64) {
 		p.say("checked %d of %d events (%d %%)", done, total, done*100/max(total, 1))
 	})
-	if err == nil && kept != nil {
-		err = r.Holds(ctx, kept.Checkpoint)
-	}
 	if err == nil && o.indexes {
 		p.say("comparing the indexes with their tables")
 		err = r.VerifyIndexes(ctx)
@@ -165,7 +205,7 @@ func (o *auditVerifyOptions) verify(ctx context.Context, c *call, r *store.Reade
 	return head, err
 }
 
-func (o *auditVerifyOptions) print(c *call, head store.Head, kept *signedHead) error {
+func (o *auditVerifyOptions) print(c *call, file store.LogFile, head store.Head, kept *signedHead) error {
 	hash := hex.EncodeToString(head.Hash[:])
 	ranges := make([]prunedRange, len(head.Pruned))
 	for i, p := range head.Pruned {
@@ -176,15 +216,23 @@ func (o *auditVerifyOptions) print(c *call, head store.Head, kept *signedHead) e
 		doubts[i] = doubt(d)
 	}
 	if o.json {
-		v := verdict{Intact: true, Events: &head.Events, HeadSeq: &head.Seq, HeadHash: &hash, Pruned: ranges, Doubts: doubts}
+		v := verdict{Intact: true, File: checkedFile(file), Events: &head.Events, FirstSeq: &head.First, HeadSeq: &head.Seq, HeadHash: &hash, Pruned: ranges, Doubts: doubts}
 		if kept != nil {
-			v.Checkpoint = &keptHead{kept.Seq, hex.EncodeToString(kept.Hash[:]), kept.by.String()}
+			v.Checkpoint = &keptHead{kept.Seq, hex.EncodeToString(kept.Hash[:]), kept.signedAt(), kept.by.String()}
 		}
 		return writeJSON(c.Out, v)
 	}
 	fmt.Fprintf(c.Out, "intact     %s\nhead seq   %d\nhead hash  %s\n", counted(head.Events, "event"), head.Seq, hash)
+	fmt.Fprintf(c.Out, "first seq  %d\nfile       %s\n", head.First, fileWords(file))
 	if kept != nil {
-		fmt.Fprintf(c.Out, "checkpoint seq %d of %s, signed with %s, is in it\n", kept.Seq, printable(kept.Origin), kept.by.ID())
+		at := ""
+		if t := kept.signedAt(); t != nil {
+			at = " at " + *t
+		}
+		fmt.Fprintf(c.Out, "checkpoint seq %d of %s, signed with %s%s, is in it\n", kept.Seq, printable(kept.Origin), kept.by.ID(), at)
+		if at == "" {
+			c.note("the checkpoint is one of an older gprxy and has no time: what it says of the times of events is not known")
+		}
 		if o.key == "" {
 			c.note("the key was taken from beside the log; who can change the log may have changed it too: --key names one that was kept elsewhere")
 		}

@@ -114,6 +114,25 @@ func TestDocumentedScriptFindsTampering(t *testing.T) {
 	}
 }
 
+// A pruning that cannot be one is found by the script too.
+func TestDocumentedScriptFindsAForgedPruning(t *testing.T) {
+	for says, how := range map[string]func(f *forger){
+		"seq 41 is no pruning of gprxy's\n":           func(f *forger) { f.hide(37, 37); f.pruned(noon, midnight.Add(47*oneDay), 37, 37, 1) },
+		"seq 42 is no pruning of gprxy's\n":           func(f *forger) { f.append("", noon, LogRead{}); f.pruned(noon, midnight, 42, 42, 1) },
+		"seq 31 is gone, and no log.pruned says so\n": func(f *forger) { f.hide(31, 31) },
+		"seq 43 is no pruning of gprxy's\n": func(f *forger) {
+			f.pruned(noon, midnight, 1, 2, 2)
+			f.append("", noon, LogRead{})
+			f.pruned(noon, midnight, 1, 2, -2)
+		},
+	} {
+		path, _ := forged(t, how)
+		if got, intact := verifyByScript(t, path); intact || got != says {
+			t.Errorf("the script says %q, want %q", got, says)
+		}
+	}
+}
+
 // asked is the log that the documentation's questions are put to.
 func asked(t *testing.T) string {
 	path := logPath(t)

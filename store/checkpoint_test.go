@@ -92,6 +92,7 @@ func FuzzOpenCheckpoint(f *testing.F) {
 	private := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	key := &SignerKey{VerifierKey{"gprxy/0", private.Public().(ed25519.PublicKey)}, private}
 	f.Add([]byte("gprxy/0\n7\n" + base64.StdEncoding.EncodeToString(make([]byte, 32)) + "\n"))
+	f.Add([]byte("gprxy/0\n7\n" + base64.StdEncoding.EncodeToString(make([]byte, 32)) + "\ntime 2026-03-01T09:30:00.123456Z\nmore\n"))
 	f.Add([]byte("gprxy/0\n007\nAA==\nmore\n"))
 	f.Add([]byte("0\n0\n0000000000000000000000000000000000000000001=\n")) // bits that say nothing
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -99,7 +100,11 @@ func FuzzOpenCheckpoint(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if !bytes.HasPrefix(text, []byte(fmt.Sprintf("%s\n%d\n%s\n", c.Origin, c.Seq, base64.StdEncoding.EncodeToString(c.Hash[:])))) {
+		signedAt := ""
+		if !c.Time.IsZero() {
+			signedAt = "time " + c.Time.Format(TimeFormat) + "\n"
+		}
+		if !bytes.HasPrefix(text, []byte(fmt.Sprintf("%s\n%d\n%s\n"+signedAt, c.Origin, c.Seq, base64.StdEncoding.EncodeToString(c.Hash[:])))) {
 			t.Errorf("%q was read as %+v", text, c)
 		}
 		if _, err := OpenCheckpoint(text, key.VerifierKey); err == nil {
@@ -112,7 +117,7 @@ func FuzzOpenCheckpoint(f *testing.F) {
 func checkpointed(t *testing.T) (path string, c Checkpoint) {
 	t.Helper()
 	path = logPath(t)
-	d, err := Open(t.Context(), path, Options{})
+	d, err := Open(t.Context(), path, Options{now: func() time.Time { return longAgo.Add(time.Minute) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,10 +180,72 @@ func TestCheckpointShowsWhatTheChainAloneDoesNot(t *testing.T) {
 		if _, err := r.Verify(t.Context(), nil); err != nil {
 			t.Errorf("%s: the chain itself is broken: %v", tc.name, err)
 		}
-		err := r.Holds(t.Context(), c)
+		_, err := r.VerifyAgainst(t.Context(), Expected{Checkpoint: &c}, nil)
 		broken, ok := errors.AsType[*BrokenError](err)
 		if ok != (tc.seq != 0) || ok && (broken.Seq != tc.seq || !strings.Contains(err.Error(), tc.what)) {
 			t.Errorf("%s: got %v, want seq %d and %q", tc.name, err, tc.seq, tc.what)
+		}
+	}
+}
+
+// The bytes of a checkpoint are pinned; those of versions that told no time are read as well, and a time that is none is
+// no checkpoint.
+func TestCheckpointsHaveTheirTime(t *testing.T) {
+	private := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	key := &SignerKey{VerifierKey{"gprxy/0", private.Public().(ed25519.PublicKey)}, private}
+	const head = "gprxy/0\n7\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"
+	c := Checkpoint{Origin: "gprxy/0", Seq: 7, Time: t0}
+	if note := string(c.Sign(key)); !strings.HasPrefix(note, head+"time 2026-03-01T09:30:00.123456Z\n\n") {
+		t.Errorf("the note is %q", note)
+	}
+	for lines, want := range map[string]time.Time{"time 2026-03-01T09:30:00.123456Z\n": t0, "": {}, "of another gprxy\n": {}} {
+		if c, err := OpenCheckpoint(signNote([]byte(head+lines), key), key.VerifierKey); err != nil || !c.Time.Equal(want) || c.Seq != 7 {
+			t.Errorf("with %q: %+v, %v", lines, c, err)
+		}
+	}
+	for _, lines := range []string{"time \n", "time yesterday\n", "time 2026-03-01T09:30:00Z\n", "time 2026-03-01T09:30:00.123456+00:00\n", "time 2026-03-01T09:30:00.123456Z \n"} {
+		if c, err := OpenCheckpoint(signNote([]byte(head+lines), key), key.VerifierKey); err == nil {
+			t.Errorf("with %q: read as %+v", lines, c)
+		}
+	}
+}
+
+// What is older than a checkpoint and stands behind it, or younger and stands before it, is told.
+func TestTimesAroundACheckpointAreTold(t *testing.T) {
+	for _, row := range []struct {
+		name      string
+		time      time.Duration // of two events before and after the checkpoint, from its own on
+		seq, more int64
+		what      string
+	}{
+		{"a login that took its time", -lateSlack, 0, 0, ""},
+		{"long before it", -lateSlack - time.Second, 3, 1, "when a checkpoint was signed that does not have it"},
+		{"a clock that runs a little fast", lateSlack, 0, 0, ""},
+		{"long after it", lateSlack + time.Second, 1, 1, "when the checkpoint was signed over it"},
+	} {
+		path := logPath(t)
+		d := open(t, path, Options{now: func() time.Time { return t0 }})
+		key, _, err := EnsureKey(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := Event{Time: t0.Add(row.time), Fact: ProxyStopped{}}
+		mustAppend(t, d, e, e)
+		c, err := d.Checkpoint(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustAppend(t, d, e, e)
+		h, err := reader(t, path).VerifyAgainst(t.Context(), Expected{Checkpoint: &c}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if told := len(h.Doubts) == 1; told != (row.seq != 0) || told && (h.Doubts[0].Seq != row.seq || !strings.Contains(h.Doubts[0].What, row.what) || !strings.Contains(h.Doubts[0].What, "of 1 events more")) {
+			t.Errorf("%s: doubts %+v", row.name, h.Doubts)
+		}
+		c.Time = time.Time{}
+		if h, err := reader(t, path).VerifyAgainst(t.Context(), Expected{Checkpoint: &c}, nil); err != nil || len(h.Doubts) != 0 {
+			t.Errorf("%s, with a checkpoint without a time: %+v, %v", row.name, h.Doubts, err)
 		}
 	}
 }

@@ -1,45 +1,58 @@
-// What of retention is possible and unlikely.
+// What is possible and unlikely: a clock that was wrong makes it, or somebody who owns the file.
 
 package store
 
 import (
-	"cmp"
-	"container/heap"
 	"fmt"
-	"slices"
 	"time"
 )
 
-// goneRun is a run of pruned events, and the time of the event that stands before it; 0 if none does.
-type goneRun struct {
-	span
-	after int64
+const (
+	// clockSlack is by how much a clock may have been set back without a doubt.
+	clockSlack = 24 * time.Hour
+	// lateSlack is by how much an event may be older than the moment in which it was written: a login
+	// is recorded when it is over, and people may take their time in a browser.
+	lateSlack = 15 * time.Minute
+)
+
+// doubtPrunes doubts what log.pruned events say of themselves and of the events around them.
+func doubtPrunes(gone []goneRun, said []PrunedRange, e Expected) (doubts []Doubt) {
+	for _, s := range joined(said) {
+		if least := e.RetentionMin; s.Before.After(s.At.Add(-least)) {
+			doubts = append(doubts, Doubt{s.seq, fmt.Sprintf("this log.pruned gave up events from before %s, less than RETENTION_MIN (%d days) before it was written, %s",
+				s.Before.Format(time.DateOnly), least/(24*time.Hour), shortly(s.At))})
+		}
+		doubts = append(doubts, s.doubtTime(e.Now)...)
+	}
+	told := map[int]bool{} // once of each log.pruned
+	doubts = append(doubts, doubtAges(gone, said, told)...)
+	return append(doubts, doubtHoles(gone, said, told)...)
 }
 
-// clockSlack is by how much a clock may have been set back without a doubt.
-const clockSlack = 24 * time.Hour
+// doubtTime doubts the time that the log.pruned has given itself.
+func (s *PrunedRange) doubtTime(now time.Time) []Doubt {
+	doubt := func(other string, t time.Time) []Doubt {
+		return []Doubt{{s.seq, fmt.Sprintf("this log.pruned says that it was written at %s, but %s %s", shortly(s.At), other, shortly(t))}}
+	}
+	switch {
+	case s.At.After(now.Add(lateSlack)):
+		return doubt("by the clock of this machine it is", now)
+	case s.before != 0 && fromMicro(s.before).After(s.At.Add(clockSlack)):
+		return doubt("the event before it is of", fromMicro(s.before))
+	case s.after != 0 && fromMicro(s.after).Before(s.At.Add(-clockSlack)):
+		return doubt("the event after it is of", fromMicro(s.after))
+	}
+	return nil
+}
 
 // doubtAges doubts that events were given up for their age where the event before them, which is older as
-// a rule, is younger than what any log.pruned that tells of them was about. Somebody who takes out
+// a rule, is younger than what the log.pruned that tells of them was about. Somebody who takes out
 // events of yesterday and appends that retention did it is found so, unless nothing stands before them.
-func doubtAges(gone []goneRun, said []PrunedRange) (doubts []Doubt) {
-	said = slices.SortedFunc(slices.Values(said), func(a, b PrunedRange) int { return cmp.Compare(a.FirstSeq, b.FirstSeq) })
-	var telling byBefore // of those that begin before the run, the one about the latest day first
-	told := map[PrunedRange]bool{}
+func doubtAges(gone []goneRun, said []PrunedRange, told map[int]bool) (doubts []Doubt) {
 	for _, g := range gone {
-		for len(said) > 0 && said[0].FirstSeq <= g.from {
-			heap.Push(&telling, said[0])
-			said = said[1:]
-		}
-		for len(telling) > 0 && telling[0].LastSeq < g.to {
-			heap.Pop(&telling)
-		}
-		if len(telling) == 0 || g.after == 0 {
-			continue
-		}
-		s, before := telling[0], fromMicro(g.after)
-		if before.After(s.Before.Add(clockSlack)) && !told[s] {
-			told[s] = true
+		s, before := said[g.teller], fromMicro(g.after)
+		if g.after != 0 && before.After(s.Before.Add(clockSlack)) && !told[g.teller] {
+			told[g.teller] = true
 			doubts = append(doubts, Doubt{g.from, fmt.Sprintf("by the log.pruned of %s it was given up as one from before %s, but the event before it is of %s",
 				s.At.Format(time.DateOnly), s.Before.Format(time.DateOnly), before.Format(time.DateOnly))})
 		}
@@ -47,16 +60,27 @@ func doubtAges(gone []goneRun, said []PrunedRange) (doubts []Doubt) {
 	return doubts
 }
 
-// byBefore is a heap, of which the first is about the latest day.
-type byBefore []PrunedRange
-
-func (h byBefore) Len() int           { return len(h) }
-func (h byBefore) Less(i, j int) bool { return h[i].Before.After(h[j].Before) }
-func (h byBefore) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *byBefore) Push(x any)        { *h = append(*h, x.(PrunedRange)) }
-func (h *byBefore) Pop() any {
-	last := len(*h) - 1
-	x := (*h)[last]
-	*h = (*h)[:last]
-	return x
+// doubtHoles doubts that nothing happened between the day that was given up and the first event that is
+// left. A proxy that runs leaves an event every CHECKPOINT_INTERVAL.
+func doubtHoles(gone []goneRun, said []PrunedRange, told map[int]bool) (doubts []Doubt) {
+	var latest *PrunedRange // of the runs that no event stands between
+	for i, g := range gone {
+		if s := &said[g.teller]; latest == nil || s.Before.After(latest.Before) {
+			latest = s
+		}
+		next := g.next
+		if next == 0 && i < len(gone)-1 {
+			continue
+		}
+		if next == 0 { // all that is left are log.pruned events
+			next = latest.At.UnixMicro()
+		}
+		if fromMicro(next).After(latest.Before.Add(clockSlack)) && !told[g.teller] {
+			told[g.teller] = true
+			doubts = append(doubts, Doubt{g.to, fmt.Sprintf("by the log.pruned of %s what is from before %s was given up, but the first event that is left is of %s: "+
+				"nothing is left of the time between", latest.At.Format(time.DateOnly), latest.Before.Format(time.DateOnly), shortly(fromMicro(next)))})
+		}
+		latest = nil
+	}
+	return doubts
 }

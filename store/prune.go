@@ -32,7 +32,7 @@ const (
 // login of a session goes with its end: it stays for as long as the session lasts and until that is
 // old enough. by says who wants it. progress, if not nil, is told of every step.
 func (d *DB) Prune(ctx context.Context, before time.Time, by string, progress func(Pruned)) (Pruned, error) {
-	return prune(ctx, before, d.opts.now(), by, progress, func(step func(context.Context, *appender) error) error {
+	return prune(ctx, before, d.opts.now, by, progress, func(step func(context.Context, *appender) error) error {
 		return d.do(ctx, step)
 	})
 }
@@ -43,17 +43,17 @@ func Prune(ctx context.Context, path string, before time.Time, by string, progre
 	if err != nil {
 		return Pruned{}, fmt.Errorf("prune the event log: %w", err)
 	}
-	p, err := prune(ctx, before, time.Now(), by, progress, func(step func(context.Context, *appender) error) error {
+	p, err := prune(ctx, before, time.Now, by, progress, func(step func(context.Context, *appender) error) error {
 		return step(ctx, a)
 	})
 	return p, errors.Join(err, a.close())
 }
 
-func prune(ctx context.Context, before, now time.Time, by string, progress func(Pruned), do func(func(context.Context, *appender) error) error) (Pruned, error) {
+func prune(ctx context.Context, before time.Time, now func() time.Time, by string, progress func(Pruned), do func(func(context.Context, *appender) error) error) (Pruned, error) {
 	before = before.UTC().Truncate(24 * time.Hour)
-	p := &pruner{by: by, done: Pruned{Before: before}}
-	if before.After(now.Add(-leastAge)) {
-		return p.done, fmt.Errorf("prune the event log: %s is less than a day ago", before.Format(time.DateOnly))
+	p := &pruner{by: by, now: now, done: Pruned{Before: before}}
+	if err := oldEnough(before, now()); err != nil {
+		return p.done, fmt.Errorf("prune the event log: %w", err)
 	}
 	for _, step := range []func(context.Context, *appender) (bool, error){p.find, p.step, p.vacuum, p.checkpoint} {
 		for more := true; more; {
@@ -76,6 +76,14 @@ func prune(ctx context.Context, before, now time.Time, by string, progress func(
 	return p.done, nil
 }
 
+// oldEnough refuses what verify would call a break.
+func oldEnough(before, now time.Time) error {
+	if before.After(now.Add(-leastAge)) {
+		return fmt.Errorf("the day %s begins less than 24 hours before now (%s), and younger events are never given up", before.Format(time.DateOnly), shortly(now))
+	}
+	return nil
+}
+
 // pause leaves others as much time to write as a step took.
 func pause(ctx context.Context, d time.Duration) error {
 	select {
@@ -89,6 +97,7 @@ func pause(ctx context.Context, d time.Duration) error {
 // pruner is one run of retention.
 type pruner struct {
 	by   string
+	now  func() time.Time
 	left span // what still has to be looked at
 	done Pruned
 
@@ -111,7 +120,7 @@ func (p *pruner) step(ctx context.Context, a *appender) (more bool, err error) {
 	if p.left.empty() {
 		return false, nil
 	}
-	s := &pruneStep{appender: a, by: p.by, before: p.done.Before, ended: map[string]bool{}}
+	s := &pruneStep{appender: a, by: p.by, before: p.done.Before, now: p.now, ended: map[string]bool{}}
 	err = inTx(ctx, a.conn, func() error { return s.do(ctx, p.left) })
 	if err != nil {
 		a.texts.forget()

@@ -15,6 +15,7 @@ type pruneStep struct {
 	*appender
 	by     string
 	before time.Time
+	now    func() time.Time
 	ended  map[string]bool // sessions: whether they were over before then
 
 	read                    int64 // the last seq that was looked at
@@ -133,10 +134,15 @@ func (s *pruneStep) take(r *oldRow) {
 	}
 }
 
-// record appends that the runs go, which is what allows them to.
+// record appends that the runs go, which is what allows them to. By its own time, too, they must be old enough: the
+// clock may have been set back since the prune began, and verify takes a log.pruned at its word.
 func (s *pruneStep) record(ctx context.Context) error {
+	now := s.now()
+	if err := oldEnough(s.before, now); err != nil {
+		return err
+	}
 	fact := LogPruned{By: s.by, Before: s.before, FirstSeq: s.runs[0].first, LastSeq: s.runs[len(s.runs)-1].seq, Events: s.events}
-	e, err := encode(Event{Fact: fact}, time.Now())
+	e, err := encode(Event{Fact: fact}, now)
 	if err != nil {
 		return err
 	}

@@ -24,16 +24,22 @@ var midnight = t0.Truncate(oneDay)
 func threeDays(t *testing.T) (*DB, string) {
 	path := logPath(t)
 	d := open(t, path, Options{now: func() time.Time { return midnight.Add(10 * oneDay) }})
-	mustAppend(t, d, Event{Time: t0, Fact: ProxyStarted{Version: "1"}})
-	mustAppend(t, d, login("long", "eve", "app_admin", t0)...)
+	for _, events := range threeDaysOfEvents() {
+		mustAppend(t, d, events...)
+	}
+	return d, path
+}
+
+// threeDaysOfEvents are 29 events, in the calls that append them.
+func threeDaysOfEvents() [][]Event {
+	calls := [][]Event{{{Time: t0, Fact: ProxyStarted{Version: "1"}}}, login("long", "eve", "app_admin", t0)}
 	for day := range 3 {
 		id, at := fmt.Sprint("day", day), t0.Add(time.Duration(day)*oneDay)
 		ms := int(at.Sub(t0).Milliseconds())
-		mustAppend(t, d, login(id, "ann", "app_reader", at)...)
-		mustAppend(t, d, block(id, prepared("every day", ms+20), prepared(fmt.Sprint("on day ", day), ms+30)),
-			block("long", ran(fmt.Sprint("long ", day), ms+40)), end(id, at.Add(time.Minute)))
+		calls = append(calls, login(id, "ann", "app_reader", at),
+			[]Event{block(id, prepared("every day", ms+20), prepared(fmt.Sprint("on day ", day), ms+30)), block("long", ran(fmt.Sprint("long ", day), ms+40)), end(id, at.Add(time.Minute))})
 	}
-	return d, path
+	return calls
 }
 
 // story is what is left of the log, in short.
@@ -116,7 +122,7 @@ func TestPruneKeepsTheLoginOfASessionUntilItsEndIsOld(t *testing.T) {
 
 func TestPruneRefusesWhatIsTooYoung(t *testing.T) {
 	d, _ := threeDays(t)
-	if _, err := d.Prune(t.Context(), midnight.Add(10*oneDay), "ann", nil); err == nil || !strings.Contains(err.Error(), "less than a day ago") {
+	if _, err := d.Prune(t.Context(), midnight.Add(10*oneDay), "ann", nil); err == nil || !strings.Contains(err.Error(), "less than 24 hours before now") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -169,7 +175,7 @@ func hide(t testing.TB, db *sql.DB, seq int64) {
 	d, _ := digest(nil, e.seq, e.time, e.typ, e.session, e.body)
 	alter(t, db, `DELETE FROM events WHERE seq = ?`, seq)
 	alter(t, db, `DELETE FROM sessions WHERE seq = ?`, seq)
-	alter(t, db, `INSERT INTO pruned (seq, first, digests, hash) VALUES (?, ?, ?, ?)`, seq, seq, d[:], e.hash)
+	alter(t, db, `INSERT INTO pruned (seq, first, digests, hash) VALUES (?, ?, ?, ?)`, seq, seq-e.count+1, d[:], e.hash)
 }
 
 func TestTriggersGuardWhatIsPruned(t *testing.T) {

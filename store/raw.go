@@ -63,14 +63,29 @@ func (r *rawRows) next() (bool, error) {
 
 func (r *rawRows) close() error { return r.rows.Close() }
 
-func (r *rawRows) int(i int) int64   { return column[int64](r, i) }
-func (r *rawRows) text(i int) string { return column[string](r, i) }
-func (r *rawRows) blob(i int) []byte { return column[[]byte](r, i) }
+func (r *rawRows) int(i int) int64   { return column[int64](r, i, false) }
+func (r *rawRows) text(i int) string { return column[string](r, i, false) }
+func (r *rawRows) blob(i int) []byte { return column[[]byte](r, i, false) }
 
-func column[T any](r *rawRows, i int) T {
+// textOrNull and blobOrNull are of columns that may hold nothing.
+func (r *rawRows) textOrNull(i int) string { return column[string](r, i, true) }
+func (r *rawRows) blobOrNull(i int) []byte { return column[[]byte](r, i, true) }
+
+// columnError says that a column holds what its table does not allow: the file was not written through SQLite's tables.
+type columnError struct {
+	name string
+	got  any
+	want any
+}
+
+func (e *columnError) Error() string {
+	return fmt.Sprintf("its column %s holds %T instead of %T", e.name, e.got, e.want)
+}
+
+func column[T any](r *rawRows, i int, null bool) T {
 	v, ok := r.row[i].(T)
-	if !ok && r.row[i] != nil && r.err == nil {
-		r.err = fmt.Errorf("column %s holds %T instead of %T", r.rows.Columns()[i], r.row[i], v)
+	if !ok && (r.row[i] != nil || !null) && r.err == nil {
+		r.err = &columnError{r.rows.Columns()[i], r.row[i], v}
 	}
 	return v
 }

@@ -99,7 +99,7 @@ func verified(t testing.TB, path string) Head {
 // raw is the file as somebody with plain SQLite sees it.
 func raw(t testing.TB, path string) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("sqlite", path)
+	db, err := sql.Open("sqlite", path+"?_pragma=synchronous(off)")
 	if err != nil {
 		t.Fatal(err)
 	}

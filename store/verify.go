@@ -14,6 +14,7 @@ import (
 	"math"
 	"runtime"
 	"sync"
+	"time"
 
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -21,11 +22,30 @@ import (
 // Head is the end of a verified chain. Kept elsewhere it shows later that nothing up to it was
 // changed, and that the tail was not cut.
 type Head struct {
+	First  int64 // the first seq whose event is not pruned; 0 if there is none
 	Seq    int64
 	Hash   [32]byte
 	Events int64         // how many were verified
 	Pruned []PrunedRange // of these, what retention has given up
 	Doubts []Doubt       // what proves nothing, and should be looked into
+}
+
+// Expected is what a log is held against besides itself. The zero value is complete.
+type Expected struct {
+	// Checkpoint is the head that was signed at some time and kept elsewhere; nil for none.
+	Checkpoint *Checkpoint
+	// RetentionMin is how long retention had to keep events, at least; a day if it is less.
+	RetentionMin time.Duration
+	// Now is the time by a clock that is believed; zero for that of this machine.
+	Now time.Time
+}
+
+func (e Expected) complete() Expected {
+	e.RetentionMin = max(e.RetentionMin, leastAge)
+	if e.Now.IsZero() {
+		e.Now = time.Now()
+	}
+	return e
 }
 
 // Doubt is something about the event seq that is possible and unlikely.
@@ -45,11 +65,17 @@ const (
 // them, and what the file is made of with what gprxy makes. A cut tail shows only by comparing the head with one kept elsewhere. progress, if not
 // nil, is called now and then and at the end.
 func (r *Reader) Verify(ctx context.Context, progress func(done, total int64)) (Head, error) {
+	return r.VerifyAgainst(ctx, Expected{}, progress)
+}
+
+// VerifyAgainst is Verify that also holds the log against what is known of it from elsewhere: if it does not go on
+// from the checkpoint, or contradicts its time, that is a *BrokenError too.
+func (r *Reader) VerifyAgainst(ctx context.Context, e Expected, progress func(done, total int64)) (Head, error) {
 	s, err := r.snapshot(ctx, min(runtime.GOMAXPROCS(0), maxVerifyConns))
 	if err != nil {
 		return Head{}, verifyError(err, Head{})
 	}
-	h, err := s.verify(ctx, stretchSeqs, progress)
+	h, err := s.verify(ctx, stretchSeqs, e, progress)
 	if closed := s.close(ctx); err == nil {
 		err = closed
 	}
@@ -64,6 +90,9 @@ func verifyError(err error, h Head) error {
 	if _, broken := errors.AsType[*BrokenError](err); broken {
 		return err
 	}
+	if column, ok := errors.AsType[*columnError](err); ok {
+		return &BrokenError{Seq: h.Seq, What: "a row of the tables that belong to it is none of ours: " + column.Error()}
+	}
 	if sqliteCode(err) == sqlite3.SQLITE_CORRUPT {
 		return &BrokenError{Seq: h.Seq + 1, What: "from here on SQLite finds the file damaged: " + err.Error()}
 	}
@@ -71,14 +100,14 @@ func verifyError(err error, h Head) error {
 }
 
 // verify hands stretches of so many seqs to the connections and takes what they found in order.
-func (s *snapshot) verify(ctx context.Context, seqs int64, progress func(done, total int64)) (Head, error) {
+func (s *snapshot) verify(ctx context.Context, seqs int64, e Expected, progress func(done, total int64)) (Head, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var working sync.WaitGroup
 	defer working.Wait()
 	defer cancel()
 	todo := make(chan *stretch)
 	inOrder := make(chan *stretch, 2*len(s.conns))
-	working.Go(func() { s.divide(ctx, seqs, todo, inOrder) })
+	working.Go(func() { s.divide(ctx, seqs, e, todo, inOrder) })
 	for _, conn := range s.conns {
 		working.Go(func() {
 			for st := range todo {
@@ -86,7 +115,7 @@ func (s *snapshot) verify(ctx context.Context, seqs int64, progress func(done, t
 			}
 		})
 	}
-	p := newProof()
+	p := newProof(e.complete())
 	for st := range inOrder {
 		err := <-st.read
 		if err == nil {
@@ -109,11 +138,11 @@ func (s *snapshot) verify(ctx context.Context, seqs int64, progress func(done, t
 }
 
 // divide cuts the log into stretches, each for the next connection that is free.
-func (s *snapshot) divide(ctx context.Context, seqs int64, todo, inOrder chan<- *stretch) {
+func (s *snapshot) divide(ctx context.Context, seqs int64, e Expected, todo, inOrder chan<- *stretch) {
 	defer close(todo)
 	defer close(inOrder)
 	for from := int64(0); from == 0 || from < s.head.seq; from += seqs {
-		st := newStretch(from, from+seqs)
+		st := newStretch(from, from+seqs, e)
 		if from == 0 {
 			st.after = math.MinInt64 // nothing may stand before the first event
 		}

@@ -46,7 +46,7 @@ func verifyInStretches(t *testing.T, path string, seqs int64) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.verify(t.Context(), seqs, nil)
+	_, err = s.verify(t.Context(), seqs, Expected{}, nil)
 	if err := s.close(t.Context()); err != nil {
 		t.Error(err)
 	}

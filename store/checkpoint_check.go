@@ -31,7 +31,8 @@ func holds(ctx context.Context, conn *sql.Conn, c Checkpoint) (held bool, err er
 	if c.Seq == 0 {
 		return c.Hash == hash{}, nil
 	}
-	err = conn.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM events NOT INDEXED WHERE seq = ? AND hash = ?)`, c.Seq, c.Hash[:]).Scan(&held)
+	const here = `SELECT EXISTS (SELECT 1 FROM events NOT INDEXED WHERE seq = ? AND hash = ?)`
+	err = conn.QueryRowContext(ctx, here, c.Seq, c.Hash[:]).Scan(&held)
 	if err != nil || held {
 		return held, err
 	}
@@ -94,17 +95,17 @@ func (s *signedTime) check(gone []goneRun, said []PrunedRange) (doubts []Doubt, 
 	}
 	at := fromMicro(s.at)
 	if s.late.count > 0 {
-		doubts = append(doubts, Doubt{s.late.first, fmt.Sprintf("its time, and that of %d events more, is after %s, when the checkpoint was signed over it: "+
-			"the clock was set back, or is not to be trusted", s.late.count-1, shortly(at))})
+		doubts = append(doubts, Doubt{s.late.first, fmt.Sprintf("its time, and that of %d events more, is after %s, "+
+			"when the checkpoint was signed over it: the clock was set back, or is not to be trusted", s.late.count-1, shortly(at))})
 	}
 	if s.early.count > 0 {
-		doubts = append(doubts, Doubt{s.early.first, fmt.Sprintf("its time, and that of %d events more, is before %s, when a checkpoint was signed that does not have it: "+
-			"it waited for a full disk, the clock was set back, or it was made up later", s.early.count-1, shortly(at))})
+		doubts = append(doubts, Doubt{s.early.first, fmt.Sprintf("its time, and that of %d events more, is before %s, "+
+			"when a checkpoint was signed that does not have it: it waited for a full disk, the clock was set back, or it was made up later", s.early.count-1, shortly(at))})
 	}
 	for _, p := range said {
 		if p.seq <= s.seq && p.Before.After(at) {
-			return nil, &BrokenError{p.seq, fmt.Sprintf("this log.pruned gave up events from before %s, and stood in the log already at %s, when the checkpoint was signed",
-				shortly(p.Before), shortly(at))}
+			return nil, &BrokenError{p.seq, fmt.Sprintf("this log.pruned gave up events from before %s, "+
+				"and stood in the log already at %s, when the checkpoint was signed", shortly(p.Before), shortly(at))}
 		}
 	}
 	return doubts, s.checkBehind(gone, said)
@@ -119,8 +120,8 @@ func (s *signedTime) checkBehind(gone []goneRun, said []PrunedRange) *BrokenErro
 	at := fromMicro(s.at)
 	for _, g := range gone {
 		if before := said[g.teller].Before; g.to > s.seq && before.Before(at.Add(-clockSlack)) {
-			return &BrokenError{max(g.from, s.seq+1), fmt.Sprintf("it was given up as one from before %s, but it was written after %s, when the checkpoint was signed",
-				shortly(before), shortly(at))}
+			return &BrokenError{max(g.from, s.seq+1), fmt.Sprintf("it was given up as one from before %s, "+
+				"but it was written after %s, when the checkpoint was signed", shortly(before), shortly(at))}
 		}
 	}
 	return nil
@@ -144,7 +145,8 @@ func doubtNoted(ctx context.Context, conn *sql.Conn, noted []notedHead) ([]Doubt
 			return nil, err
 		}
 		if !held {
-			return []Doubt{{n.seq, fmt.Sprintf("this log.checkpointed has another hash for the event %d: the past was written anew, or the log begun anew under it", n.Seq)}}, nil
+			return []Doubt{{n.seq, fmt.Sprintf("this log.checkpointed has another hash for the event %d: "+
+				"the past was written anew, or the log begun anew under it", n.Seq)}}, nil
 		}
 	}
 	return nil, nil

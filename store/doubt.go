@@ -19,7 +19,8 @@ const (
 func doubtPrunes(gone []goneRun, said []PrunedRange, e Expected) (doubts []Doubt) {
 	for _, s := range joined(said) {
 		if least := e.RetentionMin; s.Before.After(s.At.Add(-least)) {
-			doubts = append(doubts, Doubt{s.seq, fmt.Sprintf("this log.pruned gave up events from before %s, less than RETENTION_MIN (%d days) before it was written, %s",
+			doubts = append(doubts, Doubt{s.seq, fmt.Sprintf("this log.pruned gave up events from before %s, "+
+				"less than RETENTION_MIN (%d days) before it was written, %s",
 				s.Before.Format(time.DateOnly), least/(24*time.Hour), shortly(s.At))})
 		}
 		doubts = append(doubts, s.doubtTime(e.Now)...)
@@ -53,7 +54,8 @@ func doubtAges(gone []goneRun, said []PrunedRange, told map[int]bool) (doubts []
 		s, before := said[g.teller], fromMicro(g.after)
 		if g.after != 0 && before.After(s.Before.Add(clockSlack)) && !told[g.teller] {
 			told[g.teller] = true
-			doubts = append(doubts, Doubt{g.from, fmt.Sprintf("by the log.pruned of %s it was given up as one from before %s, but the event before it is of %s",
+			doubts = append(doubts, Doubt{g.from, fmt.Sprintf("by the log.pruned of %s it was given up as one from before %s, "+
+				"but the event before it is of %s",
 				s.At.Format(time.DateOnly), s.Before.Format(time.DateOnly), before.Format(time.DateOnly))})
 		}
 	}
@@ -77,8 +79,9 @@ func doubtHoles(gone []goneRun, said []PrunedRange, told map[int]bool) (doubts [
 		}
 		if fromMicro(next).After(latest.Before.Add(clockSlack)) && !told[g.teller] {
 			told[g.teller] = true
-			doubts = append(doubts, Doubt{g.to, fmt.Sprintf("by the log.pruned of %s what is from before %s was given up, but the first event that is left is of %s: "+
-				"nothing is left of the time between", latest.At.Format(time.DateOnly), latest.Before.Format(time.DateOnly), shortly(fromMicro(next)))})
+			doubts = append(doubts, Doubt{g.to, fmt.Sprintf("by the log.pruned of %s what is from before %s was given up, "+
+				"but the first event that is left is of %s: nothing is left of the time between",
+				latest.At.Format(time.DateOnly), latest.Before.Format(time.DateOnly), shortly(fromMicro(next)))})
 		}
 		latest = nil
 	}

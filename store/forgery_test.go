@@ -4,6 +4,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -572,5 +573,41 @@ func TestAPruneStopsWhenTheClockIsSetBack(t *testing.T) {
 	}
 	if h := verified(t, path); h.Events != 1 || len(h.Pruned) != 0 {
 		t.Errorf("head %+v", h)
+	}
+}
+
+// What stands in a write-ahead log beside the file is read with it by everybody, so verify judges both; what an index of
+// it (-shm) says that nobody has open is not believed.
+func TestAWriteAheadLogOfSomebodys(t *testing.T) {
+	honest, _ := forged(t, func(*forger) {})
+	writtenBack(t, honest)
+	file, err := os.ReadFile(honest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := logPath(t)
+	if err := os.WriteFile(other, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	db := raw(t, other)
+	alter(t, db, `PRAGMA wal_autocheckpoint = 0; DROP TRIGGER events_no_update; UPDATE events SET body = replace(body, 'eve', 'bob') WHERE seq = 37`)
+	wal, err := os.ReadFile(other + "-wal")
+	if err != nil || len(wal) == 0 {
+		t.Fatal(len(wal), err)
+	}
+	for _, row := range []struct {
+		beside  string
+		content []byte
+		want    string
+	}{
+		{"-shm", bytes.Repeat([]byte{0xa5}, 32<<10), ""},
+		{"-wal", wal[:4096], ""}, // no whole transaction
+		{"-wal", wal, "37: its content"},
+	} {
+		path := logPath(t)
+		if err := errors.Join(os.WriteFile(path, file, 0o600), os.WriteFile(path+row.beside, row.content, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		judged(t, path, Expected{}, row.want)
 	}
 }

@@ -33,9 +33,11 @@ func (s *PrunedRange) check() *BrokenError {
 	case s.Events < 1 || s.Events > s.LastSeq-s.FirstSeq+1:
 		return broken("this log.pruned tells of %d events among %d to %d", s.Events, s.FirstSeq, s.LastSeq)
 	case s.Before.After(s.At):
-		return broken("this log.pruned gave up events from before %s, which was in the future when it was written, %s", shortly(s.Before), shortly(s.At))
+		return broken("this log.pruned gave up events from before %s, which was in the future when it was written, %s",
+			shortly(s.Before), shortly(s.At))
 	case s.Before.After(s.At.Add(-leastAge)):
-		return broken("this log.pruned gave up events from before %s, less than a day before it was written, %s", shortly(s.Before), shortly(s.At))
+		return broken("this log.pruned gave up events from before %s, less than a day before it was written, %s",
+			shortly(s.Before), shortly(s.At))
 	}
 	return nil
 }
@@ -110,7 +112,7 @@ func checkGone(gone []goneRun, said []PrunedRange) *BrokenError {
 		return &BrokenError{Seq: gone[0].from, What: fmt.Sprintf("from here on %d events more are gone than log.pruned events say", -missing)}
 	case missing != 0:
 		first := slices.MinFunc(said, func(a, b PrunedRange) int { return cmp.Compare(a.FirstSeq, b.FirstSeq) })
-		return &BrokenError{Seq: first.FirstSeq, What: fmt.Sprintf("from here on log.pruned events tell of %d events more than are gone", missing)}
+		return &BrokenError{first.FirstSeq, fmt.Sprintf("from here on log.pruned events tell of %d events more than are gone", missing)}
 	}
 	return nil
 }
@@ -119,7 +121,8 @@ func checkGone(gone []goneRun, said []PrunedRange) *BrokenError {
 func checkFuture(said []PrunedRange, now time.Time) *BrokenError {
 	for _, s := range said {
 		if s.Before.After(now) {
-			return &BrokenError{s.seq, fmt.Sprintf("this log.pruned gave up events from before %s, and by the clock of this machine it is %s now", shortly(s.Before), shortly(now))}
+			return &BrokenError{s.seq, fmt.Sprintf("this log.pruned gave up events from before %s, and by the clock of this machine it is %s now",
+				shortly(s.Before), shortly(now))}
 		}
 	}
 	return nil

@@ -43,7 +43,7 @@ func TestAuditPrune(t *testing.T) {
 		{"audit prune --before 29d", "--before 29d is less than RETENTION_MIN (30d) ago"},
 		{"audit prune --before 2026-03-05", "is less than RETENTION_MIN (30d) ago"},
 		{"audit prune --before 2026-03-07", "is less than RETENTION_MIN (30d) ago"},
-		{"audit prune --before 2099-01-01", "use --before 30d, or an earlier date"},
+		{"audit prune --before 2099-01-01", "Try: --before 30d, or an earlier date"},
 		{"audit prune --before yesterday", "--before"},
 	} {
 		if got := gprxy(t, env, strings.Fields(row.line)...); got.code != 2 || !strings.Contains(got.err, row.says) {

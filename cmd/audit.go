@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"gprxy/auth"
 	"gprxy/store"
 )
 
@@ -110,6 +111,7 @@ func (o *auditOptions) events(ctx context.Context, r *store.Reader) iter.Seq2[st
 		Since:          o.filter.since,
 		Until:          o.filter.until,
 		User:           o.filter.user,
+		AlsoUser:       auth.FoldUser(o.filter.user),
 		ServiceAccount: o.filter.serviceAccount,
 		Database:       o.filter.database,
 		Type:           o.kind,

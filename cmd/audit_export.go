@@ -18,6 +18,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"gprxy/auth"
 	"gprxy/store"
 )
 
@@ -78,7 +79,7 @@ func (o *auditExportOptions) run(ctx context.Context, c *call) error {
 func (o *auditExportOptions) export(ctx context.Context, c *call, r *store.Reader, w io.Writer) error {
 	f := store.EventFilter{
 		Since: o.filter.since, Until: o.filter.until, Limit: int(o.filter.limit),
-		User: o.filter.user, ServiceAccount: o.filter.serviceAccount, Database: o.filter.database,
+		User: o.filter.user, AlsoUser: auth.FoldUser(o.filter.user), ServiceAccount: o.filter.serviceAccount, Database: o.filter.database,
 	}
 	out, err := o.printer(w, c.OutWidth > 0)
 	if err != nil {

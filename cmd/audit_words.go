@@ -97,6 +97,12 @@ func sayAuthSucceeded(f store.AuthSucceeded) string {
 	if len(f.Roles) > 0 {
 		text += ", roles " + strings.Join(f.Roles, ",")
 	}
+	if f.RolesIgnored > 0 {
+		text += fmt.Sprintf(", %d that can be no role", f.RolesIgnored)
+	}
+	if f.UserSpelled != "" {
+		text += ", spelled " + f.UserSpelled
+	}
 	if f.TokenExpires != nil {
 		text += ", expires " + shortTime(*f.TokenExpires)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"gprxy/auth"
 	"gprxy/store"
 )
 
@@ -87,6 +88,7 @@ func (o *sessionsOptions) storeFilter() store.SessionFilter {
 	f := store.SessionFilter{
 		Active:         o.active,
 		User:           o.filter.user,
+		AlsoUser:       auth.FoldUser(o.filter.user),
 		ServiceAccount: o.filter.serviceAccount,
 		Database:       o.filter.database,
 		Since:          o.filter.since,

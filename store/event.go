@@ -70,6 +70,10 @@ type AuthSucceeded struct {
 	Roles        []string   `json:"roles,omitempty"`
 	TokenID      string     `json:"token_id,omitempty"`
 	TokenExpires *time.Time `json:"token_expires,omitempty"`
+	// RolesIgnored is how many entries of the roles claim could not be a mapped role.
+	RolesIgnored int `json:"roles_ignored,omitempty"`
+	// UserSpelled is User as the token spells it, where that differs.
+	UserSpelled string `json:"user_spelled,omitempty"`
 }
 
 // AuthFailed says that the client did not prove who it is. User is set only when a

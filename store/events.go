@@ -16,6 +16,7 @@ type EventFilter struct {
 	// which is less than 50 ms earlier.
 	Since, Until                   time.Time
 	User, ServiceAccount, Database string // of the event's session
+	AlsoUser                       string // another spelling of User that counts, too
 	Type, Session                  string
 	AfterSeq                       int64
 	Limit                          int // the newest so many, still oldest first; 0: all

@@ -60,6 +60,15 @@ func (c *conditions) add(term string, args ...any) {
 	c.args = append(c.args, args...)
 }
 
+// addUser asks for a person: under one name the index gives the rows in their order.
+func (c *conditions) addUser(column, user, also string) {
+	if also == "" || also == user {
+		c.add(column+` = ?`, user)
+		return
+	}
+	c.add(column+` IN (?, ?)`, user, also)
+}
+
 // where gives the clause, or "" without conditions.
 func (c *conditions) where() string {
 	if len(c.terms) == 0 {

@@ -56,7 +56,7 @@ func (f EventFilter) bySession() bool {
 // ofSession are the conditions on the event's session.
 func (f EventFilter) ofSession(c *conditions) {
 	if f.User != "" {
-		c.add(`s.user = ?`, f.User)
+		c.addUser(`s.user`, f.User, f.AlsoUser)
 	}
 	if f.ServiceAccount != "" {
 		c.add(`s.service_account = ?`, f.ServiceAccount)

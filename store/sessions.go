@@ -13,6 +13,7 @@ import (
 type SessionFilter struct {
 	Active                         bool // only those that a backend serves now
 	User, ServiceAccount, Database string
+	AlsoUser                       string    // another spelling of User that counts, too
 	Since, Until                   time.Time // sessions that lasted at some moment of [Since, Until)
 	Limit                          int       // the newest so many; 0: all
 }
@@ -73,7 +74,7 @@ func (f SessionFilter) conditions() *conditions {
 		c.add(`state <> 'connecting'`)
 	}
 	if f.User != "" {
-		c.add(`user = ?`, f.User)
+		c.addUser(`user`, f.User, f.AlsoUser)
 	}
 	if f.ServiceAccount != "" {
 		c.add(`service_account = ?`, f.ServiceAccount)

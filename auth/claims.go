@@ -7,17 +7,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
 )
 
-const (
-	maxRoles     = 1000
-	maxTextBytes = 256 // of a user, a subject, a role, a token id, a key id
-)
+const maxTextBytes = 256 // of a user, a subject, a role, a token id, a key id
 
 // claims is a token's payload as decodeObject reads it.
 type claims map[string]any
@@ -41,14 +36,20 @@ func (c claims) lookup(path string) (any, bool) {
 	return nil, false
 }
 
-// user names the person: the configured claim, else email, else sub.
-func (c claims) user(claim string) (string, error) {
-	if claim == "" {
-		claim = "sub"
-		if email, _ := c["email"].(string); email != "" && c.emailVerified() {
-			claim = "email"
-		}
+// userClaim is the claim that names the person: the configured one, else email, else sub.
+func (c claims) userClaim(configured string) string {
+	if configured != "" {
+		return configured
 	}
+	if email, _ := c["email"].(string); email != "" && c.emailVerified() {
+		return "email"
+	}
+	return "sub"
+}
+
+// user names the person as the token spells it.
+func (c claims) user(claim string) (string, error) {
+	claim = c.userClaim(claim)
 	value, ok := c.lookup(claim)
 	if !ok {
 		return "", refuse(ReasonNoIdentity, "it has no claim "+quote(claim))
@@ -93,90 +94,25 @@ func (c claims) tokenID(token string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// roles returns the roles in the token's order, each once; none is no error.
-func (c claims) roles(claim string) ([]string, error) {
-	if claim == "" {
-		claim = c.rolesClaim()
-	}
-	value, ok := c.lookup(claim)
-	if !ok {
-		return nil, nil
-	}
-	list, err := roleList(claim, value)
-	if err != nil {
-		return nil, err
-	}
-	if len(list) > maxRoles {
-		return nil, refuse(ReasonBadClaims, fmt.Sprintf("%s has more than %d roles", quote(claim), maxRoles))
-	}
-	var roles []string
-	seen := make(map[string]bool, len(list))
-	for _, role := range list {
-		if role == "" || seen[role] {
-			continue
-		}
-		if !isPlainText(role) {
-			return nil, refuse(ReasonBadClaims, fmt.Sprintf(
-				"%s has a role over %d bytes or with control characters", quote(claim), maxTextBytes))
-		}
-		seen[role] = true
-		roles = append(roles, role)
-	}
-	return roles, nil
-}
-
-// rolesClaim finds where roles stand when no setting says so. Auth0 wants
-// custom claims under a URL, such as https://example.com/roles.
-func (c claims) rolesClaim() string {
-	for _, name := range []string{"roles", "role", "groups"} {
-		if c[name] != nil {
-			return name
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(c)) {
-		if strings.HasSuffix(name, "/roles") && c[name] != nil {
-			return name
-		}
-	}
-	return ""
-}
-
-// roleList takes a list of texts, or one text for one role: "Domain Admins"
-// must not become the role "Admins". Only scope and scp are lists in one
-// text by their own standard (RFC 8693 section 4.2).
-func roleList(claim string, value any) ([]string, error) {
-	switch value := value.(type) {
-	case string:
-		if name := claim[strings.LastIndexByte(claim, '.')+1:]; name == "scope" || name == "scp" {
-			return strings.Fields(value), nil
-		}
-		return []string{value}, nil
-	case []any:
-		list := make([]string, len(value))
-		for i, element := range value {
-			role, ok := element.(string)
-			if !ok {
-				return nil, refuse(ReasonBadClaims, quote(claim)+" has an element that is not a text")
-			}
-			list[i] = role
-		}
-		return list, nil
-	default:
-		return nil, refuse(ReasonBadClaims, quote(claim)+" is neither a text nor a list of texts")
-	}
-}
-
-// audiences returns aud, which is one text or a list of texts.
-func (c claims) audiences() ([]string, error) {
-	switch value := c["aud"].(type) {
+// audiences returns whom the token is for, by the claim that says so: one text or a list of texts.
+func (c claims) audiences(claim string) ([]string, error) {
+	switch value := c[claim].(type) {
 	case nil:
 		return nil, nil
 	case string:
 		return []string{value}, nil
 	case []any:
-		return roleList("aud", value)
+		list := make([]string, len(value))
+		for i, element := range value {
+			audience, ok := element.(string)
+			if !ok {
+				return nil, refuse(ReasonBadClaims, claim+" has an element that is not a text")
+			}
+			list[i] = audience
+		}
+		return list, nil
 	default:
-		return nil, refuse(ReasonBadClaims, "aud is neither a text nor a list of texts")
+		return nil, refuse(ReasonBadClaims, claim+" is neither a text nor a list of texts")
 	}
 }
 

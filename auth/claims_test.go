@@ -52,7 +52,16 @@ func TestWhereIdentityAndRolesStand(t *testing.T) {
 		{"Keycloak's client roles, dot in the client", "", "resource_access.my.client.roles", keycloak, "test|1", "c1", ""},
 		{"exact name before path", "", "realm_access.roles", with(keycloak, "realm_access.roles", []string{"flat"}), "test|1", "flat", ""},
 		{"chosen claim is null: no roles", "", "groups", authtest.Claims{"groups": []string(nil)}, "test|1", "", ""},
-		{"chosen claim is an object", "", "realm_access", keycloak, "", "", auth.ReasonBadClaims},
+		{"chosen claim is an object: its names", "", "resource_access", keycloak, "test|1", "my.client", ""},
+		{"empty roles do not hide groups", "", "", authtest.Claims{"roles": []string{}, "groups": []string{"g"}}, "test|1", "g", ""},
+		{"an empty text does not hide groups", "", "", authtest.Claims{"roles": "", "groups": []string{"g"}}, "test|1", "g", ""},
+		{"an empty object does not hide groups", "", "", authtest.Claims{"role": map[string]any{}, "groups": []string{"g"}}, "test|1", "g", ""},
+		{"what is no role does not hide groups", "", "", authtest.Claims{"roles": []any{7, nil}, "groups": []string{"g"}}, "test|1", "g", ""},
+		{"empty groups do not hide a namespaced claim", "", "", authtest.Claims{"groups": []string{}, "https://x/roles": "n"}, "test|1", "n", ""},
+		{"email in capitals", "", "", authtest.Claims{"email": "Ann@Example.COM"}, "ann@example.com", "", ""},
+		{"a name that is no email keeps its case", "preferred_username", "", authtest.Claims{"preferred_username": "Ann"}, "Ann", "", ""},
+		{"a chosen claim that holds an email", "upn", "", authtest.Claims{"upn": "ANN@example.com"}, "ann@example.com", "", ""},
+		{"sub keeps its case, whatever it looks like", "", "", authtest.Claims{"sub": "Ann@Example.com"}, "Ann@Example.com", "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			v := newVerifier(t, auth.VerifierConfig{Issuer: iss.URL(), Audience: iss.Audience(), Now: c.Now,

@@ -30,11 +30,12 @@ const (
 const (
 	ReasonNoMappedRole   = "no_mapped_role"   // none of the roles has an account, and there is no default
 	ReasonAccountNotHeld = "account_not_held" // the startup user names an account that none of the roles gives
+	ReasonRolesOverage   = "groups_overage"   // the issuer left the groups out of the token, because they are too many
 )
 
 // RoleError is a proved identity that gets no service account.
 type RoleError struct {
-	Reason    string   // ReasonNoMappedRole or ReasonAccountNotHeld
+	Reason    string   // one of the reasons above
 	Roles     []string // the person's roles
 	Requested string   // the startup user
 }
@@ -50,6 +51,9 @@ func (e *RoleError) Error() string {
 		if n > len(quoted) {
 			held += fmt.Sprintf(" and %d more", n-len(quoted))
 		}
+	}
+	if e.Reason == ReasonRolesOverage {
+		return "the issuer left the person's groups out of the token, because they are too many (groups overage)"
 	}
 	if e.Reason == ReasonAccountNotHeld {
 		return fmt.Sprintf("none of the person's roles gives the account %s (%s)", quote(e.Requested), held)
@@ -76,8 +80,14 @@ type grant struct {
 // not an identity: if it names an account or a role that id's roles give, that
 // one serves; if it names one they do not give, the login is refused; any
 // other name leaves the choice to the rules. Every error is a *RoleError.
+//
+// Whose roles are not in the token, although there are some, gets no DEFAULT_ROLE: it is for people who
+// have none.
 func (r *Roles) For(id Identity, requested string) (Account, error) {
 	grants := r.grants(id.Roles)
+	if len(grants) == 0 && id.RolesOverage {
+		return Account{}, &RoleError{ReasonRolesOverage, id.Roles, requested}
+	}
 	rule := RuleTokenOrder
 	switch {
 	case len(grants) == 0 && r.defaultRole != "":
@@ -100,6 +110,12 @@ func (r *Roles) For(id Identity, requested string) (Account, error) {
 		return Account{}, &RoleError{ReasonNoMappedRole, id.Roles, requested}
 	}
 	return grants[0].account(rule), nil
+}
+
+// Maps reports whether the role has an account.
+func (r *Roles) Maps(role string) bool {
+	_, mapped := r.logins[normaliseRole(role)]
+	return mapped
 }
 
 // Logins returns every mapped account, sorted by role; Rule is empty.

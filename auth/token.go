@@ -34,22 +34,6 @@ type header struct {
 	kid string
 }
 
-// LooksLikeToken reports whether a password is meant as a token: three
-// base64url parts, the first of them a JSON object with "alg", at most
-// MaxTokenBytes long. It says nothing about whether the token is good. Cheap.
-func LooksLikeToken(password string) bool {
-	head, body, signature, ok := splitToken(password)
-	if !ok || len(body) == 0 || !isBase64URL(body) || !isBase64URL(signature) {
-		return false
-	}
-	object, err := decodeHeader(head)
-	if err != nil {
-		return false
-	}
-	_, ok = object["alg"]
-	return ok
-}
-
 func splitToken(token string) (head, body, signature string, ok bool) {
 	if len(token) > MaxTokenBytes {
 		return "", "", "", false
@@ -65,7 +49,7 @@ func parseToken(token string) (*parsedToken, error) {
 	}
 	head, body, signature, ok := splitToken(token)
 	if !ok {
-		return nil, refuse(ReasonMalformed, "it does not have three parts")
+		return nil, wrongParts(token)
 	}
 	object, err := decodeHeader(head)
 	if err != nil {
@@ -85,6 +69,21 @@ func parseToken(token string) (*parsedToken, error) {
 		return nil, refuse(ReasonMalformed, "its signature "+err.Error())
 	}
 	return t, nil
+}
+
+// wrongParts tells tokens of another form from pieces of one.
+func wrongParts(token string) error {
+	switch dots := strings.Count(token, "."); {
+	case dots == 4:
+		return refuse(ReasonEncrypted, "it has five parts: it is encrypted (JWE), and only whoever it was made for can read it; "+
+			"the issuer must be told to make signed tokens for AUDIENCE")
+	case isOpaqueToken(token):
+		return refuse(ReasonOpaque, "it is one of Google's access tokens, which only Google can read; gprxy takes the ID token")
+	case dots < 2 && beginsLikeToken(token):
+		return refuse(ReasonTruncated, fmt.Sprintf("it has %d of three parts: was it cut off?", dots+1))
+	default:
+		return refuse(ReasonMalformed, "it does not have three parts")
+	}
 }
 
 func decodeHeader(part string) (map[string]any, error) {

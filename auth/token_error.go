@@ -2,6 +2,8 @@
 
 package auth
 
+import "time"
+
 // Reason is why a token was refused, in the words of the event log.
 const (
 	ReasonMalformed         = "malformed"          // not a JWT, or one this package does not read
@@ -15,6 +17,10 @@ const (
 	ReasonBadAlgorithm      = "bad_algorithm"      // none, HMAC, or one that does not fit the key
 	ReasonNoIdentity        = "no_identity"        // no claim names the person
 	ReasonBadClaims         = "bad_claims"         // a claim has the wrong type or size
+	ReasonRequiredClaim     = "required_claim"     // a claim that REQUIRED_CLAIMS asks for is missing or has another value
+	ReasonEncrypted         = "encrypted"          // five parts (JWE): only whoever it was made for can read it
+	ReasonTruncated         = "truncated"          // the beginning of a token
+	ReasonOpaque            = "opaque"             // a token that only its issuer can read
 	ReasonIssuerUnavailable = "issuer_unavailable" // no usable keys, and the issuer does not answer
 )
 
@@ -26,7 +32,9 @@ type TokenError struct {
 	Issuer  string // what the token claims, signed or not
 	TokenID string // only when the signature was valid
 	User    string // only when the signature was valid
-	Err     error  // what lies beneath, may be nil
+	Genuine bool   // the signature was valid: the issuer made this token
+	Expires time.Time
+	Err     error // what lies beneath, may be nil
 }
 
 func (e *TokenError) Error() string {

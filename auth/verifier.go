@@ -12,18 +12,25 @@ import (
 	"time"
 )
 
-// leeway is how far the issuer's clock and ours may differ.
-const leeway = 30 * time.Second
+// DefaultClockSkew is how far the issuer's clock and ours may differ if no setting says so.
+const DefaultClockSkew = 30 * time.Second
 
 // VerifierConfig is what a Verifier needs to know.
 type VerifierConfig struct {
-	Issuer     string           // exactly as the issuer writes it in iss, a slash at its end included
-	Audience   string           // must be among the token's aud
-	RolesClaim string           // name or dotted path; empty: roles, role, groups or a claim named …/roles
-	UserClaim  string           // name or dotted path; empty: email, else sub
-	Log        *slog.Logger     // for refreshes in the background; nil: silent
-	HTTP       *http.Client     // nil: an own one with time limits; redirects are never followed
-	Now        func() time.Time // nil: time.Now
+	Issuer     string // exactly as the issuer writes it in iss, a slash at its end included
+	Audience   string // must be among the token's aud
+	RolesClaim string // name or dotted path; empty: roles, role, groups or a claim named …/roles
+	UserClaim  string // name or dotted path; empty: email, else sub
+
+	AudienceClaim string              // where the audience stands; empty: aud
+	ExactUsers    bool                // names of people that look like email addresses are compared by case, too
+	Required      []RequiredClaim     // without which nobody may come
+	ClockSkew     time.Duration       // 0: DefaultClockSkew
+	Mapped        func(r string) bool // tells which roles must not be lost among very many; nil: none
+
+	Log  *slog.Logger     // for refreshes in the background; nil: silent
+	HTTP *http.Client     // nil: an own one with time limits; redirects are never followed
+	Now  func() time.Time // nil: time.Now
 }
 
 // Verifier checks tokens of one issuer against the keys it publishes. Keys are
@@ -55,6 +62,12 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.ClockSkew == 0 {
+		c.ClockSkew = DefaultClockSkew
+	}
+	if c.AudienceClaim == "" {
+		c.AudienceClaim = "aud"
 	}
 	client := newIssuerClient(c.Issuer, c.HTTP)
 	cache := &keyCache{fetch: client.fetchKeys, now: c.Now, log: c.Log.With("issuer", c.Issuer)}
@@ -101,7 +114,7 @@ func (v *Verifier) verify(ctx context.Context, t *parsedToken, token string) (Id
 	id, err := v.identify(object)
 	id.TokenID = claims(object).tokenID(token)
 	if refused, ok := errors.AsType[*TokenError](err); ok {
-		refused.User, refused.TokenID = id.User, id.TokenID
+		refused.User, refused.TokenID, refused.Expires, refused.Genuine = id.User, id.TokenID, id.Expires, true
 		return Identity{}, refused
 	}
 	return id, nil
@@ -156,11 +169,17 @@ func (v *Verifier) identify(c claims) (Identity, error) {
 		return id, refuse(ReasonWrongIssuer, "its iss is not exactly "+quote(v.config.Issuer))
 	}
 	var noUser, err error
-	id.User, noUser = c.user(v.config.UserClaim)
+	id.Spelled, noUser = c.user(v.config.UserClaim)
+	if id.User = id.Spelled; !v.config.ExactUsers && c.userClaim(v.config.UserClaim) != "sub" {
+		id.User = FoldUser(id.Spelled)
+	}
 	if err := v.checkAudience(c); err != nil {
 		return id, err
 	}
 	if id.Expires, err = v.checkTimes(c); err != nil {
+		return id, err
+	}
+	if err := c.require(v.config.Required); err != nil {
 		return id, err
 	}
 	if noUser != nil {
@@ -169,12 +188,14 @@ func (v *Verifier) identify(c claims) (Identity, error) {
 	if id.Subject, err = c.subject(); err != nil {
 		return id, err
 	}
-	id.Roles, err = c.roles(v.config.RolesClaim)
-	return id, err
+	held := c.roles(v.config.RolesClaim, v.config.Mapped)
+	id.Roles, id.RolesIgnored, id.RolesOverage = held.names, held.ignored, held.overage
+	return id, nil
 }
 
 func (v *Verifier) checkAudience(c claims) error {
-	audiences, err := c.audiences()
+	claim := v.config.AudienceClaim
+	audiences, err := c.audiences(claim)
 	if err != nil {
 		return err
 	}
@@ -182,7 +203,7 @@ func (v *Verifier) checkAudience(c claims) error {
 		return nil
 	}
 	if len(audiences) == 0 {
-		return refuse(ReasonWrongAudience, "it has no aud")
+		return refuse(ReasonWrongAudience, "it has no "+claim)
 	}
 	return refuse(ReasonWrongAudience, "it is for "+quote(audiences[0])+", not for "+quote(v.config.Audience))
 }
@@ -197,7 +218,7 @@ func (v *Verifier) checkTimes(c claims) (time.Time, error) {
 	if !present {
 		return expires, refuse(ReasonBadClaims, "it has no exp")
 	}
-	if !now.Before(expires.Add(leeway)) {
+	if !now.Before(expires.Add(v.config.ClockSkew)) {
 		return expires, refuse(ReasonExpired, "it expired at "+expires.Format(time.RFC3339))
 	}
 	for _, name := range []string{"nbf", "iat"} {
@@ -205,7 +226,7 @@ func (v *Verifier) checkTimes(c claims) (time.Time, error) {
 		if err != nil {
 			return expires, err
 		}
-		if present && now.Before(begins.Add(-leeway)) {
+		if present && now.Before(begins.Add(-v.config.ClockSkew)) {
 			return expires, refuse(ReasonNotYetValid, name+" is "+begins.Format(time.RFC3339)+"; is a clock wrong?")
 		}
 	}

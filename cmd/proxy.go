@@ -215,11 +215,16 @@ func (p *proxy) openAuth() (*auth.Roles, error) {
 		return roles, nil
 	}
 	p.tokens, err = auth.NewVerifier(auth.VerifierConfig{
-		Issuer:     p.settings.OIDCIssuer,
-		Audience:   p.settings.Audience,
-		RolesClaim: p.settings.RolesClaim,
-		UserClaim:  p.settings.UserClaim,
-		Log:        p.log,
+		Issuer:        p.settings.OIDCIssuer,
+		Audience:      p.settings.Audience,
+		AudienceClaim: p.settings.SignOn.AudienceClaim,
+		RolesClaim:    p.settings.RolesClaim,
+		UserClaim:     p.settings.UserClaim,
+		ExactUsers:    p.settings.SignOn.UserCase == UserCaseExact,
+		Required:      p.settings.SignOn.Required,
+		ClockSkew:     p.settings.SignOn.ClockSkew,
+		Mapped:        roles.Maps,
+		Log:           p.log,
 	})
 	return roles, err
 }

@@ -15,6 +15,9 @@ const (
 
 	ExpiryAllow      = "allow"
 	ExpiryDisconnect = "disconnect"
+
+	UserCaseFold  = "fold"
+	UserCaseExact = "exact"
 )
 
 // SignOn is the part of Settings about tokens beyond the password prompt.
@@ -29,6 +32,11 @@ type SignOn struct {
 
 	OnExpiry    string // ExpiryAllow or ExpiryDisconnect
 	ExpiryGrace time.Duration
+
+	Required      []auth.RequiredClaim // without which nobody may come
+	UserCase      string               // UserCaseFold or UserCaseExact
+	AudienceClaim string               // aud, or client_id for Cognito's access tokens
+	ClockSkew     time.Duration
 }
 
 func signOnSettings() []setting {
@@ -56,6 +64,7 @@ func signOnSettings() []setting {
 
 func checkSignOn(s *Settings, l *loader) {
 	takeClientID(s, l)
+	warnIfOpen(s, l)
 	issuerTold := l.bad("OIDC_ISSUER") || l.bad("AUTH0_TENANT")
 	if s.TokenLogin() || issuerTold {
 		if s.SignOn.DeviceLogin && s.SignOn.ClientID == "" {

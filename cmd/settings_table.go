@@ -52,7 +52,7 @@ func (r setting) shownDefault() string {
 // settingsTable returns the rows in the order of docs/cli.md.
 func settingsTable() []setting {
 	var table []setting
-	for _, part := range [][]setting{listenSettings(), limitSettings(), databaseSettings(), loginSettings(), signOnSettings(), poolSettings(), logSettings(), auditSettings()} {
+	for _, part := range [][]setting{listenSettings(), limitSettings(), databaseSettings(), loginSettings(), claimSettings(), signOnSettings(), poolSettings(), logSettings(), auditSettings()} {
 		table = append(table, part...)
 	}
 	return table

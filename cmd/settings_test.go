@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -167,6 +168,9 @@ var wrongSettings = []struct {
 	{given: oidc[:2], want: []string{"ROLE_MAPPING_<ROLE> is not set, so no token could get an account"}},
 	{given: append([]string{"DEFAULT_ROLE=writer"}, oidc...), want: []string{"DEFAULT_ROLE is writer, which is not mapped"}, instead: "ROLE_MAPPING_WRITER="},
 	{given: append([]string{"DEFAULT_ROLE=raeder"}, oidc...), want: []string{"DEFAULT_ROLE is raeder, which is not mapped"}, instead: "did you mean READER?"},
+	{given: append([]string{"REQUIRED_CLAIMS=hd"}, oidc...), want: []string{`REQUIRED_CLAIMS cannot be read: "hd" is not a claim and its value`}, instead: "hd=example.com"},
+	{given: append([]string{"CLOCK_SKEW=30"}, oidc...), want: []string{`CLOCK_SKEW is "30", which has no unit`}},
+	{given: append([]string{"USER_CASE=lower"}, oidc...), want: []string{`USER_CASE is "lower"`}, instead: "fold, exact"},
 	{given: append([]string{"ROLE_PRIORITY=reader, admin"}, oidc...), want: []string{"ROLE_PRIORITY names admin, which is not mapped"}},
 	{given: append([]string{"ROLE_PRIORITY=reader,READER"}, oidc...), want: []string{"ROLE_PRIORITY names READER twice"}},
 	{given: append([]string{"ROLE_MAPPING_W=app_writer"}, oidc...), want: []string{"ROLE_MAPPING_W has no password"}, instead: "username:password"},
@@ -217,9 +221,47 @@ func TestWrongSettings(t *testing.T) {
 	}
 }
 
+func TestClaimSettings(t *testing.T) {
+	env := fixedEnvironment(t, append([]string{"HOME=/h", "PASSWORD_LOGIN=off", "CLOCK_SKEW=2m", "USER_CASE=exact", "AUDIENCE_CLAIM=client_id",
+		"REQUIRED_CLAIMS=hd=example.com|example.org, email_verified=true"}, oidc...)...)
+	got, warnings, err := load(t, env)
+	if err != nil || len(warnings) > 0 {
+		t.Fatalf("error %v, warnings %q", err, warnings)
+	}
+	want := []auth.RequiredClaim{{Name: "hd", Values: []string{"example.com", "example.org"}}, {Name: "email_verified", Values: []string{"true"}}}
+	if s := got.SignOn; !reflect.DeepEqual(s.Required, want) || s.ClockSkew != 2*time.Minute || s.UserCase != UserCaseExact || s.AudienceClaim != "client_id" {
+		t.Errorf("settings %+v", s)
+	}
+}
+
+// DEFAULT_ROLE with an issuer where anybody can have an account lets anybody in.
+func TestOpenIssuersAreWarnedOf(t *testing.T) {
+	for issuer, open := range map[string]bool{
+		"https://accounts.google.com": true, "https://dev-x.eu.auth0.com/": true, "https://login.microsoftonline.com/common/v2.0": true,
+		"https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0": true,
+		"https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555/v2.0": false,
+		"https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_x":                     true,
+		"https://token.actions.githubusercontent.com":                                 true,
+		"https://login.example.com":                                                   false, "https://accounts.google.com.example.com/": false,
+	} {
+		for _, with := range []string{"", "DEFAULT_ROLE=reader", "DEFAULT_ROLE=reader REQUIRED_CLAIMS=hd=example.com"} {
+			env := fixedEnvironment(t, append([]string{"HOME=/h", "PASSWORD_LOGIN=off", "OIDC_ISSUER=" + issuer, "AUDIENCE=api",
+				"ROLE_MAPPING_READER=app_reader:pw"}, strings.Fields(with)...)...)
+			_, warnings, err := load(t, env)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := open && with == "DEFAULT_ROLE=reader"
+			if got := strings.Contains(strings.Join(warnings, "\n"), "DEFAULT_ROLE (reader) lets them all in: set REQUIRED_CLAIMS"); got != want {
+				t.Errorf("%s with %q: warnings %q", issuer, with, warnings)
+			}
+		}
+	}
+}
+
 func TestRoleMapping(t *testing.T) {
 	env := fixedEnvironment(t, "HOME=/h", "PASSWORD_LOGIN=off", "AUTH0_TENANT=a.eu.auth0.com", "AUDIENCE=api",
-		"ROLE_MAPPING_READER=app_reader:p:w=d ", "ROLE_PRIORITY=db-writer,reader", "DEFAULT_ROLE=reader")
+		"ROLE_MAPPING_READER=app_reader:p:w=d ", "ROLE_PRIORITY=db-writer,reader", "DEFAULT_ROLE=reader", "REQUIRED_CLAIMS=email_verified=true")
 	file := write(t, filepath.Join(env.Dir, "writer"), "app_writer:from file\r\n")
 	write(t, filepath.Join(env.Dir, ".env"), "ROLE_MAPPING_DB_WRITER_FILE=writer\n")
 	got, warnings, err := load(t, env)

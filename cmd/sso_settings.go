@@ -6,6 +6,7 @@ import (
 	"context"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -101,6 +102,9 @@ func loadSSO(c *call) (*ssoSettings, error) {
 	s.login.Issuer, s.login.Audience = shared.OIDCIssuer, shared.Audience
 	s.login.RolesClaim, s.login.UserClaim = shared.RolesClaim, shared.UserClaim
 	s.token = auth.Secret(c.variable(tokenVariable))
+	if token, meant := auth.TokenIn(s.token.Reveal()); meant {
+		s.token = auth.Secret(token) // without what stands around it
+	}
 	s.store = sso.Store{Path: filepath.Join(c.home(), ".gprxy", "credentials")}
 	checkSSO(s, l, c)
 	for _, p := range l.dotenv.problems {
@@ -133,10 +137,23 @@ func checkSSO(s *ssoSettings, l *loader, c *call) {
 		l.problem("HOME", "is not set, so there is no place for a login", "set HOME, or GPRXY_TOKEN to a token")
 	}
 	if s.token != "" && !auth.LooksLikeToken(s.token.Reveal()) {
-		l.problem(tokenVariable, "is no token (a JWT: three parts with dots between)", "set it to an access token of your issuer, or unset it to use gprxy login")
+		l.problem(tokenVariable, whyNoToken(s.token), "set it to an access token of your issuer, or unset it to use gprxy login")
 	}
 	if s.proxyURL != "" && l.layers[1].values["PROXY_URL"] == "" {
 		s.proxyVia = ".env"
+	}
+}
+
+// whyNoToken says what a text is that was to be a token.
+func whyNoToken(text auth.Secret) string {
+	_, meant := auth.TokenIn(text.Reveal())
+	switch dots := strings.Count(text.Reveal(), "."); {
+	case meant && dots == 4:
+		return "is an encrypted token (a JWE: five parts), which only whoever it was made for can read"
+	case meant && dots < 2:
+		return "is only the beginning of a token (a JWT: three parts with dots between)"
+	default:
+		return "is no token (a JWT: three parts with dots between)"
 	}
 }
 

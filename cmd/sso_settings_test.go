@@ -43,6 +43,8 @@ func TestPersonsSettings(t *testing.T) {
 		{name: "two issuers", variables: []string{"AUTH0_TENANT=x.auth0.com", "OIDC_ISSUER=https://y/"}, wrong: "AUTH0_TENANT stands for"},
 		{name: "issuer without TLS", variables: []string{"OIDC_ISSUER=http://y/"}, wrong: "which is not encrypted"},
 		{name: "proxy with a password", variables: []string{"PROXY_URL=postgres://u:topsecret@h/d"}, wrong: "PROXY_URL holds a password"},
+		{name: "an encrypted token", variables: []string{"GPRXY_TOKEN=eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..topsecret.Y2lwaGVy.dGFn"}, wrong: "GPRXY_TOKEN is an encrypted token"},
+		{name: "half a token", variables: []string{"GPRXY_TOKEN=Bearer eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.topsecret"}, wrong: "GPRXY_TOKEN is only the beginning of a token"},
 		{name: "a token that is none", variables: []string{"GPRXY_TOKEN=topsecret"}, wrong: "GPRXY_TOKEN is no token"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -93,8 +93,11 @@ func (s *session) authenticate(ctx context.Context, secret string) error {
 		return s.judge(ctx, auth.MethodOAuth, func() error { return s.authenticateOAuth(ctx, secret) })
 	case secret == "":
 		return &authFailure{method: auth.MethodPassword, reason: reasonEmptyPassword}
-	case s.Tokens != nil && auth.LooksLikeToken(secret):
-		return s.judge(ctx, auth.MethodToken, func() error { return s.authenticateToken(ctx, secret, auth.MethodToken) })
+	}
+	token, meant := auth.TokenIn(secret)
+	switch {
+	case s.Tokens != nil && meant:
+		return s.judge(ctx, auth.MethodToken, func() error { return s.authenticateToken(ctx, token, auth.MethodToken) })
 	case s.Passwords == PasswordOff:
 		return &authFailure{method: auth.MethodPassword, reason: reasonPasswordOff}
 	default:
@@ -165,6 +168,7 @@ func tokenFailure(err error, method string) error {
 	return &authFailure{
 		method: method, reason: refused.Reason, detail: refused.Detail,
 		person: refused.User, issuer: refused.Issuer, tokenIdent: refused.TokenID,
+		genuine: refused.Genuine, expires: refused.Expires,
 	}
 }
 
@@ -190,6 +194,11 @@ func (s *session) authSucceeded() store.Fact {
 		Subject: s.identity.Subject,
 		Roles:   s.identity.Roles,
 		TokenID: s.identity.TokenID,
+
+		RolesIgnored: s.identity.RolesIgnored,
+	}
+	if s.identity.Spelled != s.identity.User {
+		fact.UserSpelled = s.identity.Spelled
 	}
 	if !s.identity.Expires.IsZero() {
 		expires := s.identity.Expires.UTC().Truncate(time.Second)

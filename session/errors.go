@@ -246,10 +246,29 @@ func toRefusal(err error, user string) *refusal {
 	}
 }
 
-// authRefusal is one text for every reason but one: when the issuer cannot be
-// reached, no token whatever would help, and the client should know.
+// authRefusal is one text for every reason but three. When the issuer cannot be
+// reached, no token whatever would help. When password logins are off, no password
+// would. And who has a token that is genuine, and for gprxy, learns nothing new from
+// hearing that it has expired.
 func authRefusal(err error, user string) *refusal {
 	failure, _ := errors.AsType[*authFailure](err)
+	switch {
+	case failure.reason == reasonPasswordOff:
+		return &refusal{
+			code:    codeInvalidAuthorization,
+			reason:  failure.reason,
+			message: "this gprxy takes tokens only: logins with a database password are off",
+			hint:    "Log in with your company's login (gprxy login, then gprxy connect), or give a token as the password.",
+		}
+	case failure.genuine && failure.reason == auth.ReasonExpired:
+		return &refusal{
+			code:    expiredCode(failure.method),
+			reason:  failure.reason,
+			message: "the token has expired",
+			detail:  "It was good until " + failure.expires.UTC().Format("2006-01-02 15:04:05 UTC") + ".",
+			hint:    "Log in again for a fresh token (gprxy login), and connect with that.",
+		}
+	}
 	if failure.reason == auth.ReasonIssuerUnavailable {
 		return &refusal{
 			code:    codeCannotConnectNow,
@@ -274,8 +293,21 @@ func authRefusal(err error, user string) *refusal {
 	}
 }
 
+// expiredCode is what the method's other refusals have: clients act on it.
+func expiredCode(method string) string {
+	if method == auth.MethodOAuth {
+		return codeInvalidAuthorization
+	}
+	return codeInvalidPassword
+}
+
 func roleRefusal(denied *auth.RoleError) *refusal {
 	r := &refusal{code: codeInvalidAuthorization, reason: denied.Reason}
+	if denied.Reason == auth.ReasonRolesOverage {
+		r.message = "your token does not hold your groups: they are too many for it (groups overage)"
+		r.hint = "Ask the operator of gprxy: the issuer must put app roles into the token, or only the groups that are assigned to the application."
+		return r
+	}
 	if denied.Reason == auth.ReasonAccountNotHeld {
 		r.message = fmt.Sprintf("none of your roles gives the account %q", denied.Requested)
 		r.hint = "Connect as yourself, or ask for the role in your company's directory and log in again."

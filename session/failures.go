@@ -119,6 +119,22 @@ func (f *failures) failed(from netip.Prefix, user string, now time.Time) {
 	}
 }
 
+// again takes note of something that is no guess, and tells whether it was seen there as often as failures are
+// allowed. It counts for nothing else.
+func (f *failures) again(from netip.Prefix, what string, now time.Time) (often bool) {
+	if f.most == 0 {
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	key := failureKey{ofUserFromOrigin, from, what}
+	if level, _ := f.level(key, now); level+1 > float64(f.most) {
+		return true
+	}
+	f.known.entry(key).fill(1, now, f.perSecond(key.kind))
+	return false
+}
+
 // succeeded takes note of a login that was judged and found good.
 func (f *failures) succeeded(from netip.Prefix, user string) {
 	if f.most == 0 {

@@ -16,6 +16,9 @@ import (
 type authFailure struct {
 	method, reason, detail     string
 	person, issuer, tokenIdent string
+	genuine                    bool // the issuer made the token, so the client may hear what is wrong with it
+	expires                    time.Time
+	often                      bool // as before, many times: it need not be recorded by itself
 }
 
 func (f *authFailure) Error() string {
@@ -33,10 +36,10 @@ const (
 // itself with.
 var unjudged = []string{reasonEmptyPassword, reasonPasswordOff, reasonTooManyFailures, auth.ReasonIssuerUnavailable}
 
-// judged tells whether somebody looked, and refused it.
+// judged tells whether somebody looked, and refused it, for what is not just the same again.
 func judged(err error) bool {
 	failure, failed := errors.AsType[*authFailure](err)
-	return failed && !slices.Contains(unjudged, failure.reason)
+	return failed && !failure.often && !slices.Contains(unjudged, failure.reason)
 }
 
 // foundGood tells whether somebody looked and found it good, even if the login
@@ -58,13 +61,34 @@ func (s *session) judge(ctx context.Context, method string, look func() error) e
 		return &authFailure{method: method, reason: reasonTooManyFailures}
 	}
 	err := look()
+	failure, failed := errors.AsType[*authFailure](err)
 	switch {
+	case failed && failure.genuine:
+		return s.judgeGenuine(ctx, failure)
 	case judged(err), s.recorded && errors.Is(err, errClientGone): // it has cost a look and a record
 		s.failures.failed(s.prefix, s.guessedAt(method), time.Now())
 	case foundGood(err):
 		s.failures.succeeded(s.prefix, s.guessedAt(method))
 	}
 	return err
+}
+
+// judgeGenuine counts a token that its issuer made, but that does not hold here, on the person it names,
+// and on nobody's wish: it was no guess, and whoever else asks for the same user at that address has no part
+// in it. A program that comes with it over and over is slowed; an expired one locks nobody out, not even its
+// person, who is told what is wrong.
+func (s *session) judgeGenuine(ctx context.Context, failure *authFailure) error {
+	whose := failure.reason + " token of " + failure.issuer + " " + failure.person
+	if !s.failures.again(s.prefix, whose, time.Now()) {
+		return failure
+	}
+	if err := s.holdBack(ctx, lastFailureWait); err != nil {
+		return err
+	}
+	if failure.often = failure.reason == auth.ReasonExpired; failure.often {
+		return failure
+	}
+	return &authFailure{method: failure.method, reason: reasonTooManyFailures}
 }
 
 // guessedAt is whose failures the login counts among. Anybody with a token may name any

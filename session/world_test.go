@@ -223,7 +223,7 @@ func (p *proxy) verify() {
 
 func newVerifier(t *testing.T) *auth.Verifier {
 	t.Helper()
-	v, err := auth.NewVerifier(auth.VerifierConfig{Issuer: issuer.URL(), Audience: issuer.Audience()})
+	v, err := auth.NewVerifier(auth.VerifierConfig{Issuer: issuer.URL(), Audience: issuer.Audience(), Mapped: newRoles(t).Maps})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -114,7 +114,7 @@ func (o *opening) configure(c *pgconn.Config) {
 	c.User, c.Password, c.Database = o.request.User, o.request.Password, o.request.Database
 	c.DialFunc = o.dial
 	c.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
-		o.backend.tap.r = r
+		o.backend.tap.r = o.saslLogin(r, w)
 		return pgproto3.NewFrontend(o.backend.tap, &startupWriter{w: w, packet: o.request.startupPacket()})
 	}
 }

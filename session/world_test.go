@@ -54,7 +54,10 @@ func runTests(m *testing.M) (code int) {
 	ctx, done := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer done()
 	var err error
-	if postgres, err = pooltest.Start(ctx, pooltest.Options{Settings: map[string]string{"log_connections": "on", "wal_level": "logical"}}); err != nil {
+	if postgres, err = pooltest.Start(ctx, pooltest.Options{
+		Settings: map[string]string{"log_connections": "on", "wal_level": "logical"},
+		HBA:      []string{"host all +md5_people 127.0.0.1/32 md5"},
+	}); err != nil {
 		fmt.Fprintln(os.Stderr, "starting PostgreSQL:", err)
 		return 1
 	}
@@ -85,6 +88,7 @@ func furnish(ctx context.Context) error {
 		"CREATE ROLE gprxy_service LOGIN PASSWORD 'service-secret'",
 		"CREATE ROLE alice LOGIN PASSWORD '" + strings.ReplaceAll(alicePassword, "'", "''") + "'",
 		"CREATE ROLE locked NOLOGIN PASSWORD 'locked'",
+		"CREATE ROLE md5_people NOLOGIN",
 		"CREATE DATABASE demo",
 		"CREATE DATABASE closed",
 		"REVOKE CONNECT ON DATABASE closed FROM public",

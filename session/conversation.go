@@ -128,6 +128,14 @@ func (c *conversation) resting() bool {
 // looksIdle: the count is in doubt, and the backend's last word was ReadyForQuery.
 func (c *conversation) looksIdle() bool { return c.doubt != "" && c.last == replyReady }
 
+// clientGoesOn is called before a request is noted. It must not come before it could be told
+// whose an error was, see endBatch.
+func (c *conversation) clientGoesOn(r request) {
+	if c.owed.head().kind == awaitedReady && !r.unanswered() {
+		c.beInDoubt("the client went on before it could be told whose an error was")
+	}
+}
+
 func (c *conversation) request(kind byte, act *action) {
 	if kind == msgQuery || kind == msgFunctionCall || kind == msgExecute {
 		c.statements++

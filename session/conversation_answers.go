@@ -72,9 +72,7 @@ func (c *conversation) reach(kind byte) (ok bool) {
 	if c.doubt != "" {
 		return false
 	}
-	for c.owed.head().unanswered() {
-		c.owed.pop()
-	}
+	c.dropAhead()
 	head := c.owed.head().kind
 	switch {
 	case answersTo[kind] == "":
@@ -94,6 +92,10 @@ func isExtended(kind byte) bool {
 	}
 	return false
 }
+
+// isSimple tells whether a message is answered with a ReadyForQuery of its own, and is no
+// Sync.
+func isSimple(kind byte) bool { return kind == msgQuery || kind == msgFunctionCall }
 
 // answered takes the request that is answered off the front.
 func (c *conversation) answered() {

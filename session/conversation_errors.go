@@ -15,13 +15,13 @@ func (c *conversation) failed(body []byte) {
 		return
 	case c.owed.head().unanswered() && fatal:
 		return // the end of all, and nobody's
-	case c.owed.head().unanswered() && !c.copyIn:
+	case fatal:
+	case c.copyIn:
+		if !c.failCopyIn() {
+			return
+		}
+	case c.owed.empty() || c.owed.head().unanswered() || c.batch && isSimple(c.owed.head().kind):
 		c.interrupted(body)
-		return
-	case c.owed.empty() && !fatal:
-		c.beInDoubt("the backend reported an error that nothing had asked for")
-		return
-	case c.copyIn && !fatal && !c.failCopyIn():
 		return
 	}
 	c.headFailed(body)
@@ -39,26 +39,44 @@ func (c *conversation) headFailed(body []byte) {
 	}
 }
 
-// interrupted: an error came while the oldest messages under way are such as have no answer.
-// The backend found an interrupt when it had read one of them (see interruptible) or what
-// follows. Its type decides what comes then (PostgresMain's error recovery): after
-// CopyData, CopyDone and CopyFail ReadyForQuery, and the next message is worked on; after
-// Flush, as after all of the extended protocol, skipping to the next Sync.
+// interrupted: an error came that need not be that of the oldest request with an answer.
+// The backend found an interrupt
+//   - when it had read one of the messages without an answer, or what follows them
+//     (see interruptible), or
+//   - after it had answered the message before: what it logs of a statement then, its
+//     duration say, lets interrupts in (errfinish in src/backend/utils/error/elog.c).
 //
-// Where the two would differ and both are possible, it cannot be told from outside which
-// it was.
+// The message's type decides what comes then (PostgresMain's error recovery): after
+// CopyData, CopyDone, CopyFail and those of the simple protocol ReadyForQuery, and the
+// next message is worked on; after Flush, as after all of the extended protocol, skipping
+// to the next Sync. Where these differ, and both are possible, it cannot be told from
+// outside which it was.
 func (c *conversation) interrupted(body []byte) {
 	flush, copying, next := c.unansweredAhead()
-	simple := next == msgQuery || next == msgFunctionCall
-	if flush && (copying || simple) || copying && next != 0 {
+	switch {
+	case !c.interruptible(), c.owed.empty() && !c.batch:
+		c.beInDoubt("the backend reported an error that nothing had asked for")
+	case isSimple(next), copying && (flush || next != 0):
 		c.beInDoubt("an error came that may be that of one of several messages")
-		return
+	default:
+		c.dropAhead()
+		c.endBatch(body, copying, next)
 	}
+}
+
+func (c *conversation) dropAhead() {
 	for c.owed.head().unanswered() {
 		c.owed.pop()
 	}
+}
+
+// endBatch: the error was that of CopyData and the like, if copying, else that of a Flush or
+// of the next request, if there is one, which makes no difference to what follows.
+func (c *conversation) endBatch(body []byte, copying bool, next byte) {
 	switch {
 	case copying:
+		// Unless it was that of the message before. ReadyForQuery will tell, if the client
+		// does not go on before it comes.
 		c.batch, c.unsynced = false, false
 		c.owed.push(request{kind: awaitedReady})
 		if c.record != nil {
@@ -70,7 +88,7 @@ func (c *conversation) interrupted(body []byte) {
 		}
 		c.skip()
 	default:
-		c.headFailed(body) // that of the Flush or of the next: what follows is the same
+		c.headFailed(body)
 	}
 }
 

@@ -8,6 +8,7 @@ import "bytes"
 type clientFrames struct{ *conversation }
 
 func (c clientFrames) frameStart(kind byte, size uint32) (want uint32) {
+	c.clientGoesOn(request{kind: kind})
 	if c.record == nil {
 		c.request(kind, nil)
 		return 0

@@ -15,6 +15,7 @@ import (
 //	0 … 9                     PostgreSQL works through the next one, with this outcome
 //	<                         the client sees the next answer
 //	!                         PostgreSQL sends something nobody asked for
+//	l                         PostgreSQL works through the next one, and an interrupt comes right after the answer
 //	t                         the statement timeout runs out, if it is running
 type postgres struct {
 	input    []byte // sent and not yet read
@@ -33,16 +34,17 @@ const (
 	copies  = '5'
 	another = '8' // COPY in the same Query
 	bad     = '9' // data that COPY refuses
+	late    = 'l' // an interrupt after the answer
 )
 
 var outcomes = map[byte]map[byte]string{
-	'Q': {'0': "TDCZ", '1': "CZ", '2': "IZ", fails: "EZ", '4': "TDDCTCZ", copies: "G", '6': "HddcCZ", '7': "TDEZ", another: "CG"},
+	'Q': {late: "TDCEZ", '0': "TDCZ", '1': "CZ", '2': "IZ", fails: "EZ", '4': "TDDCTCZ", copies: "G", '6': "HddcCZ", '7': "TDEZ", another: "CG"},
 	'F': {'0': "VZ", fails: "EZ"},
-	'P': {'0': "1", fails: "E"},
-	'B': {'0': "2", fails: "E"},
-	'C': {'0': "3", fails: "E"},
+	'P': {late: "1E", '0': "1", fails: "E"},
+	'B': {late: "2E", '0': "2", fails: "E"},
+	'C': {late: "3E", '0': "3", fails: "E"},
 	'D': {'0': "tT", '1': "tn", '2': "T", '4': "n", fails: "E"},
-	'E': {'0': "DDC", '1': "C", '2': "I", fails: "E", '4': "Ds", copies: "G", '6': "HdcC", '7': "DE"},
+	'E': {late: "DDCE", '0': "DDC", '1': "C", '2': "I", fails: "E", '4': "Ds", copies: "G", '6': "HdcC", '7': "DE"},
 	'S': {'0': "Z", fails: "EZ"},
 	'H': {'0': ""}, 'd': {'0': ""}, 'c': {'0': ""}, 'f': {'0': ""},
 }
@@ -95,6 +97,7 @@ func (p *postgres) answer(kind, outcome byte) {
 	if strings.HasSuffix(answer, "G") {
 		p.copying = kind
 	}
+	p.strange = p.strange || extended && outcome == late
 	if extended && strings.HasSuffix(answer, "E") {
 		p.skipping, p.timed = true, false
 	}
@@ -145,7 +148,7 @@ func follow(script string) string {
 		case strings.IndexByte("QPBDECSFHdcf", step) >= 0:
 			clientFrames{c}.frameStart(step, 0)
 			p.input = append(p.input, step)
-		case step >= '0' && step <= '9':
+		case step >= '0' && step <= '9', step == late:
 			p.work(step)
 		case step == 't':
 			p.overdue = p.timed
@@ -189,6 +192,7 @@ func FuzzConversationModel(f *testing.F) {
 		"F0<<F3<<", "!Q!0<<!<!<", "PH3<BEQS0000<", "PBES0003<<<<", "Q5<cSS000<<<<", "E5<dcS900<<", "E5<dfS000<<", "E5<cF000<<<<", "Q8<dc00<<", "E7S0<<<", "C0S0<<", "Q5<Q0<<", "fcdH0000",
 		// The timeout runs out while PostgreSQL waits, and the error falls on what comes next.
 		"PH00<td0<<Q0<<", "PH00<tc0<Q<<0<<S0<", "PH00<tH0<Q0BES000<", "PH00<tQ0<<", "PH00<tS0<<", "PH00<tP0<S0<", "PEH000<<<tf0<QPBES000<0<0<<",
+		"PBE00lS<<<<<0<", "PBE00lQ<<<<<0S0<", "PBE00ld0<<<<<S0<", "PlS<<0<", "Ql<<<<<Q0",
 		"PH00<tHQ0<0S0<", "PH00<tdQ0<0<<<", "E5<tdS00<<<", "PH00<tdHS0<<00<",
 		// What psql, pgbench, pgx and a driver with a pipeline sent.
 		"Q0<<<<Q0<<<<", "PDS000<<<<BES000<<<<", "PBDES00000<<<<<<", "PBDESPBDESPBDES000000000000000<<<<<<<<<<<<<<<<<<", "Q5<ddddc00000<<",

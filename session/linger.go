@@ -32,9 +32,16 @@ func (r *relay) linger(why error) error {
 	}
 	ask := time.Now().Add(halfCloseGrace)
 	next := ask
+	passed := false
 	for !r.answered() {
+		if !passed && r.inDoubt() {
+			passed = true
+			r.passOnEnd()
+		}
 		err := r.down.runUntil(next, r.toClientUntilAnswered)
 		switch {
+		case passed && errors.Is(err, io.EOF):
+			return why
 		case errors.Is(err, errAnswered):
 			return why
 		case errors.Is(err, errInterrupted):
@@ -54,6 +61,22 @@ func (r *relay) linger(why error) error {
 		next = now.Add(halfCloseCheck)
 	}
 	return why
+}
+
+func (r *relay) inDoubt() bool {
+	c := &r.conversation
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.doubt != ""
+}
+
+// passOnEnd tells the backend, too, that nothing more will come: where it is in doubt what it
+// still owes, it alone knows when it has answered all. It will not be used again.
+func (r *relay) passOnEnd() {
+	r.partial.Store(true)
+	if half, ok := r.backend.(interface{ CloseWrite() error }); ok {
+		half.CloseWrite() // an error shows with the next read
+	}
 }
 
 var errAnswered = errors.New("everything is answered")
@@ -77,7 +100,7 @@ func (r *relay) answered() bool {
 		return c.looksIdle()
 	}
 	// What was sent without a Sync, or into a COPY, need never be answered.
-	return !c.owed.has(msgQuery, msgSync, msgFunctionCall, awaitedReady) || c.copyIn || c.copyBoth || !r.upFrames.atBoundary()
+	return !c.owed.has(msgQuery, msgSync, msgFunctionCall) || c.copyIn || c.copyBoth || !r.upFrames.atBoundary()
 }
 
 // askIfAlive sends the client something that changes nothing, a ParameterStatus

@@ -165,9 +165,35 @@ func TestWhatIsSentDuringALongRollback(t *testing.T) {
 		if strings.Contains(s.SQL, "during") || strings.Contains(s.SQL, "1/0") {
 			want = "25P02" // the transaction had failed
 		}
-		if s.SQL != "" && s.SQLState != want {
+		if s.SQL != "" && s.SQLState != want && s.Outcome != store.OutcomeUnknown {
 			t.Errorf("recorded %s, want %q", told(s), want)
 		}
+	}
+	for i := range 5 {
+		p.outcome(fmt.Sprintf("select 'during the rollback %d'", i))
+	}
+}
+
+// A client in doubt that closes its sending side gets what PostgreSQL still has to say, and an
+// end, though it left PostgreSQL in the middle of a COPY.
+func TestDoubtDoesNotOutliveAHalfClose(t *testing.T) {
+	t.Parallel()
+	admin(t, "create table halved (n int)")
+	admin(t, "grant all on halved to app_writer")
+	t.Cleanup(func() { admin(t, "drop table halved") })
+	p := startProxy(t, quietly, recordingAs(session.RecordText))
+	conn := rawSession(t, p, "WRITER")
+	overdue(t, conn)
+	send(t, conn, message('d', "1\n")+query("select 'answered'")+query("copy halved from stdin"))
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if said := readAll(t, conn); !strings.Contains(said, "answered") {
+		t.Errorf("got %q", said)
+	}
+	p.untilAllEnded()
+	if got := p.sessions()[0]; got.Doubt == "" || got.EndReason != "client_gone" {
+		t.Errorf("the session ended as %+v", got)
 	}
 }
 

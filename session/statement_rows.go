@@ -45,6 +45,9 @@ func (s *statements) storeUnexecuted(act *action, r result) {
 
 // storeQuery records the statements of a Query, or a FunctionCall, that is over.
 func (s *statements) storeQuery(act *action, status string) {
+	if late, found := act.takeLate(); found {
+		defer s.storeInterrupt(late)
+	}
 	rows := s.rowsOf(act)
 	if len(rows) == 0 {
 		return
@@ -77,13 +80,6 @@ func (s *statements) rowsOf(act *action) []store.Statement {
 	if act.stmt != nil && act.resultsOver == 0 {
 		parts = act.stmt.parts
 	}
-	whole := max(1, len(parts))
-	if len(results) == whole+1 && last.sqlstate != "" {
-		// All were done, and then the commit of their transaction failed.
-		before := &results[whole-1]
-		before.sqlstate, before.message, before.outcome = last.sqlstate, last.message, last.outcome
-		results = results[:whole]
-	}
 	kind := store.KindSimple
 	if act.request == msgFunctionCall {
 		kind = store.KindFunction
@@ -104,6 +100,24 @@ func (s *statements) rowsOf(act *action) []store.Statement {
 		rows[i].SQL, rows[i].Kind = text, kindOf(kind, r)
 	}
 	return rows
+}
+
+// takeLate takes an error off the results that came when all statements of a Query were
+// done. PostgreSQL commits before it says that the last is complete (exec_simple_query in
+// src/backend/tcop/postgres.c), so the error undoes nothing: an interrupt came while it
+// logged how long they took.
+func (act *action) takeLate() (late result, found bool) {
+	statements := 1
+	if act.stmt != nil {
+		statements = max(1, len(act.stmt.parts))
+	}
+	n := len(act.results)
+	if act.resultsOver > 0 || n != statements+1 || act.results[n-1].sqlstate == "" {
+		return result{}, false
+	}
+	late = act.results[n-1]
+	act.results = act.results[:n-1]
+	return late, true
 }
 
 // matches tells whether each result belongs to the part of its place. A text that

@@ -261,10 +261,14 @@ func (s *statements) interrupted(body []byte) {
 	now := s.clock()
 	r := result{begun: now, ended: now}
 	s.blame(nil, &r, body)
+	s.storeInterrupt(r)
+	s.bytesOut, s.rows = 0, 0
+}
+
+func (s *statements) storeInterrupt(r result) {
 	st := s.row(&action{}, r)
 	st.Kind = store.KindExtended
 	s.block.add(&st)
-	s.bytesOut, s.rows = 0, 0
 }
 
 // copying: PostgreSQL began to copy.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"gprxy/migrations"
 )
@@ -23,7 +24,7 @@ func (s *snapshot) checkShape(ctx context.Context, conn *sql.Conn) error {
 	if err != nil {
 		return err
 	}
-	want, err := shapeOf(ctx, version)
+	want, err := shapes.of(ctx, version)
 	if err != nil {
 		return err
 	}
@@ -56,6 +57,27 @@ func (r *Reader) VerifyIndexes(ctx context.Context) error {
 	}
 	last, err := r.lastSeq(ctx)
 	return errors.Join(&BrokenError{Seq: last, What: "the indexes do not say what the tables do, so what is shown may not be what is there: " + found}, err)
+}
+
+// knownShapes remembers what files of a version are made of, which does not change: to find it out a file is made in memory.
+type knownShapes struct {
+	mu sync.Mutex // guards by
+	by map[int]map[string]part
+}
+
+var shapes = knownShapes{by: map[int]map[string]part{}}
+
+// of gives the parts, which the caller must not change.
+func (k *knownShapes) of(ctx context.Context, version int) (parts map[string]part, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if parts, known := k.by[version]; known {
+		return parts, nil
+	}
+	if parts, err = shapeOf(ctx, version); err == nil {
+		k.by[version] = parts
+	}
+	return parts, err
 }
 
 // shapeOf is what a file of that version is made of.

@@ -88,6 +88,7 @@ func (i *Issuer) readAuthorization(w http.ResponseWriter, r *http.Request) (a au
 	}
 	if wrong == nil {
 		a.wish, wrong = i.readWish(client, values)
+		a.consented = slices.Contains(strings.Fields(values.Get("prompt")), "consent")
 	}
 	if wrong != nil {
 		i.refuseBack(w, a, wrong)

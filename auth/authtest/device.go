@@ -58,6 +58,7 @@ func (i *Issuer) deviceAnswer(w http.ResponseWriter, r *http.Request) (map[strin
 	if refused != nil {
 		return nil, refused
 	}
+	asked.consented = true // the page asks
 	deviceCode, d, refused := i.newDevice(asked)
 	if refused != nil {
 		return nil, refused

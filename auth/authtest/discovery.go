@@ -37,7 +37,7 @@ func (i *Issuer) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 		"revocation_endpoint":           RevokePath,
 		"userinfo_endpoint":             UserinfoPath,
 	} {
-		if !slices.Contains(i.options.Without, path) {
+		if !slices.Contains(i.options.Without, path) || slices.Contains(i.options.Announced, path) {
 			document[field] = i.base + path
 		}
 	}

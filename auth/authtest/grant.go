@@ -23,7 +23,7 @@ type grant struct {
 func (i *Issuer) newGrant(w wish, login string, authTime time.Time) *grant {
 	now := i.options.Now()
 	g := &grant{wish: w, login: login, authTime: authTime, family: i.newSecret(), expires: authTime.Add(i.options.RefreshLife)}
-	if w.has("offline_access") {
+	if w.has("offline_access") && (w.consented || !i.options.ConsentOnly) {
 		g.secret = rand.Text()
 	}
 	if !i.grants.put(g.family, g, now, now.Add(max(i.options.RefreshLife, i.options.AccessLife))) {

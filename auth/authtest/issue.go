@@ -55,21 +55,32 @@ func (i *Issuer) accessToken(o order, now time.Time) (string, error) {
 		return i.newSecret(), nil
 	}
 	person := i.options.Users[o.grant.login]
-	return i.Sign("", nil, Claims{
+	claims := Claims{
 		"aud":       oneOrList(o.audiences),
 		"sub":       person.Subject,
 		"email":     person.Email,
-		"roles":     append([]string{}, person.Roles...),
 		"jti":       rand.Text(),
 		"client_id": o.grant.client.ID,
 		"scope":     strings.Join(o.scopes, " "),
 		"iat":       now.Unix(),
 		"exp":       now.Add(i.options.AccessLife).Unix(),
-	})
+	}
+	i.addRoles(claims, person, o.scopes)
+	return i.Sign("", nil, claims)
+}
+
+// addRoles puts a person's roles into a token, if the scopes ask for them.
+func (i *Issuer) addRoles(claims Claims, p Person, scopes []string) {
+	switch name := i.options.RolesScope; {
+	case name == "":
+		claims["roles"] = append([]string{}, p.Roles...)
+	case slices.Contains(scopes, name):
+		claims["groups"] = append([]string{}, p.Roles...)
+	}
 }
 
 func (i *Issuer) idToken(o order, access string, now time.Time) (string, error) {
-	claims := personClaims(i.options.Users[o.grant.login], o.grant.login, o.scopes)
+	claims := i.personClaims(o.grant.login, o.scopes)
 	claims["aud"] = o.grant.client.ID
 	claims["auth_time"] = o.grant.authTime.Unix()
 	claims["iat"] = now.Unix()
@@ -93,8 +104,10 @@ func (i *Issuer) idToken(o order, access string, now time.Time) (string, error) 
 }
 
 // personClaims are what scopes let a client know of a person (OpenID Connect Core section 5.4).
-func personClaims(p Person, login string, scopes []string) Claims {
-	claims := Claims{"sub": p.Subject, "roles": append([]string{}, p.Roles...)}
+func (i *Issuer) personClaims(login string, scopes []string) Claims {
+	p := i.options.Users[login]
+	claims := Claims{"sub": p.Subject}
+	i.addRoles(claims, p, scopes)
 	if slices.Contains(scopes, "email") {
 		claims["email"], claims["email_verified"] = p.Email, true
 	}

@@ -29,8 +29,7 @@ func (i *Issuer) serveUserinfo(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_scope", scope="openid"`)
 		w.WriteHeader(http.StatusForbidden)
 	default:
-		login := b.grant.login
-		writeJSON(w, http.StatusOK, personClaims(i.options.Users[login], login, b.scopes))
+		writeJSON(w, http.StatusOK, i.personClaims(b.grant.login, b.scopes))
 	}
 }
 

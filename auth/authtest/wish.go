@@ -18,6 +18,7 @@ type wish struct {
 	audiences []string // never empty
 	nonce     string
 	challenge string // S256 of PKCE; empty: none
+	consented bool   // the person was, or will be, shown what the client asks for
 }
 
 func (w wish) has(scope string) bool { return slices.Contains(w.scopes, scope) }
@@ -41,7 +42,11 @@ func (i *Issuer) readWish(client Client, form url.Values) (w wish, refused *refu
 }
 
 func (i *Issuer) scopes() []string {
-	return append([]string{"openid", "profile", "email", "offline_access"}, i.options.Scopes...)
+	scopes := append([]string{"openid", "profile", "email", "offline_access"}, i.options.Scopes...)
+	if i.options.RolesScope != "" {
+		scopes = append(scopes, i.options.RolesScope)
+	}
+	return scopes
 }
 
 func (i *Issuer) audiences() []string {

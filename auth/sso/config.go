@@ -5,6 +5,7 @@ package sso
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -18,6 +19,9 @@ import (
 // DefaultCallbackURL is where the browser comes back to when no setting says so.
 const DefaultCallbackURL = "http://localhost:8085/callback"
 
+// maxCallbacks is how many addresses CALLBACK_URL may list.
+const maxCallbacks = 20
+
 // DefaultScopes are asked for when Config names none. offline_access, which asks
 // for a refresh token, is left out where the issuer does not know it (Google).
 func DefaultScopes() []string { return []string{"openid", "profile", "email", "offline_access"} }
@@ -29,13 +33,22 @@ type Config struct {
 	ClientSecret auth.Secret      // empty for a public client; Google wants its "secret" even from programs that cannot keep one
 	Audience     string           // AUDIENCE: whom the access token is to be for; may be empty
 	Connection   string           // CONNECTION_NAME: which of Auth0's connections to log in with; may be empty
-	CallbackURL  string           // empty: DefaultCallbackURL
+	CallbackURL  string           // one or several with commas, the first with a free port is used; empty: DefaultCallbackURL
 	Port         int              // of the callback; -1: as in CallbackURL, 0: any free one
-	Scopes       []string         // empty: DefaultScopes; must contain openid
+	Scopes       []string         // OIDC_SCOPES; openid is asked for even if it is not among them; empty: DefaultScopes
+	Prompt       string           // OIDC_PROMPT, in a browser: PromptAuto, PromptOff, or words of OpenID Connect; empty: PromptAuto
+	Habits       Habits           // what earlier logins have learned of issuers
 	RolesClaim   string           // as the proxy's ROLES_CLAIM; only for what Tokens.Roles shows
 	UserClaim    string           // as the proxy's USER_CLAIM; only for what Tokens.User shows
 	HTTP         *http.Client     // nil: an own one with limits; redirects are never followed
 	Now          func() time.Time // nil: time.Now
+
+	// Busy is told of each address of CallbackURL that another program listens on, while others are left; may be nil.
+	Busy func(*PortError)
+	// Paste asks the person for the address that the browser ended at, for a browser that cannot come back to this
+	// machine. problem says what was wrong with the last one; "" the first time. It is called after show, until an answer has
+	// come one way or the other, returns when ctx ends, and an error of its own ends the asking, not the login. May be nil.
+	Paste func(ctx context.Context, problem string) (string, error)
 }
 
 // complete checks the settings that every flow needs and fills in defaults.
@@ -51,8 +64,17 @@ func (c Config) complete() (Config, error) {
 	if c.ClientID == "" {
 		return c, &ConfigError{Setting: "OIDC_CLIENT_ID", Wrong: "is not set", Instead: "set it (or AUTH0_NATIVE_CLIENT_ID) to the id of the native client that the issuer has for gprxy"}
 	}
-	if len(c.Scopes) > 0 && !slices.Contains(c.Scopes, "openid") {
-		return c, &ConfigError{Setting: "scopes", Wrong: "lack openid", Instead: "add it: without it the issuer does not say who has logged in"}
+	for _, scope := range c.Scopes {
+		if !isScope(scope) {
+			return c, &ConfigError{Setting: "OIDC_SCOPES", Wrong: "has " + shown(scope) + ", which is no scope", Instead: "set it to words with blanks between, such as: " +
+				strings.Join(DefaultScopes(), " ") + " groups"}
+		}
+	}
+	if len(c.Scopes) > 0 && !slices.Contains(c.Scopes, "openid") { // without it the issuer does not say who has logged in
+		c.Scopes = append([]string{"openid"}, c.Scopes...)
+	}
+	if err := CheckPrompt(c.Prompt); err != nil {
+		return c, &ConfigError{Setting: "OIDC_PROMPT", Wrong: err.Error(), Instead: PromptInstead}
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -61,26 +83,46 @@ func (c Config) complete() (Config, error) {
 	return c, nil
 }
 
-// redirect checks CallbackURL (RFC 8252 section 7.3) and puts Port into it. Port
-// "0" in the result means any free one.
-func (c Config) redirect() (*url.URL, error) {
+// redirects are the addresses of CallbackURL, checked (RFC 8252 section 7.3), with Port in them: then it is
+// the first alone. Port "0" in a result means any free one.
+func (c Config) redirects() ([]*url.URL, error) {
 	if c.CallbackURL == "" {
 		c.CallbackURL = DefaultCallbackURL
 	}
-	wrong := func(what, instead string) (*url.URL, error) {
-		return nil, &ConfigError{Setting: "CALLBACK_URL", Wrong: shown(c.CallbackURL) + " " + what, Instead: instead}
+	if c.Port > 65535 || c.Port < -1 {
+		return nil, &ConfigError{Setting: "--port", Wrong: "is not a port", Instead: "give one of 1 to 65535, or 0 for any free one"}
 	}
-	const example = "set it to an address such as " + DefaultCallbackURL
-	u, err := url.Parse(c.CallbackURL)
+	addresses := strings.Split(c.CallbackURL, ",")
+	if len(addresses) > maxCallbacks {
+		return nil, &ConfigError{Setting: "CALLBACK_URL", Wrong: fmt.Sprintf("lists more than %d addresses", maxCallbacks), Instead: "list fewer"}
+	}
+	if c.Port >= 0 {
+		addresses = addresses[:1]
+	}
+	var list []*url.URL
+	for _, address := range addresses {
+		u, err := c.redirect(strings.TrimSpace(address))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, u)
+	}
+	return list, nil
+}
+
+func (c Config) redirect(address string) (*url.URL, error) {
+	wrong := func(what, instead string) (*url.URL, error) {
+		return nil, &ConfigError{Setting: "CALLBACK_URL", Wrong: shown(address) + " " + what, Instead: instead}
+	}
+	const example = "set it to an address such as " + DefaultCallbackURL + ", or to several with commas"
+	u, err := url.Parse(address)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "http":
 		return wrong("is not an http:// address", example)
 	case !isLoopback(u.Hostname()):
 		return wrong("is not on this machine", example+": the browser must come back to this very machine")
-	case u.User != nil || u.RawQuery != "" || u.ForceQuery || strings.Contains(c.CallbackURL, "#"):
+	case u.User != nil || u.RawQuery != "" || u.ForceQuery || strings.Contains(address, "#"):
 		return wrong("has a user, a query or a fragment", example)
-	case c.Port > 65535 || c.Port < -1:
-		return nil, &ConfigError{Setting: "--port", Wrong: "is not a port", Instead: "give one of 1 to 65535, or 0 for any free one"}
 	}
 	port := u.Port()
 	if c.Port >= 0 {

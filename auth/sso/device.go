@@ -39,7 +39,7 @@ func LoginDevice(ctx context.Context, c Config, show func(Prompt) error) (Tokens
 	}
 	defer f.close()
 	if f.issuer.Device == "" {
-		return Tokens{}, &UnsupportedError{Issuer: f.config.Issuer, What: "login on another device", Instead: "use gprxy login without --device"}
+		return Tokens{}, f.noDevice("")
 	}
 	device, err := f.startDevice(ctx)
 	if err != nil {
@@ -60,10 +60,10 @@ func LoginDevice(ctx context.Context, c Config, show func(Prompt) error) (Tokens
 func (f *flow) startDevice(ctx context.Context) (*oauth2.DeviceAuthResponse, error) {
 	device, err := f.askDevice(ctx)
 	if err != nil {
-		return nil, f.refusal(ctx, err, f.config.ClientSecret)
+		return nil, f.deviceRefusal(ctx, err)
 	}
 	if err := checkDevice(device); err != nil {
-		return nil, &UnreachableError{Issuer: f.config.Issuer, Err: fmt.Errorf("its answer to the device login cannot be used: %w", err)}
+		return nil, &UnreachableError{Issuer: f.config.Issuer, Answered: true, Err: fmt.Errorf("its answer to the device login cannot be used: %w", err)}
 	}
 	// x/oauth2 panics over a negative interval and waits out any long one.
 	device.Interval = min(device.Interval, int64(maxPollInterval/time.Second))
@@ -78,6 +78,28 @@ func (f *flow) startDevice(ctx context.Context) (*oauth2.DeviceAuthResponse, err
 		device.Expiry = most
 	}
 	return device, nil
+}
+
+// noDevice is for an issuer, or a client of it, without the device grant.
+func (f *flow) noDevice(why string) error {
+	if why != "" {
+		why = " (" + why + ")"
+	}
+	return &UnsupportedError{Issuer: f.config.Issuer, What: "login on another device" + why,
+		Instead: "use gprxy login without --device: on a machine without a browser, it takes the address that a browser elsewhere ended at"}
+}
+
+// deviceRefusal: some issuers announce the grant and have it switched off, for all or for this client.
+func (f *flow) deviceRefusal(ctx context.Context, err error) error {
+	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
+		switch code := status(refused.Response); {
+		case code == http.StatusNotFound, code == http.StatusMethodNotAllowed, code == http.StatusGone, code == http.StatusNotImplemented:
+			return f.noDevice(fmt.Sprintf("its address for that answered %d", code))
+		case refused.ErrorCode == "unsupported_grant_type", refused.ErrorCode == "unauthorized_client":
+			return f.noDevice("to the client " + shown(f.config.ClientID) + ": " + refused.ErrorCode + colon(clean(refused.ErrorDescription, f.config.ClientSecret)))
+		}
+	}
+	return f.refusal(ctx, err, f.config.ClientSecret)
 }
 
 // askDevice makes the request.

@@ -153,7 +153,7 @@ func TestWhatTheIssuerRefuses(t *testing.T) {
 		{"invalid_target", new(sso.ConfigError), "AUDIENCE"},
 		{"temporarily_unavailable", new(sso.UnreachableError), "try again"},
 		{"access_denied", new(sso.DeniedError), "refused: because"},
-		{"invalid_scope", new(sso.DeniedError), "invalid_scope"},
+		{"invalid_scope", new(sso.ConfigError), "OIDC_SCOPES"},
 	} {
 		s := newStub(t)
 		_, err := s.logIn(s.config(), func(url.Values, string) (int, any) {
@@ -232,7 +232,10 @@ func TestSettingsThatCannotWork(t *testing.T) {
 		{"issuer is a name", "OIDC_ISSUER", func(c *sso.Config) { c.Issuer = "login.example.com" }},
 		{"issuer with a query", "OIDC_ISSUER", func(c *sso.Config) { c.Issuer += "/?x" }},
 		{"no client", "OIDC_CLIENT_ID", func(c *sso.Config) { c.ClientID = "" }},
-		{"scopes without openid", "scopes", func(c *sso.Config) { c.Scopes = []string{"email"} }},
+		{"scope that is none", "OIDC_SCOPES", func(c *sso.Config) { c.Scopes = []string{"openid", "two words"} }},
+		{"prompt that means nothing", "OIDC_PROMPT", func(c *sso.Config) { c.Prompt = "consent none" }},
+		{"second callback elsewhere", "CALLBACK_URL", func(c *sso.Config) { c.CallbackURL = sso.DefaultCallbackURL + ",http://example.com:8085/callback" }},
+		{"callback of nothing", "CALLBACK_URL", func(c *sso.Config) { c.CallbackURL = sso.DefaultCallbackURL + "," }},
 		{"callback elsewhere", "CALLBACK_URL", func(c *sso.Config) { c.CallbackURL = "http://example.com:8085/callback" }},
 		{"callback on every address", "CALLBACK_URL", func(c *sso.Config) { c.CallbackURL = "http://0.0.0.0:8085/callback" }},
 		{"callback over TLS", "CALLBACK_URL", func(c *sso.Config) { c.CallbackURL = "https://localhost:8085/callback" }},

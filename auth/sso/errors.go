@@ -32,11 +32,21 @@ func (e *UnsupportedError) Error() string {
 type PortError struct {
 	Address string
 	Err     error
+
+	others []*PortError // every one of CALLBACK_URL, this one last; empty: it is the only one
 }
 
 func (e *PortError) Error() string {
-	return fmt.Sprintf("cannot listen on %s for the browser to come back to: %v; "+
-		"choose another port with --port or CALLBACK_URL (one that the issuer allows for this client; --port 0 takes any free one)", e.Address, e.Err)
+	which := fmt.Sprintf("%s for the browser to come back to: %v", e.Address, e.Err)
+	if len(e.others) > 1 {
+		var all []string
+		for _, one := range e.others {
+			all = append(all, fmt.Sprintf("%s (%v)", one.Address, one.Err))
+		}
+		which = "any address of CALLBACK_URL for the browser to come back to: " + strings.Join(all, ", ")
+	}
+	return "cannot listen on " + which + "; choose another port with --port, or add one to CALLBACK_URL, which takes several with commas " +
+		"(one that the issuer allows for this client; --port 0 takes any free one)"
 }
 
 func (e *PortError) Unwrap() error { return e.Err }
@@ -66,11 +76,16 @@ func (e *DeniedError) Error() string {
 
 // UnreachableError says that the issuer does not answer, or not like an issuer.
 type UnreachableError struct {
-	Issuer string
-	Err    error
+	Issuer   string
+	Answered bool // something answers there
+	Err      error
 }
 
 func (e *UnreachableError) Error() string {
+	if e.Answered {
+		return fmt.Sprintf("what answers as the issuer %s cannot be used: %v; check OIDC_ISSUER and whether a proxy or a login page of the network is in between, and try again",
+			shown(e.Issuer), e.Err)
+	}
 	return fmt.Sprintf("cannot reach the issuer %s: %v; check the network (VPN, HTTPS_PROXY) and OIDC_ISSUER, and try again", shown(e.Issuer), e.Err)
 }
 

@@ -80,19 +80,26 @@ func (f *flow) context(ctx context.Context) context.Context {
 }
 
 // scopes leaves out of the default what the issuer says it does not know: Google
-// refuses a login that asks for offline_access. Entra takes the audience as a scope.
+// refuses a login that asks for offline_access. Entra takes the audience as a scope, and gives
+// a token for its own services if no scope is one of an API's.
 func (f *flow) scopes() []string {
-	if len(f.config.Scopes) > 0 {
-		return f.config.Scopes
+	scopes := slices.Clone(f.config.Scopes)
+	if len(scopes) == 0 {
+		scopes = DefaultScopes()
+		if known := f.issuer.Scopes; len(known) > 0 {
+			scopes = slices.DeleteFunc(scopes, func(s string) bool { return s != "openid" && !slices.Contains(known, s) })
+		}
 	}
-	scopes := DefaultScopes()
-	if known := f.issuer.Scopes; len(known) > 0 {
-		scopes = slices.DeleteFunc(scopes, func(s string) bool { return s != "openid" && !slices.Contains(known, s) })
-	}
-	if f.config.Audience != "" && isEntra(f.config.Issuer) {
+	ofAnAPI := func(scope string) bool { return strings.Contains(scope, "/") }
+	if f.config.Audience != "" && isEntra(f.config.Issuer) && !slices.ContainsFunc(scopes, ofAnAPI) {
 		scopes = append(scopes, f.config.Audience+"/.default")
 	}
 	return scopes
+}
+
+// isScope reports whether a text is a scope-token of RFC 6749 section 3.3.
+func isScope(s string) bool {
+	return s != "" && len(s) <= maxShown && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' })
 }
 
 // audience says whom the tokens are to be for: in Auth0's words, and in those of RFC 8707 section 2.

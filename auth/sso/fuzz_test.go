@@ -22,9 +22,8 @@ func FuzzCallback(f *testing.F) {
 	f.Add("GET", "evil.example.com", "/callback", "state=right")
 	f.Add("GET", "localhost:8085", "/callback/", "state=right")
 	f.Fuzz(func(t *testing.T, method, host, path, query string) {
-		b := &callback{state: "right", host: "localhost:8085", path: "/callback", answers: make(chan answer, 1), ended: make(chan struct{}), answered: make(chan struct{})}
-		close(b.ended)
-		b.outcome = page{Status: http.StatusOK}
+		b := waiting()
+		b.end(b.round, page{Status: http.StatusOK})
 		r := &http.Request{Method: method, Host: host, URL: &url.URL{Path: path, RawQuery: query}, Header: http.Header{}}
 		w := httptest.NewRecorder()
 		b.ServeHTTP(w, r)
@@ -34,8 +33,40 @@ func FuzzCallback(f *testing.F) {
 		for _, list := range values {
 			right = right && len(list) == 1
 		}
-		if got := len(b.answers) == 1; got != right || (w.Code == http.StatusOK) != right {
+		if got := len(b.round.answers) == 1; got != right || (w.Code == http.StatusOK) != right {
 			t.Errorf("%s %s %s?%s: taken %v, want %v, status %d", method, host, path, query, got, right, w.Code)
+		}
+	})
+}
+
+// waiting is a callback that waits for an answer with the state "right".
+func waiting() *callback {
+	r := newRound()
+	r.state = "right"
+	return &callback{url: "http://localhost:8085/callback", host: "localhost:8085", path: "/callback", round: r}
+}
+
+// FuzzPasted: only the address that the browser ended at is the answer, and no text of it comes back.
+func FuzzPasted(f *testing.F) {
+	for _, text := range []string{
+		"http://localhost:8085/callback?code=secret-code&state=right", " \"localhost:8085/callback?state=right&code=secret-code#_=_\"\r\n",
+		"http://localhost:8085/callback?error=access_denied&state=right", "http://localhost:8085/callback?code=secret-code&state=wrong",
+		"https://login.example.com/authorize?state=right&redirect_uri=x", "http://evil.example.com/callback?code=secret-code&state=right",
+		"code=secret-code&state=right", "secret-code", "", "\x00", "http://localhost:8085/callback?code=secret-code&code=b&state=right", "http://[::1/%zz",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		b := waiting()
+		problem := b.takePasted(text)
+		if taken := len(b.round.answers) == 1; taken != (problem == "") {
+			t.Fatalf("%q: taken %v, problem %q", text, taken, problem)
+		}
+		if strings.Contains(problem, "secret-code") {
+			t.Errorf("%q is repeated: %s", text, problem)
+		}
+		if problem == "" && (!strings.Contains(text, "state=") && !strings.Contains(text, "%") || !strings.Contains(strings.ToLower(text), "localhost:8085/callback?")) {
+			t.Errorf("%q was taken", text)
 		}
 	})
 }
@@ -80,16 +111,19 @@ func FuzzCredentials(f *testing.F) {
 func FuzzRedirect(f *testing.F) {
 	f.Add(DefaultCallbackURL, -1)
 	f.Add("http://[::1]/x", 0)
+	f.Add(DefaultCallbackURL+", http://127.0.0.1:8086/x,http://evil.example.com:80/", -1)
 	f.Add("http://localhost@evil.example.com:80/", -1)
 	f.Add("http://127.0.0.1.evil.example.com:80/", -1)
 	f.Fuzz(func(t *testing.T, address string, port int) {
-		u, err := Config{CallbackURL: address, Port: port}.redirect()
+		list, err := Config{CallbackURL: address, Port: port}.redirects()
 		if err != nil {
 			return
 		}
-		again, err := url.Parse(u.String())
-		if err != nil || !isLoopback(again.Hostname()) || again.Scheme != "http" || again.Port() == "" || again.User != nil {
-			t.Errorf("%q becomes %q", address, u)
+		for _, u := range list {
+			again, err := url.Parse(u.String())
+			if err != nil || !isLoopback(again.Hostname()) || again.Scheme != "http" || again.Port() == "" || again.User != nil {
+				t.Errorf("%q becomes %q", address, u)
+			}
 		}
 	})
 }

@@ -91,3 +91,16 @@ func (p page) write(w http.ResponseWriter) {
 	_, _ = w.Write(body.Bytes()) // an error here means that the browser has gone
 	_ = control.Flush()          // the server may be closed right after this
 }
+
+// way sends the browser on to the issuer once more.
+type way struct{ address string }
+
+func (v way) write(w http.ResponseWriter) {
+	w.Header().Set("Location", v.address)
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Referrer-Policy", "no-referrer") // this page's address holds a code
+	control := http.NewResponseController(w)
+	_ = control.SetWriteDeadline(time.Now().Add(callbackTimeout)) // any http.Server's writer has one
+	w.WriteHeader(http.StatusSeeOther)
+	_ = control.Flush()
+}

@@ -4,6 +4,7 @@ package sso
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"gprxy/auth"
@@ -46,6 +47,26 @@ func (t Tokens) accessIsForProxy() bool {
 		return false
 	}
 	return t.Audience != t.ClientID || slices.Contains(claims.Audience(), t.Audience)
+}
+
+// RoleClaim reports whether the token that the proxy gets has a claim for roles at all, be it an empty one: one by the
+// name of rolesClaim, the proxy's ROLES_CLAIM, or of those that are looked for without it.
+func (t Tokens) RoleClaim(rolesClaim string) bool {
+	claims, err := peek(t.Password())
+	if err != nil {
+		return true // nothing can be said of it
+	}
+	for name := range claims.PrivateClaims() {
+		switch {
+		case rolesClaim != "":
+			if first, _, _ := strings.Cut(rolesClaim, "."); name == rolesClaim || name == first {
+				return true
+			}
+		case name == "roles" || name == "role" || name == "groups" || strings.HasSuffix(name, "/roles"):
+			return true
+		}
+	}
+	return false
 }
 
 // sameLogin reports whether two Tokens are of the same place in a Store.

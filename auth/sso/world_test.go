@@ -50,6 +50,19 @@ func open(address string) visit {
 	return visit{response.StatusCode, string(body), response.Header, err}
 }
 
+// peekPage gets one address and follows nothing.
+func peekPage(address string) visit {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	response, err := client.Get(address)
+	if err != nil {
+		return visit{err: err, header: http.Header{}}
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	return visit{response.StatusCode, string(body), response.Header, err}
+}
+
 // browser logs in at the issuer as a person; change may tamper with the address it is sent back to.
 type browser struct {
 	iss    *authtest.Issuer

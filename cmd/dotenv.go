@@ -55,6 +55,16 @@ func brokenDotenv(wrong string) dotenv {
 	return dotenv{problems: []Problem{{".env", wrong, "make it a readable text file of NAME=value lines, or remove it"}}}
 }
 
+// fromDotenv gives the value of a setting that no stronger source than .env gives. It is not for secrets.
+func (l *loader) fromDotenv(name string) (value string, ok bool) {
+	for _, layer := range l.layers {
+		if value, ok = layer.values[name]; ok {
+			return value, layer.name == ".env" && value != ""
+		}
+	}
+	return "", false
+}
+
 var (
 	assignment = regexp.MustCompile(`^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.]*)[ \t]*[=:][ \t]*`)
 	reference  = regexp.MustCompile(`\$\{?[A-Z0-9_]`)

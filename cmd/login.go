@@ -5,6 +5,7 @@ package cmd
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,10 +19,12 @@ func loginCommand() command {
 	return command{
 		name:    "login",
 		summary: "log in with the company login, in the browser",
-		about:   "Opens the browser, waits for the login, and keeps it in ~/.gprxy/credentials, which only you can read. gprxy connect, tunnel and token use it and renew it. OIDC_ISSUER and OIDC_CLIENT_ID must be set, in the environment or .env, or by flag.",
+		about: "Opens the browser, waits for the login, and keeps it in ~/.gprxy/credentials, which only you can read. gprxy connect, tunnel and token use it and renew it. OIDC_ISSUER and OIDC_CLIENT_ID must be set, in the environment or .env, or by flag: --oidc-issuer is OIDC_ISSUER, and so on. " +
+			"Where no browser can be opened, use one on another machine and paste the address that it ends at.",
 		examples: []example{
 			{"gprxy login", "log in; the settings from the environment or .env"},
 			{"gprxy login --device", "on a machine without a browser: shows a code to enter elsewhere"},
+			{"gprxy login --no-browser", "likewise, for issuers without the device grant: asks for the address that a browser elsewhere ended at"},
 			{"gprxy login --oidc-issuer https://login.example.com/ --oidc-client-id gprxy", "without settings"},
 		},
 		options: func() options { return &loginOptions{} },
@@ -39,7 +42,7 @@ func (o *loginOptions) flags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.device, "device", false, "show an address and a code to open on another machine")
 	fs.BoolVar(&o.noBrowser, "no-browser", false, "only print the address")
 	fs.StringVar(&o.port, "port", "", "the `PORT` the browser comes back to, instead of CALLBACK_URL's; 0 for any")
-	addSSOFlags(fs, append(whichLogin, "CALLBACK_URL", "CONNECTION_NAME", "ROLES_CLAIM", "USER_CLAIM")...)
+	addSSOFlags(fs, append(whichLogin, "OIDC_SCOPES", "OIDC_PROMPT", "CALLBACK_URL", "CONNECTION_NAME", "ROLES_CLAIM", "USER_CLAIM")...)
 }
 
 func (o *loginOptions) validate(c *call) (err error) {
@@ -83,7 +86,7 @@ func (o *loginOptions) run(ctx context.Context, c *call) error {
 	if o.device {
 		t, err = sso.LoginDevice(ctx, o.sso.login, func(p sso.Prompt) error { return showCode(c, p) })
 	} else {
-		t, err = sso.LoginBrowser(ctx, o.sso.login, o.showBrowser(c))
+		t, err = sso.LoginBrowser(ctx, o.browserConfig(c), o.showBrowser(c))
 	}
 	if err != nil {
 		return err
@@ -92,15 +95,57 @@ func (o *loginOptions) run(ctx context.Context, c *call) error {
 		return err
 	}
 	fmt.Fprintf(c.Out, "Logged in as %s\n", printable(person(t, c.Now())))
-	if t.Refresh == "" {
-		c.note("The issuer gave no refresh token: log in again when this one has expired.")
+	o.tellRenewal(c, t)
+	if hint := o.sso.roleHint(t); hint != "" {
+		c.note("No roles: %s", hint)
 	}
 	return nil
 }
 
-// showBrowser is called once the callback can be answered.
+// tellRenewal says that a login will not be renewed, and what may change that.
+func (o *loginOptions) tellRenewal(c *call, t sso.Tokens) {
+	if t.Refresh != "" {
+		return
+	}
+	until := "when it has expired"
+	if !t.Expires.IsZero() {
+		until = "after " + clock(t.Expires, c.Now())
+	}
+	c.note("This login will not be renewed, because %s: log in again %s.", o.whyNoRenewal(), until)
+}
+
+func (o *loginOptions) whyNoRenewal() string {
+	const offline = "offline_access"
+	switch l := o.sso.login; {
+	case len(l.Scopes) > 0 && !slices.Contains(l.Scopes, offline):
+		return "OIDC_SCOPES does not have " + offline
+	case o.device:
+		return "the issuer gave no refresh token (allow them for the client there)"
+	case l.Prompt == sso.PromptOff:
+		return "the issuer gave no refresh token, and OIDC_PROMPT=off keeps gprxy from asking for consent, with which it might"
+	default:
+		return "the issuer gave no refresh token (allow them for the client there, with the scope " + offline + "; then OIDC_PROMPT=consent may be needed once)"
+	}
+}
+
+// browserConfig is the login's, with the ways to speak to the person.
+func (o *loginOptions) browserConfig(c *call) sso.Config {
+	config := o.sso.login
+	config.Busy = func(e *sso.PortError) { c.note("Port of CALLBACK_URL not used: %s, %v.", e.Address, e.Err) }
+	if desk := newPasteDesk(c); desk != nil && (o.noBrowser || c.noBrowser() != "") {
+		config.Paste = desk.ask
+	}
+	return config
+}
+
+// showBrowser is called once the callback can be answered, and again if the issuer has to be asked once more.
 func (o *loginOptions) showBrowser(c *call) func(string) error {
+	again := false
 	return func(address string) error {
+		if again {
+			fmt.Fprint(c.Err, "The issuer renews this login only with your consent. To give it, log in once more.\n\n")
+		}
+		again = true
 		fmt.Fprintf(c.Err, "Log in at this address:\n\n  %s\n\n", printable(address))
 		why := c.noBrowser()
 		switch {
@@ -113,6 +158,9 @@ func (o *loginOptions) showBrowser(c *call) func(string) error {
 			}
 		}
 		c.note("Waiting for the login in the browser; Ctrl-C gives up.")
+		if (o.noBrowser || why != "") && newPasteDesk(c) != nil {
+			c.note("If the browser is on another machine, it ends at a page that cannot be opened. Paste the address of that page here.")
+		}
 		return nil
 	}
 }

@@ -125,11 +125,15 @@ func (p *personAtShell) browse(url, login string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	page, err := http.Get(back)
+	once := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	page, err := once.Get(back)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	page.Body.Close()
+	if next := page.Header.Get("Location"); next != "" { // to the issuer once more
+		p.browse(next, login)
+	}
 }
 
 // secrets are the tokens of the credentials file.

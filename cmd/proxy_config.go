@@ -42,7 +42,7 @@ func (p *proxy) handlerConfig(secured *tls.Config, roles *auth.Roles) session.Co
 		Tokens:               p.tokens,
 		Roles:                roles,
 		ClientAuth:           clientAuths[s.SignOn.ClientAuth],
-		OAuth:                session.OAuth{Issuer: s.OIDCIssuer, Scope: s.SignOn.Scope},
+		OAuth:                session.OAuth{Issuer: s.OIDCIssuer, Scope: strings.Join(s.SignOn.Scopes, " ")},
 		Device:               deviceLogin(s),
 		OnExpiry:             expiryPolicies[s.SignOn.OnExpiry],
 		ExpiryGrace:          s.SignOn.ExpiryGrace,
@@ -78,7 +78,7 @@ func deviceLogin(s Settings) session.Device {
 		ClientID:     s.SignOn.ClientID,
 		ClientSecret: s.SignOn.ClientSecret,
 		Audience:     s.Audience,
-		Scopes:       strings.Fields(s.SignOn.Scope),
+		Scopes:       s.SignOn.Scopes,
 	}
 	return session.Device{
 		Max: s.SignOn.DeviceLoginMax,

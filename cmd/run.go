@@ -125,7 +125,7 @@ func report(ctx context.Context, err error, std IO) int {
 	case errors.As(err, &settings):
 		where := "gprxy start --help"
 		if settings.Command != "" {
-			where = "docs/cli.md"
+			where = "gprxy " + settings.Command + " --help"
 		}
 		fmt.Fprintf(std.Err, "gprxy: %s\n\nEvery setting: %s\n", printableLines(settings.Error()), where)
 		return exitUsage

@@ -3,9 +3,12 @@
 package cmd
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"gprxy/auth"
+	"gprxy/auth/sso"
 )
 
 // The values of CLIENT_AUTH and ON_TOKEN_EXPIRY.
@@ -22,9 +25,10 @@ const (
 
 // SignOn is the part of Settings about tokens beyond the password prompt.
 type SignOn struct {
-	ClientAuth   string // ClientAuthPassword or ClientAuthOAuth
-	Scope        string // what a client without a token is told to ask the issuer for
-	ClientID     string // the client that gprxy is at the issuer; set when DeviceLogin is
+	ClientAuth   string   // ClientAuthPassword or ClientAuthOAuth
+	Scopes       []string // what the issuer is asked for, by gprxy and by clients without a token
+	oldScopes    []string // OAUTH_SCOPE, the older name
+	ClientID     string   // the client that gprxy is at the issuer; set when DeviceLogin is
 	ClientSecret auth.Secret
 
 	DeviceLogin    bool
@@ -44,8 +48,10 @@ func signOnSettings() []setting {
 		{name: "CLIENT_AUTH", def: ClientAuthPassword, meaning: "what clients are asked for that do not choose with gprxy.auth: a password (which may be a token), or a token with OAUTHBEARER",
 			allowed: []string{ClientAuthPassword, ClientAuthOAuth},
 			parse:   text(func(s *Settings) *string { return &s.SignOn.ClientAuth })},
-		{name: "OAUTH_SCOPE", def: "openid profile email", meaning: "the scopes that an OAUTHBEARER client is told to ask the issuer for",
-			parse: text(func(s *Settings) *string { return &s.SignOn.Scope })},
+		{name: "OIDC_SCOPES", none: "openid profile email", meaning: "the scopes that the issuer is asked for, by OAUTHBEARER clients and by gprxy.auth=device, such as one for groups; openid is always among them, offline_access never",
+			parse: scopes(func(s *Settings) *[]string { return &s.SignOn.Scopes })},
+		{name: "OAUTH_SCOPE", none: "none", meaning: "the older name of OIDC_SCOPES",
+			parse: scopes(func(s *Settings) *[]string { return &s.SignOn.oldScopes })},
 		{name: "DEVICE_LOGIN", def: "off", meaning: "whether a client may ask with gprxy.auth=device for a login with the browser",
 			allowed: []string{"on", "off"}, parse: onOff(func(s *Settings) *bool { return &s.SignOn.DeviceLogin })},
 		{name: "DEVICE_LOGIN_MAX", def: "100", meaning: "how many such logins may be under way at once",
@@ -65,6 +71,7 @@ func signOnSettings() []setting {
 func checkSignOn(s *Settings, l *loader) {
 	takeClientID(s, l)
 	warnIfOpen(s, l)
+	takeScopes(s, l)
 	issuerTold := l.bad("OIDC_ISSUER") || l.bad("AUTH0_TENANT")
 	if s.TokenLogin() || issuerTold {
 		if s.SignOn.DeviceLogin && s.SignOn.ClientID == "" {
@@ -89,4 +96,33 @@ func takeClientID(s *Settings, l *loader) {
 	if id, ok := l.lookup(setting{name: "AUTH0_NATIVE_CLIENT_ID"}, "AUTH0_NATIVE_CLIENT_ID"); ok {
 		s.SignOn.ClientID = id.text
 	}
+}
+
+// scopes is a setting that lists scopes.
+func scopes(field func(*Settings) *[]string) func(*Settings, *loader, string) *badValue {
+	return func(s *Settings, _ *loader, text string) *badValue {
+		list, err := sso.ReadScopes(text)
+		if err != nil {
+			return &badValue{err.Error(), "set it to words with blanks between, such as: openid profile email groups"}
+		}
+		*field(s) = list
+		return nil
+	}
+}
+
+// takeScopes lets OAUTH_SCOPE stand in for OIDC_SCOPES and fills in the default. offline_access asks for
+// a refresh token, which nobody here would use: the setting is often the one of people's own gprxy login.
+func takeScopes(s *Settings, l *loader) {
+	list := s.SignOn.Scopes
+	if differ := len(list) > 0 && len(s.SignOn.oldScopes) > 0 && !slices.Equal(list, s.SignOn.oldScopes); differ {
+		l.problem("OIDC_SCOPES", "and OAUTH_SCOPE differ", "set OIDC_SCOPES alone: OAUTH_SCOPE is its older name")
+	}
+	if len(list) == 0 {
+		list = s.SignOn.oldScopes
+	}
+	if len(list) == 0 {
+		list = strings.Fields("openid profile email")
+	}
+	list = slices.DeleteFunc(slices.Clone(list), func(scope string) bool { return scope == "openid" || scope == "offline_access" })
+	s.SignOn.Scopes, s.SignOn.oldScopes = append([]string{"openid"}, list...), nil
 }

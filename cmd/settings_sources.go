@@ -47,6 +47,10 @@ func loadOnly(src Sources, names ...string) (Settings, []string, error) {
 	for _, p := range l.dotenv.problems {
 		l.warn("%s %s", p.Variable, p.Wrong)
 	}
+	// Whoever looks at a log must not be shown another one by the folder they happen to be in.
+	if _, told := l.fromDotenv("EVENT_LOG"); told {
+		l.warn("the event log is %s, as EVENT_LOG in %s says", s.EventLog, filepath.Join(src.Environment.Dir, ".env"))
+	}
 	if len(l.problems) > 0 {
 		return Settings{}, l.warnings, &SettingsError{Problems: l.problems}
 	}

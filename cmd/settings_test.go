@@ -64,7 +64,7 @@ func TestDefaults(t *testing.T) {
 		DBHost: "localhost", DBPort: 5432, DBSSLMode: "prefer",
 		ServiceUser: "svc", ServicePassword: "pw", PasswordLogin: true, PasswordAccount: "service",
 		SignOn: SignOn{
-			ClientAuth: "password", Scope: "openid profile email", DeviceLoginMax: 100,
+			ClientAuth: "password", Scopes: []string{"openid", "profile", "email"}, DeviceLoginMax: 100,
 			OnExpiry: "allow", ExpiryGrace: time.Minute,
 		},
 		MaxClients: 1000, LoginMax: 1000, LoginMaxPerAddress: 500, LoginMaxFailures: 5, LoginFailureMemory: time.Minute,

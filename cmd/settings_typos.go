@@ -9,7 +9,7 @@ import (
 
 // otherVariables are read by gprxy's other commands, or will be; they are no slips.
 var otherVariables = []string{
-	"AUTH0_NATIVE_CLIENT_ID", "CALLBACK_URL", "CONNECTION_NAME", "PROXY_URL", "AUDIT_STATEMENTS",
+	"AUTH0_NATIVE_CLIENT_ID", "CALLBACK_URL", "OIDC_PROMPT", "CONNECTION_NAME", "PROXY_URL", "AUDIT_STATEMENTS",
 }
 
 // warnTypos warns about slips. In .env, which is written for gprxy, an unknown name with one of our

@@ -43,7 +43,17 @@ func (s *ssoSettings) table(shared *Settings) []setting {
 			parse: into(&s.login.ClientID)},
 		setting{name: "OIDC_CLIENT_SECRET", none: "none", meaning: "only for issuers that give native apps a secret (Google)", secret: true,
 			parse: secret(func(*Settings) *auth.Secret { return &s.login.ClientSecret })},
-		setting{name: "CALLBACK_URL", def: sso.DefaultCallbackURL, meaning: "where the browser comes back to; the issuer must allow it for the client",
+		setting{name: "OIDC_SCOPES", none: "openid profile email offline_access", meaning: "the scopes to ask for, such as one for groups: a list with blanks; offline_access is for renewal; OAUTH_SCOPE is the same",
+			parse: scopes(func(*Settings) *[]string { return &s.login.Scopes })},
+		setting{name: "OIDC_PROMPT", def: sso.PromptAuto, meaning: "what the issuer is to ask in the browser: login, consent, select_account; off for nothing; auto for consent where a login cannot be renewed without",
+			parse: func(_ *Settings, _ *loader, t string) *badValue {
+				if err := sso.CheckPrompt(t); err != nil {
+					return &badValue{err.Error(), sso.PromptInstead}
+				}
+				s.login.Prompt = t
+				return nil
+			}},
+		setting{name: "CALLBACK_URL", def: sso.DefaultCallbackURL, meaning: "where the browser comes back to; several with commas: the first whose port is free; the issuer must allow them for the client",
 			parse: into(&s.login.CallbackURL)},
 		setting{name: "CONNECTION_NAME", none: "none", meaning: "which of Auth0's connections to log in with",
 			parse: into(&s.login.Connection)},
@@ -106,6 +116,7 @@ func loadSSO(c *call) (*ssoSettings, error) {
 		s.token = auth.Secret(token) // without what stands around it
 	}
 	s.store = sso.Store{Path: filepath.Join(c.home(), ".gprxy", "credentials")}
+	s.login.Habits = sso.HabitsBeside(s.store.Path)
 	checkSSO(s, l, c)
 	for _, p := range l.dotenv.problems {
 		l.warn("%s %s", p.Variable, p.Wrong)
@@ -114,11 +125,46 @@ func loadSSO(c *call) (*ssoSettings, error) {
 	if len(l.problems) > 0 {
 		return nil, &SettingsError{Problems: l.problems, Command: c.command.name}
 	}
+	s.tellOrigin(l, c)
 	return s, nil
 }
 
-// takeAlias lets AUTH0_NATIVE_CLIENT_ID stand in for OIDC_CLIENT_ID.
+const maxNotedValue = 200 // bytes of a setting that a note repeats
+
+func cutText(text string, most int) string {
+	if len(text) > most {
+		return strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return text
+}
+
+// tellOrigin says that a .env of the working directory chooses where people log in, or which login is used. The folder may be
+// somebody else's, and a page that asks for a company password must not come from there unnoticed.
+func (s *ssoSettings) tellOrigin(l *loader, c *call) {
+	if s.token != "" {
+		return // no login is chosen
+	}
+	var chosen []string
+	for _, name := range append(slices.Clone(whichLogin), "AUTH0_NATIVE_CLIENT_ID", "CONNECTION_NAME", "OIDC_SCOPES", "OAUTH_SCOPE") {
+		if value, ok := l.fromDotenv(name); ok {
+			chosen = append(chosen, name+"="+cutText(value, maxNotedValue))
+		}
+	}
+	if len(chosen) > 0 {
+		c.note("%s chooses the login: %s", filepath.Join(c.Dir, ".env"), strings.Join(chosen, ", "))
+	}
+}
+
+// takeAlias lets AUTH0_NATIVE_CLIENT_ID stand in for OIDC_CLIENT_ID, and OAUTH_SCOPE for OIDC_SCOPES.
 func (s *ssoSettings) takeAlias(l *loader) {
+	old := Settings{}
+	l.fill(&old, setting{name: "OAUTH_SCOPE", parse: scopes(func(s *Settings) *[]string { return &s.SignOn.oldScopes })})
+	switch {
+	case len(s.login.Scopes) == 0:
+		s.login.Scopes = old.SignOn.oldScopes
+	case len(old.SignOn.oldScopes) > 0 && !slices.Equal(s.login.Scopes, old.SignOn.oldScopes):
+		l.problem("OIDC_SCOPES", "and OAUTH_SCOPE differ", "set OIDC_SCOPES alone: OAUTH_SCOPE is its older name")
+	}
 	id, ok := l.lookup(setting{name: "AUTH0_NATIVE_CLIENT_ID"}, "AUTH0_NATIVE_CLIENT_ID")
 	switch {
 	case !ok:

@@ -5,6 +5,7 @@ package cmd
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -115,8 +116,8 @@ func (o *whoamiOptions) show(c *call, t sso.Tokens) error {
 	}
 	roles := strings.Join(t.Roles, ", ")
 	for _, row := range [][2]string{
-		{"", t.User}, {"  roles    ", first(roles, "none")}, {"  issuer   ", t.Issuer}, {"  audience ", t.Audience},
-		{"  expires  ", expiry(t, c.Now())}, {"  from     ", o.source()},
+		{"", t.User}, {"  roles    ", first(roles, "none")}, {"           ", o.sso.roleHint(t)}, {"  issuer   ", t.Issuer}, {"  audience ", t.Audience},
+		{"  expires  ", o.expiry(t, c.Now())}, {"  from     ", o.source()},
 	} {
 		if row[1] != "" {
 			fmt.Fprintf(c.Out, "%s%s\n", row[0], printable(row[1]))
@@ -132,17 +133,43 @@ func absent(s string) *string {
 	return &s
 }
 
+// roleHint says what to do when a token says nothing of roles at all: "" if it does. Somebody who is in no group has an empty
+// claim, and no setting helps them.
+func (s *ssoSettings) roleHint(t sso.Tokens) string {
+	if len(t.Roles) > 0 || t.RoleClaim(s.login.RolesClaim) {
+		return ""
+	}
+	why := "the token has no claim for roles"
+	if s.login.RolesClaim != "" {
+		why = "the token has no claim " + s.login.RolesClaim + " (ROLES_CLAIM)"
+	}
+	if s.token != "" {
+		return why + ": whoever asks the issuer for it may have to ask for another scope, such as groups"
+	}
+	scopes := s.login.Scopes
+	if len(scopes) == 0 {
+		scopes = sso.DefaultScopes()
+	}
+	if slices.Contains(scopes, "groups") {
+		return why + ", though OIDC_SCOPES asks for groups: the issuer must put them into it for this client"
+	}
+	return why + `. If the issuer gives groups for a scope, log in with it: OIDC_SCOPES="` + strings.Join(scopes, " ") + ` groups" gprxy login`
+}
+
 // expiry says when a login ends, and whether that matters.
-func expiry(t sso.Tokens, now time.Time) string {
-	renewed := ""
-	if t.Refresh != "" {
-		renewed = ", renewed when needed"
+func (o *whoamiOptions) expiry(t sso.Tokens, now time.Time) string {
+	renewed := ", renewed when needed"
+	switch {
+	case o.sso.token != "":
+		renewed = ", not renewed"
+	case t.Refresh == "":
+		renewed = ", not renewed, as the issuer gave no refresh token: log in again then"
 	}
 	switch {
 	case t.Expires.IsZero():
 		return "not known" + renewed
 	case !t.Expires.After(now):
-		return clock(t.Expires, now) + ", which is over" + renewed
+		return clock(t.Expires, now) + ", which is over" + strings.TrimSuffix(renewed, " then")
 	}
 	return clock(t.Expires, now) + renewed
 }

@@ -22,6 +22,8 @@ type Device struct {
 const (
 	reasonDenied      = "denied"
 	reasonCodeExpired = "code_expired"
+
+	reasonDeviceUnsuited = "device_unsuited" // of session.refused
 )
 
 // authenticateDevice asks the issuer for a code, shows it to the client, and goes
@@ -51,7 +53,11 @@ func (s *session) authenticateDevice(ctx context.Context) error {
 	defer stop()
 	tokens, err := s.Device.Login(ctx, s.showPrompt)
 	if err != nil {
-		return deviceFailure(explain(ctx, err))
+		err = explain(ctx, err)
+		if unsuited(err) {
+			s.log.Error("login with a browser does not work with this identity provider (DEVICE_LOGIN)", "error", err)
+		}
+		return deviceFailure(err)
 	}
 	return s.authenticateToken(ctx, tokens.Password().Reveal(), auth.MethodDevice)
 }
@@ -67,7 +73,23 @@ func (s *session) showPrompt(p sso.Prompt) error {
 	return s.welcome(fmt.Sprintf("open %s and enter the code %s to log in", p.URL, p.UserCode), hint)
 }
 
+// unsuited tells whether only the operator can mend it: the issuer has no device grant, or not for gprxy as its
+// client, or a setting is wrong.
+func unsuited(err error) bool {
+	_, unsupported := errors.AsType[*sso.UnsupportedError](err)
+	_, wrong := errors.AsType[*sso.ConfigError](err)
+	return unsupported || wrong
+}
+
 func deviceFailure(err error) error {
+	if unsuited(err) {
+		return &refusal{
+			code:    codeUnsupported,
+			reason:  reasonDeviceUnsuited,
+			message: "logins with a browser do not work with the identity provider of this gprxy",
+			hint:    "Log in with gprxy login and connect with gprxy connect, or give a token as the password. The operator of gprxy finds the reason in its log.",
+		}
+	}
 	if denied, ok := errors.AsType[*sso.DeniedError](err); ok {
 		reason := reasonDenied
 		switch denied.Code {

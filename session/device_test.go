@@ -102,6 +102,17 @@ func TestLoginWithTheBrowser(t *testing.T) {
 			t.Errorf("recorded %v", failed)
 		}
 	})
+	t.Run("the issuer has no device grant", func(t *testing.T) {
+		none := deviceIssuer(t, authtest.Options{Without: []string{authtest.DeviceCodePath}, Announced: []string{authtest.DeviceCodePath}})
+		p := startProxy(t, offerDevice(t, none, 10))
+		_, err := browserClient(t, p, func(string) { t.Error("a code was shown") })
+		if err == nil || !strings.Contains(err.Error(), "0A000") || !strings.Contains(err.Error(), "do not work with the identity provider") {
+			t.Errorf("ended with %v", err)
+		}
+		if refused := p.records("session.refused"); len(refused) != 1 || !strings.Contains(string(refused[0].Detail), `"reason":"device_unsuited"`) {
+			t.Errorf("recorded %v", refused)
+		}
+	})
 	t.Run("the issuer is away", func(t *testing.T) {
 		i.SetMode(authtest.Down)
 		defer i.SetMode(authtest.Up)

@@ -4,6 +4,8 @@ package sso
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -96,6 +98,23 @@ func (f *flow) scopes() []string {
 	}
 	return scopes
 }
+
+// ReadScopes takes a list of scopes apart, which has blanks between them, as the standard writes it, or commas.
+// The error says what is wrong, to follow the setting's name.
+func ReadScopes(text string) ([]string, error) {
+	list := strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ',' })
+	for _, scope := range list {
+		if !isScope(scope) {
+			return nil, errors.New("has " + shown(scope) + ", which is no scope")
+		}
+	}
+	if len(list) > maxScopes {
+		return nil, fmt.Errorf("has more than %d scopes", maxScopes)
+	}
+	return list, nil
+}
+
+const maxScopes = 100
 
 // isScope reports whether a text is a scope-token of RFC 6749 section 3.3.
 func isScope(s string) bool {

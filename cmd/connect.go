@@ -55,6 +55,9 @@ func (o *connectOptions) validate(c *call) (err error) {
 	if err := o.checkOrigin(c, o.sso, o.target); err != nil {
 		return err
 	}
+	if o.target.known != nil {
+		o.target.known.tell = c.note
+	}
 	if !o.noPsql {
 		o.psql = c.lookPath("psql")
 	}

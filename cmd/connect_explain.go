@@ -94,6 +94,9 @@ func (t target) explainCertificate(err error) error {
 	case errors.As(err, &invalid):
 		return fmt.Errorf("%s%w; ask whoever runs gprxy, and check this machine's clock", what, invalid)
 	}
+	if changed, ok := errors.AsType[*changedError](err); ok {
+		return fmt.Errorf("%s%w", what, changed)
+	}
 	if unverified, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return fmt.Errorf("%s%w; name the file of its CA with --sslrootcert", what, unverified.Err)
 	}
@@ -114,11 +117,21 @@ func (t target) explainNoTLS() error {
 		why = ", and one with TLS was expected because " + t.guessedTLS
 	}
 	instead := "ask whoever runs it for PROXY_CERT"
-	if loopback(t.host) {
+	switch {
+	case t.known != nil:
+		instead = "somebody else may listen there, and would get your token; if gprxy does without TLS now, add --new-certificate once"
+	case loopback(t.host):
 		instead = "--sslmode disable does without, which on this machine is fine"
 	}
-	return fmt.Errorf("gprxy at %s offers no TLS%s; %s", t.address(), why, instead)
+	return &noTLSError{fmt.Sprintf("gprxy at %s offers no TLS%s; %s", t.address(), why, instead)}
 }
+
+// noTLSError is errNoTLS in words for the person.
+type noTLSError struct{ text string }
+
+func (e *noTLSError) Error() string { return e.text }
+
+func (e *noTLSError) Unwrap() error { return errNoTLS }
 
 // probe looks whether gprxy can be reached and its certificate trusted, and leaves before any login.
 func (t target) probe(ctx context.Context) error {
@@ -135,7 +148,7 @@ func (t target) probe(ctx context.Context) error {
 	if err != nil || config == nil {
 		return err
 	}
-	if err := startTLS(ctx, conn, config); err != nil && !(errors.Is(err, errNoTLS) && t.sslMode == sslPrefer) {
+	if err := startTLS(ctx, conn, config); err != nil && !(errors.Is(err, errNoTLS) && t.orPlain()) {
 		return t.explain(err)
 	}
 	return nil

@@ -98,7 +98,7 @@ func (t target) config() (*pgconn.Config, error) {
 		return nil, err
 	}
 	config.Fallbacks = nil
-	if t.sslMode == sslPrefer {
+	if t.orPlain() {
 		config.Fallbacks = []*pgconn.FallbackConfig{{Host: t.host, Port: uint16(port)}}
 	}
 	return config, nil

@@ -29,6 +29,10 @@ const (
 
 // runPsql waits for psql and returns its exit code as an exitCode.
 func (o *connectOptions) runPsql(ctx context.Context, c *call, tokens sso.Tokens) error {
+	if err := o.meetFirst(ctx); err != nil {
+		fmt.Fprintf(c.Err, "gprxy: %s\n", printable(err.Error()))
+		return exitCode(2) // as psql when there is no connection
+	}
 	environ, err := o.psqlEnvironment(ctx, c, tokens)
 	if err != nil {
 		return err
@@ -54,6 +58,28 @@ func (o *connectOptions) runPsql(ctx context.Context, c *call, tokens sso.Tokens
 		o.explainPsql(ctx, c, time.Since(began))
 	}
 	return exitCode(code)
+}
+
+// meetFirst looks at a certificate that only gprxy itself can know again, before psql has the token. psql connects right
+// afterwards, over TLS. That nobody is there is for psql to tell.
+func (o *connectOptions) meetFirst(ctx context.Context) error {
+	if o.target.known == nil {
+		return nil
+	}
+	err := o.target.probe(ctx)
+	_, changed := errors.AsType[*changedError](err)
+	met, broken := o.target.known.met(o.target.address())
+	switch {
+	case changed:
+		return err
+	case broken != nil:
+		return broken
+	case err == nil && len(met) > 0:
+		o.target.sslMode = sslRequire // psql must not do without what has just been looked at
+	case err != nil && errors.Is(err, errNoTLS):
+		return err
+	}
+	return nil
 }
 
 // waitForPsql leaves Ctrl-C and Ctrl-\ to psql, which the terminal sends them to as well, and passes on

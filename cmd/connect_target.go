@@ -41,37 +41,43 @@ type target struct {
 	sslMode    string // one of sslModes
 	rootCert   string // PEM file, or rootSystem; not used below verify-ca
 	guessedTLS string // why sslMode and rootCert are what they are; "" if the person said so
+
+	known *knownProxies // that its certificate is to be one of, if it was met before; nil: as sslMode says
 }
 
 func (t target) address() string { return net.JoinHostPort(t.host, t.port) }
 
 // targetOptions are the flags that name a target.
 type targetOptions struct {
-	server, port, database, account, sslMode, rootCert string
+	server, host, port, database, account, sslMode, rootCert string
+	newCertificate                                           bool
 }
 
 func (o *targetOptions) flags(fs *pflag.FlagSet) {
 	fs.StringVarP(&o.server, "server", "s", "", "where gprxy is, short -s: `HOST`, HOST:PORT or postgres://HOST:PORT/DB; else PROXY_URL")
+	fs.StringVar(&o.host, "host", "", "the same as --server")
 	fs.StringVarP(&o.database, "database", "d", "", "the database `NAME`, short -d")
 	fs.StringVarP(&o.port, "port", "p", "", "gprxy's `PORT`, short -p; else "+defaultProxyPort)
 	fs.StringVarP(&o.account, "account", "U", "", "the `ACCOUNT` or role you want, short -U; else gprxy chooses among yours")
 	fs.StringVar(&o.sslMode, "sslmode", "", "how much TLS, with libpq's `WORD`: "+strings.Join(sslModes, ", ")+"; else verify-full")
 	fs.StringVar(&o.rootCert, "sslrootcert", "", "PEM `FILE` of the CAs that may sign gprxy's certificate, or the word system")
+	fs.BoolVar(&o.newCertificate, "new-certificate", false, "on this machine: gprxy has been given another certificate than it had when it was last met")
 }
 
 // target puts flags, PROXY_URL and defaults together. proxyURL is the checked setting, or "".
 func (o *targetOptions) target(c *call, proxyURL string) (target, error) {
 	instead := "gprxy " + c.command.name + " -s proxy.example.com -d mydb"
-	given := o.server
-	if given == "" {
-		given = proxyURL
+	if o.server != "" && o.host != "" && o.server != o.host {
+		return target{}, usagef(instead, "--server and --host are the same, but are given as %s and %s", o.server, o.host)
 	}
+	o.server = first(o.server, o.host)
+	given := first(o.server, proxyURL)
 	if given == "" {
 		return target{}, usagef(instead+", or set PROXY_URL", "no server is named")
 	}
 	t, err := parseTarget(given)
 	if err != nil {
-		return target{}, usagef(instead, "--server or PROXY_URL %s", err)
+		return target{}, usagef(instead, "--server, --host or PROXY_URL %s", err)
 	}
 	t.database, t.account = first(o.database, t.database), first(o.account, t.account)
 	t.sslMode, t.rootCert = first(o.sslMode, t.sslMode), first(o.rootCert, t.rootCert)
@@ -86,7 +92,31 @@ func (o *targetOptions) target(c *call, proxyURL string) (target, error) {
 			return target{}, usagef("--"+what+" with a name as PostgreSQL has it", "--%s is no name (at most %d bytes)", what, maxIdentifier)
 		}
 	}
-	return t, t.chooseTLS(c)
+	if err := t.chooseTLS(c); err != nil {
+		return t, err
+	}
+	return t, o.meet(c, &t)
+}
+
+// meet is for a gprxy on loopback that nobody has said anything about.
+func (o *targetOptions) meet(c *call, t *target) error {
+	if t.known == nil {
+		if o.newCertificate {
+			return usagef("gprxy "+c.command.name+" without --new-certificate",
+				"--new-certificate is for a gprxy on this machine whose certificate is known from before; this one's is verified in another way (--sslmode, --sslrootcert)")
+		}
+		return nil
+	}
+	if o.newCertificate {
+		if err := t.known.forget(t.address()); err != nil {
+			return err
+		}
+	}
+	met, err := t.known.met(t.address())
+	if len(met) > 0 {
+		t.sslMode, t.guessedTLS = sslRequire, "it had a certificate when it was last met ("+t.known.path+")"
+	}
+	return err
 }
 
 // checkOrigin looks at an address that only .env names. The folder may be somebody else's, a cloned
@@ -211,7 +241,7 @@ func (t *target) chooseTLS(c *call) error {
 		t.sslMode, t.rootCert = sslVerifyFull, own
 		t.guessedTLS = "there is a local CA at " + own
 	default:
-		t.sslMode = sslPrefer
+		t.sslMode, t.known = sslPrefer, knownIn(c.home())
 	}
 	if t.rootCert == "" {
 		t.rootCert = rootSystem

@@ -18,6 +18,9 @@ func (t target) tlsConfig() (*tls.Config, error) {
 	config := &tls.Config{ServerName: t.host, MinVersion: tls.VersionTLS12}
 	if t.sslMode == sslPrefer || t.sslMode == sslRequire {
 		config.InsecureSkipVerify = true // libpq's meaning of these modes: encrypted, not authenticated
+		if t.known != nil {
+			config.VerifyConnection = func(state tls.ConnectionState) error { return t.known.verify(t, state) }
+		}
 		return config, nil
 	}
 	roots, err := t.roots()
@@ -30,6 +33,15 @@ func (t target) tlsConfig() (*tls.Config, error) {
 		config.VerifyConnection = func(state tls.ConnectionState) error { return verifyChain(state, roots) }
 	}
 	return config, nil
+}
+
+// orPlain reports whether a gprxy without TLS will do: not one that had a certificate when it was last met.
+func (t target) orPlain() bool {
+	if t.sslMode != sslPrefer || t.known == nil {
+		return t.sslMode == sslPrefer
+	}
+	met, err := t.known.met(t.address())
+	return err == nil && len(met) == 0
 }
 
 // roots is nil for the CAs of this machine.

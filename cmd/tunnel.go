@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -33,7 +34,7 @@ func tunnelCommand() command {
 		name:    "tunnel",
 		summary: "a local port for tools, without password and TLS",
 		about: "For DBeaver, DataGrip, pgAdmin, Metabase and the like: they connect to this machine without a password, the tunnel connects on to gprxy " +
-			"with verified TLS and your token, renewed for each connection as needed. Runs until Ctrl-C, which lets running queries finish for 10 s. " +
+			"with verified TLS and your token, renewed for each connection as needed. Tools that insist on TLS get it, with a certificate made here. Runs until Ctrl-C, which lets running queries finish for 10 s. " +
 			"A TCP port is open to everybody who can use this machine; with --socket only you can connect.",
 		examples: []example{
 			{"gprxy tunnel -s proxy.example.com -d app", "listens on 127.0.0.1:6432 and prints what to paste into the tool"},
@@ -81,13 +82,14 @@ func (o *tunnelOptions) run(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	root := o.secureNear(c, tunnel)
 	d, err := o.door.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer d.close()
 	o.check(ctx, c, tunnel)
-	o.announce(c, d, who)
+	o.announce(c, d, who, root)
 	return serveTunnel(ctx, c, tunnel, d.Listener)
 }
 
@@ -96,16 +98,40 @@ func (o *tunnelOptions) tunnel(c *call) (*session.Tunnel, error) {
 	if err != nil {
 		return nil, err
 	}
+	log := newLogger(c.IO, c.Environment, LogProduction, FormatText)
+	if o.target.known != nil {
+		o.target.known.tell = func(format string, args ...any) { log.Info(fmt.Sprintf(format, args...)) }
+	}
 	return &session.Tunnel{
 		Address:      o.target.address(),
 		TLS:          config,
-		OrPlain:      o.target.sslMode == sslPrefer,
+		OrPlain:      o.target.orPlain,
 		User:         o.target.account,
 		Database:     o.target.database,
 		Token:        o.token,
 		LoginTimeout: tunnelLoginTimeout,
-		Log:          newLogger(c.IO, c.Environment, LogProduction, FormatText),
+		Log:          log,
 	}, nil
+}
+
+// secureNear gives tools that insist on TLS a certificate for this machine's names, and returns the file of the CA that
+// signed it. The folder is not that of PROXY_CERT=auto: whoever trusts a gprxy by that CA must not trust a tunnel for it.
+// Without TLS the tunnel serves all other tools, so a folder that cannot be written is no reason to fail. On a Unix
+// socket nobody asks for TLS.
+func (o *tunnelOptions) secureNear(c *call, tunnel *session.Tunnel) (root string) {
+	if o.door.socket != "" || c.home() == "" {
+		return ""
+	}
+	files, err := listener.EnsureLocalCA(filepath.Join(c.home(), ".gprxy", "tls", "tunnel"), "")
+	if err == nil {
+		var certificate *listener.Certificate
+		if certificate, err = listener.LoadCertificate(files.CertFile, files.KeyFile, tunnel.Log); err == nil {
+			tunnel.NearTLS = certificate.ServerConfig()
+			return files.RootFile
+		}
+	}
+	c.warn("tools that insist on TLS cannot use this tunnel: " + err.Error())
+	return ""
 }
 
 // token is asked for each connection: by then the last one may have expired, or another login taken its place.
@@ -127,19 +153,22 @@ func (o *tunnelOptions) check(ctx context.Context, c *call, tunnel *session.Tunn
 }
 
 // announce prints what to paste.
-func (o *tunnelOptions) announce(c *call, d *door, who sso.Tokens) {
+func (o *tunnelOptions) announce(c *call, d *door, who sso.Tokens, root string) {
 	user := first(o.target.account, first(who.User, who.Subject))
-	fmt.Fprintf(c.Out, "Tunnel to %s as %s. On this side: no password, no TLS.\n\n", printable(o.target.address()), printable(first(who.User, who.Subject)))
+	fmt.Fprintf(c.Out, "Tunnel to %s as %s. On this side: no password, and no need for TLS.\n\n", printable(o.target.address()), printable(first(who.User, who.Subject)))
 	uri := d.connectionURL(user, o.target.database)
 	fmt.Fprintf(c.Out, "  psql   psql '%s'\n  URL    %s\n", uri, uri)
 	if jdbc := d.jdbcURL(user, o.target.database); jdbc != "" {
 		fmt.Fprintf(c.Out, "  JDBC   %s\n", jdbc)
 	}
+	if root != "" {
+		fmt.Fprintf(c.Out, "\nA tool that insists on TLS: sslmode=require, or verify-full with sslrootcert=%s\n", printable(root))
+	}
 	fmt.Fprintln(c.Out, "\nCtrl-C ends it.")
 	if d.socket == "" {
 		c.warn("every user of this machine can connect to " + d.Addr().String() + " and is then you; if there are others, use --socket")
 	}
-	if o.target.sslMode == sslDisable || o.target.sslMode == sslRequire || o.target.sslMode == sslPrefer && !loopback(o.target.host) {
+	if o.target.known == nil && (o.target.sslMode == sslDisable || o.target.sslMode == sslRequire) || o.target.sslMode == sslPrefer && !loopback(o.target.host) {
 		c.warn("with --sslmode " + o.target.sslMode + " nothing proves that gprxy is who gets your token; verify-full does")
 	}
 }

@@ -48,7 +48,13 @@ var printedURL = regexp.MustCompile(`(?m)^  URL    (\S+)$`)
 func (i *install) tunnel(r *running, args ...string) *tunnelling {
 	i.t.Helper()
 	_, port, _ := net.SplitHostPort(r.addr)
-	u := &tunnelling{t: i.t, Cmd: i.command(append([]string{"tunnel", "-s", "localhost", "-p", port, "-d", "postgres"}, args...)...)}
+	return i.follow(i.command(append([]string{"tunnel", "-s", "localhost", "-p", port, "-d", "postgres"}, args...)...))
+}
+
+// follow runs a command that is `gprxy tunnel` until it has printed where it listens.
+func (i *install) follow(cmd *exec.Cmd) *tunnelling {
+	i.t.Helper()
+	u := &tunnelling{t: i.t, Cmd: cmd}
 	out, err := u.StdoutPipe()
 	if err != nil {
 		i.t.Fatal(err)
@@ -230,8 +236,8 @@ func testTunnelToken(t *testing.T, i *install, r *running) {
 	if err := conn.QueryRow(t.Context(), "select current_setting('gprxy.user')").Scan(&person); err != nil || person != "ci@example.com" {
 		t.Errorf("logged in as %q, %v", person, err)
 	}
-	if entries, err := os.ReadDir(i.home); err != nil || len(entries) != 0 {
-		t.Errorf("it left %v in the home, %v", entries, err)
+	if entries, err := os.ReadDir(filepath.Join(i.home, ".gprxy")); err != nil || len(entries) != 1 || entries[0].Name() != "tls" {
+		t.Errorf("it left %v in the home, %v; want the tunnel's own certificate and no login", entries, err)
 	}
 }
 

@@ -22,7 +22,8 @@ import (
 //	client                      tunnel                          gprxy
 //	  | SSLRequest                |                                |
 //	  |-------------------------->|                                |
-//	  | N, go on without          |                                |
+//	  | S and TLS with NearTLS,   |                                |
+//	  | or N, go on without       |                                |
 //	  |<--------------------------|                                |
 //	  | StartupMessage            | a token that is still good     |
 //	  |-------------------------->| TLS, its certificate verified  |
@@ -45,7 +46,8 @@ import (
 type Tunnel struct {
 	Address string      // of the gprxy at the other end, host:port
 	TLS     *tls.Config // what its certificate is to be; nil: no TLS
-	OrPlain bool        // go on without TLS if it offers none
+	OrPlain func() bool // whether to go on without TLS if it offers none; nil: no
+	NearTLS *tls.Config // for clients that insist on TLS even here; nil: they are told that there is none
 
 	User     string // whom to ask for; "": whom the client names
 	Database string // for clients that name none
@@ -131,7 +133,7 @@ func nearName(conn net.Conn) string {
 func (c *tunnelled) enter(ctx context.Context) bool {
 	ctx, done := c.limitLogin(ctx)
 	defer done()
-	err := c.readStartup()
+	err := c.readStartup(ctx)
 	if err == nil && c.isCancel {
 		c.forwardCancel(ctx)
 		return false
@@ -154,11 +156,12 @@ func (c *tunnelled) enter(ctx context.Context) bool {
 // beginning of a drain.
 func (c *tunnelled) limitLogin(ctx context.Context) (context.Context, func()) {
 	deadline := c.began.Add(c.LoginTimeout)
-	c.near.SetDeadline(deadline)
+	near := c.near // the socket itself, whatever comes to lie over it
+	near.SetDeadline(deadline)
 	ctx, cancel := context.WithCancelCause(ctx)
 	ctx, expire := context.WithDeadlineCause(ctx, deadline, errTunnelTimeout)
 	stopDrain := whenDone(c.draining, func() { cancel(errTunnelStopped) })
-	stopRead := whenDone(ctx, func() { c.near.SetReadDeadline(longAgo) })
+	stopRead := whenDone(ctx, func() { near.SetReadDeadline(longAgo) })
 	return ctx, func() { stopDrain(); stopRead(); expire(); cancel(nil) }
 }
 

@@ -53,7 +53,7 @@ func (t *Tunnel) secure(ctx context.Context, conn net.Conn) (net.Conn, error) {
 			return nil, t.untrusted(err)
 		}
 		return secured, nil
-	case answer == 'N' && t.OrPlain:
+	case answer == 'N' && t.OrPlain != nil && t.OrPlain():
 		return conn, nil
 	case answer == 'N':
 		return nil, t.withoutTLS()

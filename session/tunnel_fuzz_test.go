@@ -25,7 +25,7 @@ func FuzzTunnelStartup(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream []byte, step byte) {
 		near := newScripted(stream, int(step))
 		c := newTunnelled(near, nil)
-		err := c.readStartup()
+		err := c.readStartup(t.Context())
 		if strings.Trim(string(near.answered()), "N") != "" || len(near.answered()) > 2 {
 			t.Errorf("answered %q", near.answered())
 		}

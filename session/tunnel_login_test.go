@@ -105,7 +105,7 @@ func TestTheTokenStaysHereUnlessTheOtherEndIsTrusted(t *testing.T) {
 		{"the CA is not known", func(u *session.Tunnel) { u.TLS = &tls.Config{ServerName: "localhost"} }, "not trusted, so the token was not sent"},
 		{"the name is another", func(u *session.Tunnel) { u.TLS.ServerName = "proxy.example.com" }, "not proxy.example.com"},
 		{"no TLS is offered", func(u *session.Tunnel) { u.Address = plain.addr }, "offers no TLS"},
-		{"no TLS is offered, and none is needed", func(u *session.Tunnel) { u.Address, u.OrPlain = plain.addr, true }, ""},
+		{"no TLS is offered, and none is needed", func(u *session.Tunnel) { u.Address, u.OrPlain = plain.addr, func() bool { return true } }, ""},
 		{"no TLS is wanted", func(u *session.Tunnel) { u.Address, u.TLS = plain.addr, nil }, ""},
 		{"nobody listens", func(u *session.Tunnel) { u.Address = deaf.Addr().String() }, "connection refused"},
 		{"no such host", func(u *session.Tunnel) { u.Address = "proxy.invalid:7777" }, "proxy.invalid"},

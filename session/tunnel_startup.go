@@ -1,21 +1,46 @@
 package session
 
-import "encoding/binary"
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"fmt"
+	"io"
+)
 
 // readStartup reads the client's first packet that is no question for encryption
-// and prepares what gprxy gets in its place. Encryption is declined: on this
-// machine there is nobody in between.
-func (c *tunnelled) readStartup() error {
+// and prepares what gprxy gets in its place. On this machine there is nobody in
+// between, so encryption is for clients that insist on it. They ask as they would
+// ask PostgreSQL, or begin with the handshake (sslnegotiation=direct).
+func (c *tunnelled) readStartup(ctx context.Context) error {
+	first := make([]byte, 1)
+	if _, err := io.ReadFull(c.near, first); err != nil {
+		return clientLeft(err)
+	}
+	secured := false
+	if c.NearTLS != nil && first[0] == handshakeRecord {
+		if err := c.acceptDirectTLS(ctx, first); err != nil {
+			return err
+		}
+		first, secured = nil, true
+	}
 	asked := map[uint32]bool{}
 	for {
-		body, err := readStartupBody(c.near)
+		body, err := readStartupBody(io.MultiReader(bytes.NewReader(first), c.near))
 		if err != nil {
 			return err
 		}
+		first = nil
 		code := binary.BigEndian.Uint32(body)
 		upgrade := code == codeSSLRequest || code == codeGSSENCRequest
 		switch {
-		case upgrade && !asked[code]:
+		case upgrade && !asked[code] && code == codeSSLRequest && c.NearTLS != nil && !secured:
+			asked[code], secured = true, true
+			if err := c.answerSSLRequest(ctx); err != nil {
+				return err
+			}
+		case upgrade && !asked[code] && !(secured && code == codeGSSENCRequest):
 			asked[code] = true
 			if err := c.decline(); err != nil {
 				return err
@@ -34,6 +59,40 @@ func (c *tunnelled) decline() error {
 	}
 	_, err := c.near.Write([]byte{'N'})
 	return clientLeft(err)
+}
+
+func (c *tunnelled) answerSSLRequest(ctx context.Context) error {
+	if bytesWaiting(c.near) { // CVE-2021-23214, as in session.answerSSLRequest
+		return unencryptedData("a request for encryption")
+	}
+	if _, err := c.near.Write([]byte{'S'}); err != nil {
+		return clientLeft(err)
+	}
+	return c.shakeHands(ctx)
+}
+
+// acceptDirectTLS is session.acceptDirectTLS for the tunnel's side; first is what was read.
+func (c *tunnelled) acceptDirectTLS(ctx context.Context, first []byte) error {
+	c.near = &rereadConn{Conn: quick(c.near), head: first}
+	if err := c.shakeHands(ctx); err != nil {
+		return err
+	}
+	if c.near.(*tls.Conn).ConnectionState().NegotiatedProtocol != alpnProtocol {
+		return malformed("received direct SSL connection request without ALPN protocol negotiation extension")
+	}
+	return nil
+}
+
+// shakeHands puts TLS over the client's socket. A client that does not trust the certificate ends it here,
+// which the person at the tunnel's terminal is told: the tool itself may not say it.
+func (c *tunnelled) shakeHands(ctx context.Context) error {
+	secured := tls.Server(quick(c.near), c.NearTLS)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		c.log.Warn("a client gave up TLS on this side, perhaps for want of trust in the tunnel's certificate", "error", plain(err))
+		return fmt.Errorf("%w: %w", errClientGone, err)
+	}
+	c.near = secured
+	return nil
 }
 
 func (c *tunnelled) takeCancel(body []byte) error {

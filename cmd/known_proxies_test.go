@@ -219,7 +219,9 @@ func TestNoTokenForAChangedCertificate(t *testing.T) {
 	}
 	tunnel := p.command("tunnel", "--host", "127.0.0.1:"+port, "-d", "postgres", "--listen", "127.0.0.1:0")
 	u := i.follow(tunnel)
-	waitFor(t, "the tunnel warns", func() bool { return strings.Contains(u.output(), "so the token was not sent") && strings.Contains(u.output(), "--new-certificate") })
+	waitFor(t, "the tunnel warns", func() bool {
+		return strings.Contains(u.output(), "so the token was not sent") && strings.Contains(u.output(), "--new-certificate")
+	})
 	u.Process.Kill()
 	u.end()
 	if got, err := i.command("audit", "--type", "auth.failed", "--json").Output(); err != nil || len(got) != 0 {

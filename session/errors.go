@@ -314,6 +314,11 @@ func roleRefusal(denied *auth.RoleError) *refusal {
 		return r
 	}
 	r.message = "none of your roles is mapped to a service account"
+	if len(denied.Roles) == 0 {
+		r.hint = "Your token has no roles at all. If the issuer gives them for a scope, log in with it, such as OIDC_SCOPES=\"openid profile email offline_access groups\" gprxy login; " +
+			"else ask the operator of gprxy whether they are in the token under another name (ROLES_CLAIM), or for a role in your company's directory."
+		return r
+	}
 	r.hint = "Ask for a role in your company's directory and log in again, or ask the operator of gprxy to map one of yours (ROLE_MAPPING_...)."
 	return r
 }

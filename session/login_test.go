@@ -177,7 +177,7 @@ func TestPeopleWithoutARoleAreRefused(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			answer := refused(t, p.dsn(test.user, test.token))
-			if answer.Code != "28000" || answer.Hint == "" {
+			if answer.Code != "28000" || answer.Hint == "" || strings.Contains(answer.Hint, "OIDC_SCOPES") != (test.name == "no role") {
 				t.Errorf("answer %+v", answer)
 			}
 			denied := p.records("role.denied")

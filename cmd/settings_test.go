@@ -65,7 +65,7 @@ func TestDefaults(t *testing.T) {
 		ServiceUser: "svc", ServicePassword: "pw", PasswordLogin: true, PasswordAccount: "service",
 		SignOn: SignOn{
 			ClientAuth: "password", Scopes: []string{"openid", "profile", "email"}, DeviceLoginMax: 100,
-			OnExpiry: "allow", ExpiryGrace: time.Minute,
+			OnExpiry: "allow", ExpiryGrace: time.Minute, UserCase: "fold", AudienceClaim: "aud", ClockSkew: 30 * time.Second,
 		},
 		MaxClients: 1000, LoginMax: 1000, LoginMaxPerAddress: 500, LoginMaxFailures: 5, LoginFailureMemory: time.Minute,
 		PoolMaxConns: 5, PoolMaxTotal: 50, PoolAcquireTimeout: 10 * time.Second, PoolMaxLifetime: time.Hour, DBRestartWait: 5 * time.Second, PoolMaxIdleTime: 10 * time.Minute,

@@ -62,17 +62,18 @@ const (
 type conversation struct {
 	mu sync.Mutex
 
-	owed     requests // sent and not answered, oldest first
-	skipping bool     // after an error: the backend ignores all up to the next Sync
-	copyIn   bool     // the backend reads CopyData
-	copyBoth bool     // replication streams: both sides send CopyData until one of them ends
-	unsynced bool     // extended messages were sent and no Sync after them
-	batch    bool     // the backend has worked on extended messages since its last ReadyForQuery
-	status   byte     // of the last ReadyForQuery
-	doubt    string   // why the rest can no longer be trusted; "" while it can
-	last     byte     // type of the backend's last message that answers something
-	copyIns  int      // how many COPY FROM STDIN there were
-	fatal    bool     // the backend announced its end
+	owed      requests // sent and not answered, oldest first
+	skipping  bool     // after an error: the backend ignores all up to the next Sync
+	copyIn    bool     // the backend reads CopyData
+	copyBoth  bool     // replication streams: both sides send CopyData until one of them ends
+	unsynced  bool     // extended messages were sent and no Sync after them
+	batch     bool     // the backend has worked on extended messages since its last ReadyForQuery
+	forgotten bool     // the backend has done nothing since an error: no interrupt is pending
+	status    byte     // of the last ReadyForQuery
+	doubt     string   // why the rest can no longer be trusted; "" while it can
+	last      byte     // type of the backend's last message that answers something
+	copyIns   int      // how many COPY FROM STDIN there were
+	fatal     bool     // the backend announced its end
 
 	room     chan struct{} // signalled when there is room for requests again
 	awaiting bool          // somebody waits for room
@@ -188,12 +189,14 @@ func (c *conversation) requestUnanswered(kind byte) {
 }
 
 // interruptible: the next message that the backend reads, whatever its type, may get
-// the error of an interrupt that came while the backend waited for it. PostgresMain
-// looks for interrupts after it has read a message and before it looks at its type.
-// The statement timeout runs from the first message of a batch to its Sync, while the
-// backend waits too. A conflict with recovery on a standby (an ERROR from version 16
-// on, before that the end of the connection) needs a transaction that has not failed.
-func (c *conversation) interruptible() bool { return c.batch || c.status == txActive }
+// the error of an interrupt that came before. PostgresMain looks for interrupts after it
+// has read a message and before it looks at its type. The statement timeout runs from the
+// first message of a batch to its Sync, while the backend waits too; and if it runs out
+// while the backend commits, it is noticed with the next message. A conflict with recovery
+// on a standby (an ERROR from version 16 on, before that the end of the connection) needs a
+// transaction that has not failed. Nothing is left of any of them after an error:
+// PostgresMain's error recovery forgets what is pending and stops all timeouts.
+func (c *conversation) interruptible() bool { return !c.forgotten || c.status == txActive }
 
 // dropUnanswered forgets messages without an answer at the front which the backend
 // has passed by or will: outside of COPY, where no interrupt can fall on them.

@@ -81,6 +81,7 @@ func (c *conversation) reach(kind byte) (ok bool) {
 		c.beInDoubt("the backend answered something that was not asked")
 	}
 	c.batch = c.batch || isExtended(head)
+	c.forgotten = c.forgotten && kind == replyReady
 	return c.doubt == ""
 }
 

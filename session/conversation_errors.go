@@ -10,6 +10,7 @@ func (c *conversation) failed(body []byte) {
 	c.errors++
 	fatal := isFatal(body)
 	c.fatal = c.fatal || fatal
+	c.forgotten = true
 	switch {
 	case c.doubt != "":
 		return
@@ -53,15 +54,31 @@ func (c *conversation) headFailed(body []byte) {
 // outside which it was.
 func (c *conversation) interrupted(body []byte) {
 	flush, copying, next := c.unansweredAhead()
+	interrupt := isInterrupt(body)
 	switch {
-	case !c.interruptible(), c.owed.empty() && !c.batch:
+	case next == 0 && !interrupt, c.owed.empty() && !c.batch:
 		c.beInDoubt("the backend reported an error that nothing had asked for")
+	case !interrupt:
+		c.dropAhead()
+		c.headFailed(body)
 	case isSimple(next), copying && (flush || next != 0):
 		c.beInDoubt("an error came that may be that of one of several messages")
 	default:
 		c.dropAhead()
 		c.endBatch(body, copying, next)
 	}
+}
+
+// isInterrupt tells whether an error may be that of an interrupt. Those have one of few
+// SQLSTATEs (ProcessInterrupts in src/backend/tcop/postgres.c): that of a cancel or the
+// statement timeout, of the lock timeout, and of a conflict with recovery. Statements can
+// have these too.
+func isInterrupt(body []byte) bool {
+	switch string(errorField(body, 'C')) {
+	case codeQueryCanceled, "55P03", "40001", "40P01":
+		return true
+	}
+	return false
 }
 
 func (c *conversation) dropAhead() {

@@ -9,6 +9,9 @@ type clientFrames struct{ *conversation }
 
 func (c clientFrames) frameStart(kind byte, size uint32) (want uint32) {
 	c.clientGoesOn(request{kind: kind})
+	if kind == msgFlush && size > 0 && !c.skipping {
+		c.beInDoubt("the client sent a Flush that is wrong") // an error, or nothing within a COPY
+	}
 	if c.record == nil {
 		c.request(kind, nil)
 		return 0

@@ -35,16 +35,18 @@ const (
 	another = '8' // COPY in the same Query
 	bad     = '9' // data that COPY refuses
 	late    = 'l' // an interrupt after the answer
+
+	interrupt = 'e' // the error of one
 )
 
 var outcomes = map[byte]map[byte]string{
-	'Q': {late: "TDCEZ", '0': "TDCZ", '1': "CZ", '2': "IZ", fails: "EZ", '4': "TDDCTCZ", copies: "G", '6': "HddcCZ", '7': "TDEZ", another: "CG"},
+	'Q': {late: "TDCeZ", '0': "TDCZ", '1': "CZ", '2': "IZ", fails: "EZ", '4': "TDDCTCZ", copies: "G", '6': "HddcCZ", '7': "TDEZ", another: "CG"},
 	'F': {'0': "VZ", fails: "EZ"},
-	'P': {late: "1E", '0': "1", fails: "E"},
-	'B': {late: "2E", '0': "2", fails: "E"},
-	'C': {late: "3E", '0': "3", fails: "E"},
+	'P': {late: "1e", '0': "1", fails: "E"},
+	'B': {late: "2e", '0': "2", fails: "E"},
+	'C': {late: "3e", '0': "3", fails: "E"},
 	'D': {'0': "tT", '1': "tn", '2': "T", '4': "n", fails: "E"},
-	'E': {late: "DDCE", '0': "DDC", '1': "C", '2': "I", fails: "E", '4': "Ds", copies: "G", '6': "HdcC", '7': "DE"},
+	'E': {late: "DDCe", '0': "DDC", '1': "C", '2': "I", fails: "E", '4': "Ds", copies: "G", '6': "HdcC", '7': "DE"},
 	'S': {'0': "Z", fails: "EZ"},
 	'H': {'0': ""}, 'd': {'0': ""}, 'c': {'0': ""}, 'f': {'0': ""},
 }
@@ -71,7 +73,7 @@ func (p *postgres) work(outcome byte) {
 func (p *postgres) interrupt(kind byte) {
 	p.timed, p.overdue = false, false
 	p.strange = p.strange || strings.IndexByte("dcfHQF", kind) >= 0
-	p.answers = append(p.answers, 'E')
+	p.answers = append(p.answers, interrupt)
 	if strings.IndexByte("PBDECH", kind) >= 0 {
 		p.skipping, p.unsynced = true, true
 		return
@@ -98,7 +100,7 @@ func (p *postgres) answer(kind, outcome byte) {
 		p.copying = kind
 	}
 	p.strange = p.strange || extended && outcome == late
-	if extended && strings.HasSuffix(answer, "E") {
+	if extended && (strings.HasSuffix(answer, "E") || outcome == late) {
 		p.skipping, p.timed = true, false
 	}
 }
@@ -176,7 +178,11 @@ func follow(script string) string {
 
 func see(c *conversation, kind byte) {
 	b := backendFrames{c}
-	body := map[byte]string{'Z': "I", 'S': "TimeZone\x00UTC\x00", 'E': "SERROR\x00VERROR\x00\x00"}[kind]
+	body := map[byte]string{'Z': "I", 'S': "TimeZone\x00UTC\x00",
+		'E': "SERROR\x00VERROR\x00C22012\x00\x00", interrupt: "SERROR\x00VERROR\x00C57014\x00\x00"}[kind]
+	if kind == interrupt {
+		kind = 'E'
+	}
 	if b.frameStart(kind, uint32(len(body))) > 0 {
 		b.frameBody(kind, []byte(body), true)
 	}

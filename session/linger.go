@@ -97,7 +97,7 @@ func (r *relay) answered() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.doubt != "" {
-		return c.looksIdle()
+		return false // its end will tell, see passOnEnd
 	}
 	// What was sent without a Sync, or into a COPY, need never be answered.
 	return !c.owed.has(msgQuery, msgSync, msgFunctionCall) || c.copyIn || c.copyBoth || !r.upFrames.atBoundary()

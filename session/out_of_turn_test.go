@@ -51,7 +51,6 @@ func TestAnErrorOutOfTurnIsBookedOnNobodyElse(t *testing.T) {
 		"CopyDone":            {next: message('c', ""), answer: "1EZ"},
 		"CopyFail":            {next: message('f', "no\x00"), answer: "1EZ"},
 		"Flush":               {next: message('H', ""), answer: "1E", then: query(skipped) + parseAs("", skipped) + syncing, closing: "Z"},
-		"a Flush with a body": {next: message('H', "x"), answer: "1E", then: parseAs("", skipped) + syncing, closing: "Z"},
 		"Parse":               {next: parseAs("", skipped), answer: "1E", then: syncing, closing: "Z"},
 		"Bind":                {next: bindTo("", ""), answer: "1E", then: query(skipped) + syncing, closing: "Z"},
 		"Describe":            {next: message('D', "S\x00"), answer: "1E", then: query(skipped) + syncing, closing: "Z"},

@@ -243,13 +243,15 @@ func (s *statements) syncFailed(body []byte) {
 	}
 	var r result
 	s.blame(nil, &r, body)
-	fail := func(st *store.Statement) {
-		st.SQLState, st.Message, st.Outcome = r.sqlstate, r.message, r.outcome
+	undone := false
+	s.block.amend(func(st *store.Statement) {
+		if undone = s.open && st.Outcome == ""; undone {
+			st.SQLState, st.Message, st.Outcome = r.sqlstate, r.message, r.outcome
+		}
+	})
+	if !undone {
+		s.interrupted(body)
 	}
-	if s.open && s.block.amend(fail) {
-		return
-	}
-	s.interrupted(body)
 }
 
 // interrupted records an error that is no statement's: that of an interrupt which came

@@ -66,12 +66,12 @@ func TestSessionsJSON(t *testing.T) {
 		`{"session":"06d3k2p8w1zvq4ta","state":"ended","started":"2026-03-05T11:00:01.123456Z","ended":"2026-03-05T11:01:04.123456Z",`+
 			`"user":"alice@example.com","requested_user":"alice","auth_method":"token","roles":["reader","writer"],"role":"writer",`+
 			`"service_account":"app_writer","database":"shop","client":"10.0.0.1:4000","application_name":"psql","tls":"TLSv1.3",`+
-			`"backend_pid":4711,"statements":3,"rows":1234,"errors":0,"bytes_in":100,"bytes_out":2000,"end_reason":"client_closed"}`+"\n")
+			`"backend_pid":4711,"statements":3,"rows":1234,"errors":0,"bytes_in":100,"bytes_out":2000,"end_reason":"client_closed","doubt":null}`+"\n")
 	equal(t, "an active session", gprxy(t, log.env, "sessions", "--json", "--active").out,
 		`{"session":"06d3k2p8w1zvq4tc","state":"active","started":"2026-03-05T11:00:04.123456Z","ended":null,`+
 			`"user":"bob","requested_user":"bob","auth_method":"password","roles":null,"role":null,`+
 			`"service_account":"svc","database":"shop","client":"10.0.0.3:4000","application_name":null,"tls":null,`+
-			`"backend_pid":4712,"statements":null,"rows":null,"errors":null,"bytes_in":null,"bytes_out":null,"end_reason":null}`+"\n")
+			`"backend_pid":4712,"statements":null,"rows":null,"errors":null,"bytes_in":null,"bytes_out":null,"end_reason":null,"doubt":null}`+"\n")
 	hostile := gprxy(t, log.env, "sessions", "--json", "--limit", "1").out
 	if !strings.Contains(hostile, `"requested_user":"x\u001b[2J\u202eeve"`) {
 		t.Errorf("control characters in JSON: %s", hostile)

@@ -10,20 +10,28 @@ import (
 
 // prepared is the text of a statement as it is recorded: masked, and perhaps cut.
 type prepared struct {
-	name   string
-	text   string
-	bytes  int64  // of the whole text, when text is cut; else 0
-	sum    string // SHA-256 of the whole text in hex, when it is cut and nothing of it was masked
-	parts  []string
+	name  string
+	text  string
+	bytes int64  // of the whole text, when text is cut; else 0
+	sum   string // SHA-256 of the whole text in hex, when it is cut and nothing of it was masked
+	parts []string
+
+	keyedSum    string         // in place of sum, when something was masked
+	room        int            // what a text that is cut may take
+	params      sqltext.Params // those that are secret
+	twoReadings bool           // see sqltext.Masked
+
 	parsed bool     // it stood in a Parse
 	told   bool     // a row of the log has it
 	begun  bool     // strict: a statement.started has it
-	secret bool     // it may hold secrets: neither its values nor PostgreSQL's message are kept
+	secret bool     // something of it is masked
 	types  []uint32 // OIDs of its parameters, as far as they are known
 }
 
 // cost is about what it takes in memory.
-func (p *prepared) cost() int { return 150 + len(p.name) + len(p.text) + 4*len(p.types) }
+func (p *prepared) cost() int {
+	return 150 + len(p.name) + max(len(p.text), p.room) + 4*len(p.types) + 8*len(p.params)
+}
 
 // part is the text that gave the result at that place, "" if that is not known.
 func (p *prepared) part(at int) string {
@@ -100,14 +108,14 @@ func (a *action) isTold() bool {
 }
 
 // keep takes the values.
-func (a *action) keep(params []store.Param) {
+func (s *statements) keep(a *action, params []store.Param) {
 	a.params = params
-	a.secret = slices.ContainsFunc(params, func(p store.Param) bool { return sqltext.NamesSecret(p.Text) })
+	a.secret = slices.ContainsFunc(params, func(p store.Param) bool { return s.masking().NamesSecret(p.Text) })
 }
 
 // isSecret tells whether text or values may hold secrets.
 func (a *action) isSecret() bool {
-	return a.secret || a.stmt != nil && a.stmt.secret || a.bound != nil && a.bound.secret
+	return a.secret || a.stmt.isSecret() || a.bound != nil && a.bound.secret
 }
 
 // executes tells whether the message runs something.

@@ -35,15 +35,16 @@ func (s *session) startRecording(ctx context.Context, r *relay) *recording {
 		cancels: s.backend.Cancels,
 		talk:    talk,
 		names:   names{talk: talk},
+		who:     s.identity,
 	}
-	rec.backslashes = s.backend.Parameter("standard_conforming_strings") == "off"
+	for _, name := range []string{conformingStrings, clientEncoding} {
+		rec.setting(name, s.backend.Parameter(name))
+	}
 	talk.record = rec.statements
 	note := talk.parameters
 	talk.parameters = func(name, value string) {
 		note(name, value)
-		if name == "standard_conforming_strings" {
-			rec.backslashes = value == "off"
-		}
+		rec.setting(name, value)
 	}
 	return rec
 }

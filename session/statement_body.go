@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"fmt"
-	"hash"
 	"strings"
 	"unicode/utf8"
 
@@ -42,14 +40,6 @@ func (s *statements) wanted(kind byte) uint32 {
 	return namesRoom
 }
 
-// cutText is a text of which the rest is only hashed.
-type cutText struct {
-	stmt  *prepared
-	hash  hash.Hash
-	watch sqltext.Watch // for secrets behind the cut
-	over  bool
-}
-
 // requestBody takes in the body of a request, or as much as was wanted of it.
 func (s *statements) requestBody(kind byte, body []byte, whole bool) {
 	act := s.current
@@ -74,7 +64,7 @@ func (s *statements) requestBody(kind byte, body []byte, whole bool) {
 		act.portal, act.name = nameOf(portal), s.names.nameOf(name)
 		s.names.apply(act)
 		if s.config.Record == RecordParams {
-			act.keep(s.boundValues(act.stmt, rest, whole))
+			s.keep(act, s.boundValues(act.stmt, rest, whole))
 			if !s.names.hold(act) {
 				act.params = []store.Param{{Cut: true}}
 			}
@@ -132,6 +122,9 @@ func (s *statements) requestRest(part []byte, last bool) {
 func (s *statements) bodyEnds() {
 	act := s.current
 	s.current = nil
+	if act != nil {
+		s.unsettles(act)
+	}
 	switch {
 	case act == nil, !act.executes() && !act.keeps():
 	case s.config.Strict:
@@ -152,15 +145,14 @@ func (s *statements) prepare(name string, raw []byte) *prepared {
 	}
 	p := &prepared{name: name}
 	if ended && len(text) <= keep {
-		p.text, p.secret = s.masked(string(text))
-		if many := bytes.IndexByte(bytes.TrimRight(text, "; \t\r\n"), ';') >= 0; many {
-			p.parts = s.parts(string(text))
+		p.take(s.masking().Mask(string(text), s.options()), &s.names)
+		if many := bytes.IndexByte(bytes.TrimRight(text, "; \t\r\n"), ';') >= 0; many && !p.twoReadings {
+			p.parts = s.parts(p.text)
 		}
 		return p
 	}
-	kept := validText(cutRunes(text, keep))
-	p.text, p.secret = s.masked(kept)
-	c := &cutText{stmt: p, hash: sha256.New()}
+	p.room = keep
+	c := &cutText{stmt: p, hash: sha256.New(), stream: s.masking().Stream(keep, s.options())}
 	c.add(raw)
 	if c.over {
 		s.endCut(c)
@@ -170,48 +162,22 @@ func (s *statements) prepare(name string, raw []byte) *prepared {
 	return p
 }
 
-// parts gives the statements of a text, masked; nil if they are one, or too many.
+// parts gives the statements of a masked text; nil if they are one, too many, or not certain.
 func (s *statements) parts(text string) []string {
-	parts := sqltext.Split(text, s.backslashes)
+	parts := sqltext.Split(text, s.reading())
 	if len(parts) < 2 || len(parts) > maxResults {
 		return nil
-	}
-	for i := range parts {
-		parts[i], _ = s.masked(parts[i])
 	}
 	return parts
 }
 
-// masked masks a text. What EXECUTE gives to a statement that was prepared for a secret
-// stands in literals.
-func (s *statements) masked(text string) (masked string, secret bool) {
-	masked, secret = sqltext.Mask(text, s.backslashes)
-	s.names.secrets = s.names.secrets || secret && mentions(text, "prepare")
-	if s.names.secrets && mentions(text, "execute") {
-		return sqltext.MaskLiterals(text, s.backslashes), true
-	}
-	return masked, secret
-}
-
-func mentions(text, word string) bool { return strings.Contains(strings.ToLower(text), word) }
-
-// add hashes a part of the text, up to the zero that ends it.
+// add takes in a part of the text, up to the zero that ends it.
 func (c *cutText) add(part []byte) {
 	text, _, ended := bytes.Cut(part, zero)
 	c.hash.Write(text)
-	c.watch.See(text)
+	c.stream.Write(text)
 	c.stmt.bytes += int64(len(text))
 	c.over = ended
-}
-
-// endCut keeps the hash, unless it would tell whoever guesses a secret that they are right.
-func (s *statements) endCut(c *cutText) {
-	c.stmt.secret = c.stmt.secret || c.watch.Found()
-	if c.stmt.secret {
-		s.names.secrets = true
-		return
-	}
-	c.stmt.sum = hex.EncodeToString(c.hash.Sum(nil))
 }
 
 // cutRunes cuts text to at most n bytes, between two characters of UTF-8.
@@ -238,7 +204,7 @@ func (s *statements) functionCall(act *action, body []byte, whole bool) {
 	}
 	act.stmt = &prepared{text: fmt.Sprintf("-- function call: OID %d", oid)}
 	if s.config.Record == RecordParams {
-		act.keep(s.boundValues(act.stmt, body, whole))
+		s.keep(act, s.boundValues(act.stmt, body, whole))
 	}
 }
 

@@ -1,5 +1,7 @@
 package session
 
+import "gprxy/session/sqltext"
+
 const (
 	// What the texts of a session's prepared statements may take in gprxy's memory.
 	// Of statements prepared beyond it, a shorter text is kept.
@@ -24,7 +26,10 @@ type names struct {
 	held    int                // bytes of stmts
 	values  int                // bytes of portals
 	texts   int                // bytes of their statements
-	secrets bool               // a statement with a name was prepared for secrets
+
+	// Which parameters are secret of the statements that were ever prepared for some, by sqltext.NameKey.
+	secrets     map[string]sqltext.Params
+	manySecrets bool // and there were more than are remembered
 }
 
 // apply does what the message asks for, and finds what it refers to.
@@ -87,7 +92,6 @@ func (n *names) setStatement(name string, stmt *prepared) {
 	if stmt == nil {
 		return
 	}
-	n.secrets = n.secrets || stmt.secret
 	if len(n.stmts) >= maxPrepared {
 		return
 	}

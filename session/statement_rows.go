@@ -5,7 +5,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"gprxy/session/sqltext"
 	"gprxy/store"
 )
 
@@ -176,7 +175,10 @@ func (s *statements) row(act *action, r result) store.Statement {
 	}
 	if p := act.stmt; p != nil {
 		st.SQL, st.Name, st.Parsed = p.text, validName(p.name), p.parsed
-		st.TextBytes, st.TextSHA256 = p.bytes, p.sum
+		st.TextBytes, st.TextSHA256, st.TextHMAC = p.bytes, p.sum, p.keyedSum
+		if p.twoReadings {
+			st.Masking = store.MaskingTwoReadings
+		}
 	} else if act.bound != nil {
 		st.Name = validName(act.bound.name)
 	} else {
@@ -187,21 +189,6 @@ func (s *statements) row(act *action, r result) store.Statement {
 
 // validName is a name as text, even if its 63 bytes end within a character.
 func validName(name string) string { return strings.ToValidUTF8(name, string(utf8.RuneError)) }
-
-// shown gives the bind values, unless the text or one of them says that they may be secret,
-// or the text is not known.
-func (s *statements) shown(act *action) []store.Param {
-	if act.stmt != nil && !act.isSecret() {
-		return act.params
-	}
-	hidden := make([]store.Param, len(act.params))
-	for i, p := range act.params {
-		if hidden[i] = (store.Param{Text: sqltext.Masked}); p.Null {
-			hidden[i] = p
-		}
-	}
-	return hidden
-}
 
 // asStarted is a statement before it is sent.
 func (s *statements) asStarted(act *action) store.Statement {
@@ -284,6 +271,7 @@ func (s *statements) lose() {
 
 // end records what the session left without an outcome. Nothing more will come.
 func (s *statements) end() {
+	s.cutShort()
 	s.heedDoubt()
 	s.endFailure()
 	if s.lost {
@@ -323,7 +311,7 @@ func (s *statements) end() {
 func (s *statements) blame(act *action, r *result, body []byte) {
 	r.outcome = store.OutcomeError
 	r.sqlstate = shorten(string(errorField(body, 'C')))
-	r.message = shorten(sqltext.MaskValue(string(errorField(body, 'M'))))
+	r.message = shorten(s.masking().MaskValue(string(errorField(body, 'M'))))
 	switch {
 	case s.leaving && r.sqlstate == codeQueryCanceled, isFatal(body):
 		r.outcome = store.OutcomeCut

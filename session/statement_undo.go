@@ -176,5 +176,6 @@ func (n *names) preparedInSQL(name, text string, secret bool) *prepared {
 	if n.held+len(text) > maxPreparedBytes && len(text) > shortText {
 		text = validText(cutRunes([]byte(text), shortText))
 	}
-	return &prepared{name: name, text: text, parsed: true, secret: secret, told: true}
+	params := n.secrets[sqltext.NameKey(name)]
+	return &prepared{name: name, text: text, parsed: true, secret: secret, params: params, told: true}
 }

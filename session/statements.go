@@ -5,6 +5,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"gprxy/auth"
+	"gprxy/session/sqltext"
 	"gprxy/store"
 )
 
@@ -23,6 +25,8 @@ type Statements struct {
 	Record  RecordStatements
 	Strict  bool // statement.started is durable before PostgreSQL has all of a statement
 	MaxText int  // bytes of a text, or of the values bound to one statement, that are kept
+
+	Names *sqltext.Names // of secrets; nil: the built-in ones
 }
 
 // statements makes a record of what one session runs. It hears of every request and
@@ -39,7 +43,10 @@ type statements struct {
 	names   names
 	types   *pgtype.Map // made for the first value that needs it
 
-	backslashes bool // standard_conforming_strings is off
+	who       auth.Identity    // the person
+	masker    *sqltext.Masker  // made for the first text or value
+	settings  sqltext.Settings // as PostgreSQL told them last
+	unsettled bool             // what is under way may change them
 
 	now     time.Time // of the chunk that is being looked at
 	current *action   // whose body is to come
@@ -314,6 +321,7 @@ func (s *statements) ready(act *action, status byte) {
 	}
 	s.open = false
 	s.inBlock = status != txIdle
+	s.settle()
 	s.tellUntold(txStatuses[status])
 	s.bytesOut, s.rows = 0, 0
 	if status == txIdle {

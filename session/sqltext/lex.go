@@ -12,7 +12,8 @@ const (
 	quoted         // "name", also U&"name"
 	literal        // '…', E'…', B'…', X'…', N'…', U&'…', $tag$…$tag$
 	parameter      // $1
-	other          // a number, an operator, punctuation
+	number         // 12, 1.5e3, 0x1F
+	other          // an operator's character, punctuation
 )
 
 // token is a piece of a text. The pieces put together are the text.
@@ -21,36 +22,96 @@ type token struct {
 	text string
 	open int // of a literal or quoted name: how many bytes before its content
 	shut int // and after it; 0 if the text ended within
+
+	// Of a text that comes in pieces, a long literal, quoted name or comment is several tokens.
+	resumed bool // there were some before
+	partial bool // and there are more to come
+
+	quote quoting // of a literal
 }
 
 // content is what stands between the quotes, still with its escapes.
 func (t token) content() string { return t.text[t.open : len(t.text)-t.shut] }
 
-// lexer gives the tokens of a text.
-type lexer struct {
-	rest        string
-	backslashes bool // standard_conforming_strings is off: \ escapes in '…' too
-
-	escaped bool // the token before was a literal with escapes, ...
-	broken  bool // ... and a line break follows it: a quote that comes now continues it
+// quoting is how a literal or quoted name is written.
+type quoting struct {
+	mark    byte   // ' or "; 0 for $tag$
+	escapes bool   // a backslash escapes, as in E'…'
+	asSet   bool   // whether it does is up to standard_conforming_strings
+	single  bool   // a doubled quote is no part of it, as in B'…'
+	tag     string // $tag$
 }
 
-// next gives the next token, and false at the end.
+// reading says what decides where a literal ends besides its text. See Settings.
+type reading struct {
+	backslashes bool // standard_conforming_strings is off: \ escapes in '…' too
+	wide        wide
+}
+
+// wide says which bytes of a character may be those of ASCII, such as a backslash: in client_encoding.
+type wide byte
+
+const (
+	narrow wide = iota // none
+	pairs              // the second of two: BIG5, GBK, UHC, GB18030, JOHAB
+	sjis               // likewise, but A1 to DF stand alone (pg_sjis_mblen)
+)
+
+// step is how many bytes the character at s[i] has, as far as a second may look like ASCII. None of
+// these encodings has one below that of the digit 0, such as a quote.
+func (w wide) step(s string, i int) int {
+	c := s[i]
+	if w == narrow || c < 0x80 || w == sjis && c >= 0xa1 && c <= 0xdf || i+1 < len(s) && s[i+1] < '0' {
+		return 1
+	}
+	return 2
+}
+
+// lexer gives the tokens of a text, as PostgreSQL's scan.l does.
+type lexer struct {
+	rest string
+	more bool // the text goes on behind rest
+	reading
+
+	inside bool    // a token that began before rest goes on there:
+	within kind    // what it is,
+	quote  quoting // how it is written,
+	depth  int     // and how deep the comment is nested
+
+	literal bool    // the token before was a literal in quotes, ...
+	before  quoting // ... written so, ...
+	broken  bool    // ... and a line break follows it: a quote that comes now continues it
+}
+
+// The longest word, number or $tag$ that is looked for in a text that comes in pieces. What is longer
+// is taken for one that ends there.
+const longestWord = 64 << 10
+
+// next gives the next token, and false at the end, or if the next is not all there yet.
 func (l *lexer) next() (token, bool) {
 	if l.rest == "" {
 		return token{}, false
 	}
-	t := l.scan()
+	var t token
+	if l.inside {
+		t = l.resume(token{kind: l.within, resumed: true})
+	} else {
+		t = l.scan()
+	}
+	if t.text == "" {
+		return token{}, false
+	}
 	l.rest = l.rest[len(t.text):]
-	switch t.kind {
-	case space:
-		l.broken = l.broken || l.escaped && strings.ContainsAny(t.text, "\n\r")
-	case comment:
+	l.inside = t.partial
+	switch {
+	case t.partial:
+	case t.kind == literal && t.quote.mark != 0:
+		l.literal, l.before, l.broken = true, t.quote, false
+	case t.kind == space:
+		l.broken = l.broken || l.literal && strings.ContainsAny(t.text, "\n\r")
+	case t.kind == comment && l.depth == toLineEnd:
 	default:
-		if t.kind != literal {
-			l.escaped = false
-		}
-		l.broken = false
+		l.literal, l.broken = false, false
 	}
 	return t, true
 }
@@ -65,140 +126,282 @@ func (l *lexer) scan() token {
 			n++
 		}
 		return token{kind: space, text: s[:n]}
-	case strings.HasPrefix(s, "--"):
-		n := strings.IndexAny(s, "\n\r")
-		if n < 0 {
-			n = len(s)
-		}
-		return token{kind: comment, text: s[:n]}
-	case strings.HasPrefix(s, "/*"):
-		return token{kind: comment, text: s[:commentEnd(s)]}
+	case l.more && len(s) < 3 && strings.IndexByte("-/uUeEbBxXnN$", c) >= 0:
+		return token{} // what begins here may be several things
+	case strings.HasPrefix(s, "--"), strings.HasPrefix(s, "/*"):
+		l.depth = 0
+		return l.resume(token{kind: comment})
 	case c == '\'':
-		return l.quote(0, l.backslashes || l.broken)
+		q := quoting{mark: '\'', escapes: l.backslashes, asSet: true}
+		if l.broken {
+			q = l.before
+		}
+		return l.quotes(literal, 1, q)
 	case c == '"':
-		return quotedName(s, 0)
+		return l.quotes(quoted, 1, quoting{mark: '"'})
 	case c == '$':
-		return dollar(s)
+		return l.dollar()
 	case isWordStart(c):
 		return l.word()
-	case isDigit(c):
-		return token{kind: other, text: s[:wordEnd(s)]}
+	case isDigit(c), c == '.' && len(s) > 1 && isDigit(s[1]):
+		if n := numberEnd(s); !l.more || n+2 < len(s) || n >= longestWord {
+			return token{kind: number, text: s[:n]}
+		}
+		return token{}
 	}
 	return token{kind: other, text: s[:1]}
+}
+
+// ended gives a token of n bytes, unless more of it may come.
+func (l *lexer) ended(k kind, n int) token {
+	if l.more && n == len(l.rest) && n < longestWord {
+		return token{}
+	}
+	return token{kind: k, text: l.rest[:n]}
 }
 
 // word gives a keyword or name, or the literal or name that it begins: E'…', U&"…".
 func (l *lexer) word() token {
 	s := l.rest
-	n := wordEnd(s)
+	n := l.wordEnd(s)
 	after := s[n:]
-	switch strings.ToLower(s[:n]) {
-	case "e":
-		if strings.HasPrefix(after, "'") {
-			return l.quote(n, true)
-		}
-	case "b", "x", "n":
-		if strings.HasPrefix(after, "'") {
-			return l.quote(n, l.backslashes)
-		}
-	case "u":
-		if strings.HasPrefix(after, "&'") {
-			return l.quote(n+1, false)
-		}
-		if strings.HasPrefix(after, `&"`) {
-			return quotedName(s, n+1)
-		}
-	}
-	return token{kind: word, text: s[:n]}
-}
-
-// quote gives the literal whose quote stands at byte at. A doubled quote is part of it.
-func (l *lexer) quote(at int, escapes bool) token {
-	s := l.rest
-	l.escaped = escapes
-	for i := at + 1; i < len(s); i++ {
-		switch {
-		case escapes && s[i] == '\\':
-			i++
-		case s[i] == '\'' && strings.HasPrefix(s[i+1:], "'"):
-			i++
-		case s[i] == '\'':
-			return token{kind: literal, text: s[:i+1], open: at + 1, shut: 1}
-		}
-	}
-	return token{kind: literal, text: s, open: at + 1}
-}
-
-func quotedName(s string, at int) token {
-	for i := at + 1; i < len(s); i++ {
-		switch {
-		case s[i] == '"' && strings.HasPrefix(s[i+1:], `"`):
-			i++
-		case s[i] == '"':
-			return token{kind: quoted, text: s[:i+1], open: at + 1, shut: 1}
-		}
-	}
-	return token{kind: quoted, text: s, open: at + 1}
-}
-
-// dollar gives $tag$…$tag$, $1, or a lone dollar.
-func dollar(s string) token {
-	if len(s) > 1 && isDigit(s[1]) {
-		n := 2
-		for n < len(s) && isDigit(s[n]) {
-			n++
-		}
-		return token{kind: parameter, text: s[:n]}
-	}
-	tag := dollarTag(s)
-	if tag == "" {
-		return token{kind: other, text: s[:1]}
-	}
-	end := strings.Index(s[len(tag):], tag)
-	if end < 0 {
-		return token{kind: literal, text: s, open: len(tag)}
-	}
-	return token{kind: literal, text: s[:len(tag)+end+len(tag)], open: len(tag), shut: len(tag)}
-}
-
-// dollarTag gives the $tag$ that s begins with, or "".
-func dollarTag(s string) string {
-	n := 1
-	for n < len(s) && (isWordStart(s[n]) || n > 1 && isDigit(s[n])) {
-		n++
-	}
-	if n == len(s) || s[n] != '$' {
-		return ""
-	}
-	return s[:n+1]
-}
-
-// commentEnd is where the comment that s begins with ends: they nest.
-func commentEnd(s string) int {
-	depth := 0
-	for i := 0; i < len(s)-1; i++ {
-		switch s[i : i+2] {
-		case "/*":
-			depth++
-			i++
-		case "*/":
-			depth--
-			i++
-			if depth == 0 {
-				return i + 1
+	if n == 1 && after != "" {
+		switch s[0] | ' ' {
+		case 'e':
+			if after[0] == '\'' {
+				return l.quotes(literal, 2, quoting{mark: '\'', escapes: true})
+			}
+		case 'b', 'x':
+			if after[0] == '\'' {
+				return l.quotes(literal, 2, quoting{mark: '\'', single: true})
+			}
+		case 'n':
+			if after[0] == '\'' {
+				return l.quotes(literal, 2, quoting{mark: '\'', escapes: l.backslashes, asSet: true})
+			}
+		case 'u':
+			if strings.HasPrefix(after, "&'") {
+				return l.quotes(literal, 3, quoting{mark: '\''})
+			}
+			if strings.HasPrefix(after, `&"`) {
+				return l.quotes(quoted, 3, quoting{mark: '"'})
 			}
 		}
 	}
-	return len(s)
+	return l.ended(word, n)
 }
 
-func wordEnd(s string) int {
-	for i := range len(s) {
-		if c := s[i]; !isWordStart(c) && !isDigit(c) && c != '$' {
+// quotes gives the literal or name whose content begins at byte at.
+func (l *lexer) quotes(k kind, at int, q quoting) token {
+	l.quote = q
+	return l.resume(token{kind: k, open: at})
+}
+
+// resume goes on with a literal, quoted name or comment. t says how much of it has been seen.
+func (l *lexer) resume(t token) token {
+	s := l.rest
+	l.within = t.kind
+	end, ended := 0, false
+	switch {
+	case t.kind == comment:
+		end, ended = l.commentEnd(s)
+	case l.quote.mark == 0:
+		end, ended = l.tagEnd(s, t.open)
+	default:
+		end, ended = l.quoteEnd(s, t.open)
+	}
+	if t.kind == literal {
+		t.quote = l.quote
+	}
+	switch {
+	case ended && t.kind != comment:
+		t.shut = max(1, len(l.quote.tag))
+	case !ended && l.more:
+		t.partial = true
+		if end = wayless(s, end); end <= t.open {
+			return token{}
+		}
+	case !ended:
+		end = len(s)
+	}
+	t.text = s[:end]
+	return t
+}
+
+// quoteEnd is where what stands in quotes ends, behind them. If that is not there, it is how much
+// certainly belongs to it.
+func (l *lexer) quoteEnd(s string, i int) (end int, ended bool) {
+	q := l.quote
+	for i < len(s) {
+		n := 1
+		switch c := s[i]; {
+		case c == q.mark && (q.single || i+1 == len(s) && !l.more || i+1 < len(s) && s[i+1] != q.mark):
+			return i + 1, true
+		case c == q.mark:
+			n = 2
+		case c == '\\' && q.escapes:
+			n = 2
+			if i+1 < len(s) {
+				n = 1 + l.wide.step(s, i+1)
+			}
+		case c >= 0x80:
+			n = l.wide.step(s, i)
+		}
+		if i+n > len(s) {
+			return i, false
+		}
+		i += n
+	}
+	return i, false
+}
+
+// dollar gives $tag$…$tag$, $1, or a lone dollar.
+func (l *lexer) dollar() token {
+	s := l.rest
+	n := 1
+	if len(s) > 1 && isDigit(s[1]) {
+		for n < len(s) && isDigit(s[n]) {
+			n++
+		}
+		return l.ended(parameter, n)
+	}
+	if n < len(s) && isWordStart(s[n]) {
+		n += l.tagWordEnd(s[n:])
+	}
+	switch {
+	case n >= len(s) && l.more && n < longestWord:
+		return token{} // the tag may go on
+	case n >= len(s) || s[n] != '$':
+		return token{kind: other, text: s[:1]}
+	}
+	return l.quotes(literal, n+1, quoting{tag: strings.Clone(s[:n+1])})
+}
+
+// tagEnd is where $tag$…$tag$ ends.
+func (l *lexer) tagEnd(s string, from int) (end int, ended bool) {
+	tag := l.quote.tag
+	if at := strings.Index(s[from:], tag); at >= 0 {
+		return from + at + len(tag), true
+	}
+	return max(from, len(s)-len(tag)+1), false
+}
+
+// commentEnd is where the comment ends, or how much certainly belongs to it. Those of the second kind nest.
+func (l *lexer) commentEnd(s string) (end int, ended bool) {
+	if l.depth == 0 && strings.HasPrefix(s, "--") {
+		l.depth = toLineEnd
+	}
+	if l.depth == toLineEnd {
+		if n := strings.IndexAny(s, "\n\r"); n >= 0 {
+			return n, true
+		}
+		return len(s) - 1, false // so that the end is not without a byte
+	}
+	i := 0
+	for i < len(s)-1 {
+		switch s[i : i+2] {
+		case "/*":
+			l.depth++
+			i += 2
+		case "*/":
+			l.depth--
+			i += 2
+			if l.depth == 0 {
+				return i, true
+			}
+		default:
+			i++
+		}
+	}
+	return i, false
+}
+
+// toLineEnd is the depth of a comment that ends with its line.
+const toLineEnd = -1
+
+// numberEnd is where the number ends that s begins with. PostgreSQL 13 and 14 let a word, a literal or
+// a parameter follow at once: 1E'…' is 1 and E'…', 1$a$…$a$ is 1 and a literal.
+func numberEnd(s string) int {
+	n := digitsEnd(s, 0, isDigit)
+	if n == 1 && s[0] == '0' && len(s) > 2 {
+		digits := isDigit
+		switch s[1] | ' ' {
+		case 'x':
+			digits = isHexDigit
+		case 'o', 'b':
+		default:
+			digits = nil
+		}
+		if digits != nil && digits(s[2]) {
+			return digitsEnd(s, 2, digits)
+		}
+	}
+	if n < len(s) && s[n] == '.' && !strings.HasPrefix(s[n:], "..") {
+		n = digitsEnd(s, n+1, isDigit)
+	}
+	if n < len(s) && s[n]|' ' == 'e' {
+		at := n + 1
+		if at < len(s) && (s[at] == '+' || s[at] == '-') {
+			at++
+		}
+		if at < len(s) && isDigit(s[at]) {
+			n = digitsEnd(s, at, isDigit)
+		}
+	}
+	return n
+}
+
+func digitsEnd(s string, n int, digit func(byte) bool) int {
+	for n < len(s) && (digit(s[n]) || s[n] == '_' && n+1 < len(s) && digit(s[n+1])) {
+		n++
+	}
+	return n
+}
+
+func (l *lexer) wordEnd(s string) int {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case c >= 0x80 && l.wide != narrow:
+			i += l.wide.step(s, i) - 1
+		case !isWordStart(c) && !isDigit(c) && c != '$':
 			return i
 		}
 	}
 	return len(s)
+}
+
+// tagWordEnd is wordEnd of a tag, in which there is no dollar.
+func (l *lexer) tagWordEnd(s string) int {
+	n := l.wordEnd(s)
+	if at := strings.IndexByte(s[:n], '$'); at >= 0 {
+		return at
+	}
+	return n
+}
+
+// switchTo goes on in another reading, which has made no difference yet.
+func (l *lexer) switchTo(r reading) {
+	l.reading = r
+	for _, q := range []*quoting{&l.quote, &l.before} {
+		q.escapes = q.escapes && !q.asSet || q.asSet && r.backslashes
+	}
+}
+
+// The longest run of backslashes, or of bytes beyond ASCII, that is kept together.
+const longestRun = 4 << 10
+
+// wayless is where s, up to end, ends so that no reading has it end within an escape or a character:
+// before a run of backslashes or of bytes beyond ASCII.
+func wayless(s string, end int) int {
+	at := end
+	for at > 0 && end-at < longestRun && (s[at-1] >= 0x80 || s[at-1] == '\\') {
+		at--
+	}
+	if end-at == longestRun {
+		return end
+	}
+	return at
 }
 
 func isWordStart(c byte) bool {
@@ -206,5 +409,7 @@ func isWordStart(c byte) bool {
 }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+func isHexDigit(c byte) bool { return isDigit(c) || c|' ' >= 'a' && c|' ' <= 'f' }
 
 func isSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }

@@ -1,266 +1,195 @@
 package sqltext
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
-	"regexp"
+	"hash"
 	"strings"
 )
 
-// Masked stands where a secret stood. After it, in parentheses, is the length of what is too long for
-// one: a statement may hide there.
-const Masked = "***"
-
-const longSecret = 256
-
-func masked(length int) string {
-	if length <= longSecret {
-		return Masked
-	}
-	return fmt.Sprintf("%s(%d bytes)", Masked, length)
+// A Masker masks what is secret in the texts of one person. It is not safe for concurrent use.
+type Masker struct {
+	names *Names
+	key   []byte
+	mac   hash.Hash
 }
 
-// Mask gives the text with its secrets masked, and whether it may hold secrets at all: then values
-// bound to it must not be kept either, nor what PostgreSQL says of it. Masked are
-//
-//   - the literal after a word that names a secret, as in PASSWORD '…', OPTIONS (password '…'),
-//     SET x.password = '…', WHERE password = '…', password = crypt('…', x);
-//   - the values of an INSERT, if the name of one of its columns is such a word;
-//   - in any literal, what follows such a word in the manner of a connection string, of JSON or of SQL:
-//     dblink('… password=…'), CONNECTION '…', EXECUTE 'ALTER ROLE … PASSWORD …', DO $$ … $$;
-//   - in any literal, the password of a URL.
-//
-// A literal with a secret of the third kind ends where the secret begins: where the secret itself
-// ends depends on who reads the literal. A secret that is put together while the statement runs is
-// not seen. backslashes is as for Split.
-func Mask(text string, backslashes bool) (kept string, secret bool) {
-	if !suspicious(text) {
-		return text, false
-	}
-	m := masker{}
-	return m.mask(text, backslashes), m.secret
+// NewMasker gives one that knows these names. The key makes marks of it: whoever has not the key cannot
+// find out by them what was masked.
+func NewMasker(names *Names, key []byte) *Masker {
+	return &Masker{names: names.orBuiltIn(), key: key, mac: hmac.New(sha256.New, key)}
 }
 
-// MaskValue masks what looks like a secret in a value, as Mask does in a literal.
-func MaskValue(value string) string {
-	if !suspicious(value) {
-		return value
-	}
-	if kept, found := cutSecret(value); found {
-		return kept + masked(len(value)-len(kept))
-	}
-	return value
+// Settings are those on which it depends where a literal ends.
+type Settings struct {
+	Backslashes bool   // standard_conforming_strings is off
+	Encoding    string // client_encoding
+	Unsure      bool   // the text may be read with others: statements that can change them are under way
 }
 
-// MaskLiterals masks every literal of a text, whatever it holds, and secrets in comments.
-func MaskLiterals(text string, backslashes bool) string {
-	m := masker{all: true}
-	return m.mask(text, backslashes)
+// Options of a text.
+type Options struct {
+	Settings
+	// Executes gives the parameters that are secret of the statement with that name, which EXECUTE in
+	// SQL runs, and whether it is known. nil: no statement has any. A name is as NameKey gives it.
+	Executes func(name string) (Params, bool)
+}
+
+// Masked is a text as it may be kept.
+type Masked struct {
+	Text     string
+	Hidden   bool   // something of it is masked
+	Params   Params // parameters that stand where secrets do
+	Prepared []Prepared
+
+	// TwoReadings says that more than one reading of the text is possible, and what one takes for a secret
+	// the other does not. What is code in any of them is not masked.
+	TwoReadings bool
+}
+
+// NameKey is the name of a prepared statement as Options.Executes gets it.
+func NameKey(name string) string {
+	name = strings.ToLower(name)
+	return name[:min(len(name), longestName)]
+}
+
+const longestName = 63 // of PostgreSQL
+
+// Mask masks a text.
+func (m *Masker) Mask(text string, o Options) Masked {
+	if m.names.suspect(text, 0) < 0 && (o.Executes == nil || !mentionsExecute(text)) {
+		return Masked{Text: text}
+	}
+	s := m.stream(o, readings(text, o.Settings))
+	s.out = &ends{most: -1}
+	s.read(text, true)
+	return s.masked()
+}
+
+func mentionsExecute(text string) bool {
+	for i := 0; ; i++ {
+		at := strings.IndexAny(text[i:], "eE")
+		if at < 0 {
+			return false
+		}
+		i += at
+		if len(text)-i >= 7 && strings.EqualFold(text[i:i+7], "execute") {
+			return true
+		}
+	}
+}
+
+// MaskValue masks what looks like a secret in a value, or in what PostgreSQL says.
+func (m *Masker) MaskValue(v string) string {
+	if m.names.suspect(v, 0) < 0 {
+		return v
+	}
+	w := weave{m: m, out: &ends{most: -1}, src: v}
+	at := 0
+	m.names.secretsIn(v, func(from, to int) {
+		w.put(from-at, shown)
+		w.put(to-from, hidden)
+		at = to
+	})
+	w.put(len(v)-at, shown)
+	w.endRun()
+	return w.out.String()
+}
+
+// HideValue gives what stands for a value that is secret.
+func (m *Masker) HideValue(v string) string {
+	m.mac.Reset()
+	m.mac.Write([]byte(v))
+	return m.mark(len(v))
 }
 
 // NamesSecret tells whether a value is nothing but a name of a secret, as the first argument of
 // set_config('app.password', …) is: then the values beside it must not be kept.
-func NamesSecret(value string) bool {
-	return suspicious(value) && secretKey.MatchString(value) && secretWord.MatchString(value)
+func (m *Masker) NamesSecret(v string) bool { return m.names.suspect(v, 0) >= 0 && m.names.isKey(v) }
+
+// Sum gives the keyed hash of a whole text of which sum is the SHA-256.
+func (m *Masker) Sum(sum []byte) string {
+	m.mac.Reset()
+	m.mac.Write(sum)
+	return hex.EncodeToString(m.mac.Sum(nil))
 }
 
-// suspicious is a quick look at a text, which clears most of them. Regular expressions take a hundred
-// times as long.
-func suspicious(text string) bool { return nextSuspect(text) >= 0 }
+// mark stands for what was written to mac.
+func (m *Masker) mark(n int) string {
+	var sum [sha256.Size]byte
+	m.mac.Sum(sum[:0])
+	return fmt.Sprintf("<masked %d bytes #%x>", n, sum[:markBytes])
+}
 
-// nextSuspect is where the first word that may name a secret begins, or the :// of a URL; else -1.
-func nextSuspect(text string) int {
-	for i := range len(text) {
-		var beginnings []string
-		switch text[i] | ' ' {
-		case 'p':
-			beginnings = secretsWithP
-		case 's':
-			beginnings = secretsWithS
-		case 't':
-			beginnings = secretsWithT
-		case 'a':
-			beginnings = secretsWithA
-		case ':':
-			if strings.HasPrefix(text[i:], "://") {
-				return i
+// markBytes is how much of the keyed hash a mark has: enough to tell a session's secrets apart.
+const markBytes = 4
+
+// readings gives the ways in which the text can be read.
+func readings(text string, s Settings) []ways {
+	one := ways{reading: reading{backslashes: s.Backslashes, wide: wideOf(s.Encoding)}, bodies: s.Backslashes}
+	quotes := strings.Contains(text, `\'`)
+	all := []ways{one}
+	if quotes && mayRunLater(text) {
+		all = append(all, ways{one.reading, !one.bodies})
+	}
+	if !s.Unsure {
+		return all
+	}
+	if quotes {
+		for _, w := range all {
+			w.backslashes = !w.backslashes
+			all = append(all, w)
+		}
+	}
+	if hasWide(text) {
+		for _, w := range all {
+			for _, other := range []wide{narrow, pairs, sjis} {
+				if other != w.wide {
+					w2 := w
+					w2.wide = other
+					all = append(all, w2)
+				}
 			}
 		}
-		for _, b := range beginnings {
-			if len(text)-i >= len(b) && strings.EqualFold(text[i:i+len(b)], b) {
-				return i
-			}
+	}
+	return all
+}
+
+// allReadings are those of a text of which the end is not known.
+func allReadings(s Settings) []ways { return readings(`\' as do `+"\x81\\", s) }
+
+// ways are what decides where literals end in a text, and in the bodies that stand in it: those are read
+// when they run.
+type ways struct {
+	reading
+	bodies bool
+}
+
+// mayRunLater is a quick look for bodies.
+func mayRunLater(text string) bool {
+	text = strings.ToLower(text)
+	return strings.Contains(text, "do") || strings.Contains(text, "as") || strings.Contains(text, "execute")
+}
+
+// hasWide tells whether a backslash may be half of a character.
+func hasWide(text string) bool {
+	for i := 0; i+1 < len(text); i++ {
+		if text[i] >= 0x80 && text[i+1] >= '0' && text[i+1] < 0x80 && !isWordStart(text[i+1]) {
+			return true
 		}
 	}
-	return -1
+	return false
 }
 
-// How the words of secretWord begin.
-var (
-	secretsWithP = []string{"passw", "passp", "private"}
-	secretsWithS = []string{"secret"}
-	secretsWithT = []string{"token"}
-	secretsWithA = []string{"access", "api"}
-)
-
-// A word that has one of these in it names a secret.
-var secretWord = regexp.MustCompile(`(?i)passw|passphrase|secret|token|(access|api|private)_?key`)
-
-var secretWordHere = regexp.MustCompile(`^(?:` + secretWord.String() + `)`)
-
-var secretKey = regexp.MustCompile(`^[\w.-]{1,64}$`) // and secretWord
-
-// A secret in a literal: a word that names one, and what parts names from values in connection
-// strings, JSON and SQL. In SQL a space does, before a quote: PASSWORD 'x', also doubled or escaped,
-// or the %L of format('… PASSWORD %L', 'x').
-var secretInLiteral = regexp.MustCompile(`(?i)(passw(or)?d|passphrase|secret|token|(access|api|private)_?key)\w*["'\\]*\s*(=>?|:=?|\bto\b|\s[EU]?&?["'\\$%])\s*`)
-
-// The password in a URL: postgresql://user:password@host.
-var secretInURL = regexp.MustCompile(`(?i)[a-z][a-z0-9+.-]*://[^\s/@:]*:[^\s@]+@`)
-
-var passwordInURLHere = regexp.MustCompile(`^://[^\s/@:]*:[^\s@]+@`)
-
-// cutSecret gives what stands before the first secret of a literal.
-func cutSecret(content string) (before string, found bool) {
-	at := len(content)
-	if in := secretInLiteral.FindStringIndex(content); in != nil && in[1] < len(content) {
-		at, found = in[1], true
+// wideOf: these encodings are for clients alone, since their characters may end in a byte of ASCII.
+func wideOf(encoding string) wide {
+	switch strings.ToUpper(encoding) {
+	case "SJIS", "SHIFT_JIS_2004":
+		return sjis
+	case "BIG5", "GBK", "UHC", "GB18030", "JOHAB":
+		return pairs
 	}
-	if in := secretInURL.FindStringIndex(content); in != nil {
-		user := in[0] + strings.Index(content[in[0]:], "://") + len("://")
-		at, found = min(at, user+strings.Index(content[user:], ":")+1), true
-	}
-	return content[:at], found
-}
-
-// masker copies tokens and masks.
-type masker struct {
-	out    []byte
-	secret bool
-	all    bool // every literal is masked
-
-	named bool // the last word named a secret, and what has come since may stand before its value, ...
-	key   bool // ... or the last literal, as in set_config('x.password', …), and a comma may come
-	told  bool // ... and an operator has come
-	fresh bool // the last token was an operator, a parenthesis or a comma
-
-	parens int
-	insert insertion
-}
-
-// insertion is how far an INSERT is, in which the names of columns stand apart from their values.
-type insertion byte
-
-const (
-	noInsert      insertion = iota
-	insertBegan             // its columns may come
-	insertSecrets           // one of them names a secret
-	insertValues            // and the values follow
-)
-
-func (m *masker) mask(text string, backslashes bool) string {
-	m.out = make([]byte, 0, len(text))
-	l := lexer{rest: text, backslashes: backslashes}
-	for t, more := l.next(); more; t, more = l.next() {
-		m.see(t)
-	}
-	return string(m.out)
-}
-
-func (m *masker) see(t token) {
-	switch t.kind {
-	case space:
-		m.out = append(m.out, t.text...)
-		return
-	case comment:
-		m.comment(t)
-		return
-	case word:
-		m.word(t.text)
-	case quoted:
-		m.name(t.text, false)
-	case parameter:
-		m.secret = m.secret || m.named || m.insert == insertValues
-		m.named = false
-	case literal:
-		m.literal(t)
-	case other:
-		m.punctuation(t.text)
-	}
-	m.fresh = t.kind == other
-	if t.kind != literal {
-		m.out = append(m.out, t.text...)
-	}
-}
-
-func (m *masker) word(w string) {
-	// password = crypt('…'), 'password'::text, …: one word may stand between.
-	m.name(w, m.named && (strings.EqualFold(w, "to") || m.told && m.fresh))
-	switch {
-	case strings.EqualFold(w, "insert"):
-		m.insert = insertBegan
-	case m.insert == insertSecrets && strings.EqualFold(w, "values"):
-		m.insert = insertValues
-	}
-}
-
-// name takes in a keyword or name. still says that the value may come yet of what was named before.
-func (m *masker) name(n string, still bool) {
-	named := secretWord.MatchString(n)
-	m.named, m.told = named || still, still && !named
-	if named && m.insert == insertBegan && m.parens > 0 {
-		m.insert = insertSecrets
-	}
-}
-
-func (m *masker) punctuation(p string) {
-	switch p {
-	case "(":
-		m.parens++
-		m.named = m.named && m.told
-	case "=", ":", "<", ">", "!":
-		m.told = m.named
-	case ",":
-		m.named = m.named && m.key
-		m.key, m.told = false, m.named
-	case ";":
-		m.named, m.key, m.insert = false, false, noInsert
-	case ")":
-		m.parens--
-		m.named = false
-	default:
-		m.named = false
-	}
-}
-
-// literal masks all of a literal, or what in it is secret. named stays: after a line break the next
-// literal continues this one.
-func (m *masker) literal(t token) {
-	content := t.content()
-	kept, found := "", m.named || m.all || m.insert == insertValues
-	if !found {
-		kept, found = cutSecret(content)
-		m.key = NamesSecret(content) || found && strings.HasSuffix(kept, "%")
-		m.named = m.key
-	}
-	if !found {
-		m.out = append(m.out, t.text...)
-		return
-	}
-	m.secret = true
-	m.out = append(append(append(m.out, t.text[:t.open]...), kept...), masked(len(content)-len(kept))...)
-	m.out = append(m.out, t.text[len(t.text)-t.shut:]...)
-}
-
-// comment masks what in a comment looks like a secret: statements that are commented out.
-func (m *masker) comment(t token) {
-	kept, found := cutSecret(t.text)
-	if !found {
-		m.out = append(m.out, t.text...)
-		return
-	}
-	m.secret = true
-	m.out = append(append(m.out, kept...), masked(len(t.text)-len(kept))...)
-	if strings.HasPrefix(t.text, "/*") {
-		m.out = append(m.out, "*/"...)
-	}
+	return narrow
 }

@@ -1,6 +1,7 @@
 package sqltext
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -8,10 +9,21 @@ import (
 // Split gives the statements of a text, without the semicolons between them and the space around
 // them. What holds nothing but space and comments is none, as for PostgreSQL; such comments stay with
 // the statement before them, or after them if there is none: nothing that was sent is left out.
-// backslashes says that standard_conforming_strings is off.
-func Split(text string, backslashes bool) []string {
+// It gives nil if that depends on settings that are not sure.
+func Split(text string, s Settings) []string {
+	ways := readings(text, s)
+	statements := split(text, ways[0].reading)
+	for _, w := range ways[1:] {
+		if w.reading != ways[0].reading && !slices.Equal(split(text, w.reading), statements) {
+			return nil
+		}
+	}
+	return statements
+}
+
+func split(text string, r reading) []string {
 	var statements []string
-	l := lexer{rest: text, backslashes: backslashes}
+	l := lexer{rest: text, reading: r}
 	var n nesting
 	var p piece
 	latest := 0 // where the latest statement begins

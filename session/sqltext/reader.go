@@ -1,0 +1,617 @@
+package sqltext
+
+import (
+	"slices"
+	"strings"
+)
+
+// class is what a byte of a text is in one reading of it.
+type class byte
+
+const (
+	code  class = iota
+	value       // content of a literal, or what could be nothing else
+	remark
+)
+
+// hiding is what becomes of it.
+type hiding byte
+
+const (
+	shown  hiding = iota
+	hidden        // masked, within its quotes
+	bare          // masked, and what masks it needs quotes
+)
+
+// reader reads a text, finds what in it is secret, and says so of each byte in turn. It knows no
+// grammar, but what the neighbourhood of a literal tells: see the list in contexts.go. Code is never
+// hidden: a text within a literal that something may run is read as SQL itself, by a reader of its own.
+type reader struct {
+	lexer
+	*findings
+	say func(n int, c class, h hiding)
+
+	level  int  // how deep in literals
+	body   bool // of a routine: EXECUTE in it runs a text, and is not that of SQL
+	bodies bool // backslashes escape in the literals of bodies, which are read when they run
+
+	unsaid int    // bytes of which nothing was said yet
+	raws   []byte // how many bytes of the literal around it each of them stands for; nil: one
+
+	statement
+	frames []frame
+	deeper int // parentheses beyond those of frames
+
+	last     kind   // of the token before, but for space and comments; other at the beginning
+	before   string // it, lower case, without quotes
+	earlier  string // and what stood before it, or before the name a.b.c that it ends
+	adjacent bool   // nothing stood between it and this token
+	unnamed  bool   // what named was before that name
+
+	treat  treatment // of the literal under way
+	child  *reader
+	held   string
+	hiding bool
+
+	expects   bool // the text ended where a secret would stand
+	elsewhere bool // a secret of the text is put into it from elsewhere: 'password %L', 'password $1'
+}
+
+// statement is what is known of the statement under way.
+type statement struct {
+	words    []string // its first words, lower case, at most four
+	language string   // after LANGUAGE
+	prepares string   // the name that it prepares
+	params   Params   // $1 … of what it prepares that are secret
+	all      bool     // the rest of its values is secret
+	closed   bool     // a list with the name of a secret in it has just ended
+	columns  bool     // and AS follows it
+	executes executing
+}
+
+// executing is how far an EXECUTE of SQL is.
+type executing byte
+
+const (
+	notExecuting executing = iota
+	nameToCome
+	argumentsToCome
+)
+
+// frame is what is known between two parentheses or brackets.
+type frame struct {
+	shut    string // what ends it
+	all     bool   // every value in it is secret
+	from    int    // of a function's arguments, the first secret one; -1: none
+	arg     int    // which it is
+	execute Params // arguments of an EXECUTE; nil: none
+	unknown bool   // they are of a statement that is not known
+	options bool   // OPTIONS (…)
+
+	named   bool // the name of a secret has come, and what follows is its value
+	comma   bool // after one comma: the name was a literal
+	between bool
+	cases   int
+	names   bool // a name of a secret stood in it
+
+	insert insertion
+	list   bool  // it is the list of an INSERT's columns
+	secret []int // which of them are secret
+	row    bool  // it is a row of VALUES
+}
+
+// insertion is how far an INSERT is.
+type insertion byte
+
+const (
+	noInsert   insertion = iota
+	listToCome           // its columns
+	rowsToCome           // one of them is secret
+	inRows               // VALUES
+	inQuery              // SELECT
+)
+
+// treatment is what becomes of the content of a literal.
+type treatment byte
+
+const (
+	asPlain  treatment = iota // secrets in it are hidden
+	asValue                   // it is hidden, unless it can be run
+	asSecret                  // it is hidden
+	asSQL                     // it is read as SQL
+	asCode                    // it is read as code of another language
+	asIs
+)
+
+const (
+	deepest      = 1000 // parentheses that are told apart
+	deepestLevel = 4    // literals in literals
+)
+
+// findings are what all readers of a text, in one reading, have found.
+type findings struct {
+	names    *Names
+	executes func(name string) (Params, bool)
+	params   Params
+	prepared []Prepared
+}
+
+// Prepared is a PREPARE that stands in a text, and which parameters of the statement are secret.
+type Prepared struct {
+	Name   string
+	Params Params
+}
+
+// clone is a reader that has read the same, and goes on in another way.
+func (r *reader) clone(w ways) *reader {
+	c := *r
+	c.switchTo(w.reading)
+	c.bodies = w.bodies
+	c.words, c.statement.params = slices.Clone(r.words), slices.Clone(r.statement.params)
+	found := *r.findings
+	found.params, found.prepared = slices.Clone(found.params), slices.Clone(found.prepared)
+	c.findings = &found
+	c.inherit(r)
+	return &c
+}
+
+// inherit makes c's own what it shares with r, of which it is a copy.
+func (c *reader) inherit(r *reader) {
+	c.raws, c.frames = slices.Clone(r.raws), slices.Clone(r.frames)
+	for i := range c.frames {
+		c.frames[i].secret = slices.Clone(r.frames[i].secret)
+	}
+	if r.child == nil {
+		return
+	}
+	child := *r.child
+	child.findings = c.findings
+	child.switchTo(reading{backslashes: c.bodies, wide: c.wide})
+	child.bodies = c.bodies
+	child.words, child.statement.params = slices.Clone(r.child.words), slices.Clone(r.child.statement.params)
+	child.say = func(n int, k class, h hiding) { c.emit(n, k, h) }
+	child.inherit(r.child)
+	c.child = &child
+}
+
+// write reads more of the text.
+func (r *reader) write(s string, raws []byte, last bool) {
+	if raws != nil || r.raws != nil {
+		r.raws = append(ones(r.raws, r.unsaid), ones(raws, len(s))...)
+	}
+	r.unsaid += len(s)
+	r.rest += s
+	r.more = !last
+	for last || len(r.rest) >= foresight {
+		t, more := r.next()
+		if !more {
+			break
+		}
+		r.see(t)
+	}
+	if last {
+		r.endLiteral()
+		r.expects = r.frame().named && r.last != literal && r.last != parameter && r.last != number
+		r.endStatement()
+	}
+}
+
+// foresight is how much of a text that comes in pieces is waited for before the next token is read: what
+// stands behind a literal, or in it, may decide what becomes of it.
+const foresight = 4 << 10
+
+// ones gives raws, or as many ones.
+func ones(raws []byte, n int) []byte {
+	if raws != nil {
+		return raws
+	}
+	return slices.Repeat([]byte{1}, n)
+}
+
+func (r *reader) emit(n int, c class, h hiding) {
+	if n == 0 {
+		return
+	}
+	r.unsaid -= n
+	if r.raws != nil {
+		raw := 0
+		for _, b := range r.raws[:n] {
+			raw += int(b)
+		}
+		r.raws = r.raws[n:]
+		n = raw
+	}
+	r.say(n, c, h)
+}
+
+func (r *reader) see(t token) {
+	switch t.kind {
+	case space:
+		r.adjacent = false
+		r.emit(len(t.text), code, shown)
+		return
+	case comment:
+		r.adjacent = false
+		r.comment(t)
+		return
+	case literal:
+		r.readLiteral(t)
+		return
+	}
+	if t.resumed {
+		r.emit(len(t.text), code, shown)
+		return
+	}
+	text := strings.ToLower(t.text)
+	h, c := shown, code
+	f := r.frame()
+	switch t.kind {
+	case word:
+		c = r.glued()
+		if r.isBareValue(text) && r.standsAlone() {
+			h = bare
+		}
+		r.word(text)
+	case quoted:
+		text = strings.ToLower(t.content())
+		r.name(text)
+	case parameter:
+		r.parameter(text)
+	case number:
+		if len(text) >= shortestNumber && r.isSecretHere() && r.standsAlone() {
+			h = bare
+		}
+	case other:
+		r.elsewhere = r.elsewhere || text == "%" && f.named && r.level > 0
+		r.punctuation(text)
+	}
+	r.emit(len(t.text), c, h)
+	r.saw(t.kind, text)
+}
+
+// shortestNumber is how long a number has to be to be a secret: others count something.
+const shortestNumber = 4
+
+func (r *reader) saw(k kind, text string) {
+	if k != other || text != "." {
+		if r.before != "." {
+			r.earlier = r.before
+		}
+	}
+	r.last, r.before, r.adjacent = k, text, true
+}
+
+// glued is the class of a word: one that stands between two literals without a space may, in another
+// reading, be part of a value, and cannot be code that does something.
+func (r *reader) glued() class {
+	if r.last == literal && r.adjacent && strings.HasPrefix(r.rest, "'") {
+		return value
+	}
+	return code
+}
+
+// standsAlone tells whether there may be quotes around what stands here: there are none beside it.
+func (r *reader) standsAlone() bool {
+	return !(r.last == literal && r.adjacent) && !strings.HasPrefix(r.rest, "'")
+}
+
+func (r *reader) frame() *frame {
+	if len(r.frames) == 0 {
+		r.frames = append(r.frames, frame{from: -1})
+	}
+	return &r.frames[len(r.frames)-1]
+}
+
+// isSecretHere tells whether a value that stands here is secret.
+func (r *reader) isSecretHere() bool {
+	f := r.frame()
+	return r.statement.all || f.all || f.named || f.from >= 0 && f.arg >= f.from || f.unknown || f.execute.Has(f.arg+1) ||
+		f.row && slices.Contains(f.secret, f.arg)
+}
+
+// isBareValue: SET takes a value without quotes as well.
+func (r *reader) isBareValue(text string) bool {
+	if !r.frame().named || len(r.frames) != 1 || r.before != "=" && r.before != "to" || !r.sets() {
+		return false
+	}
+	return text != "default" && text != "null" && text != "true" && text != "false"
+}
+
+// sets tells whether the statement is one that sets a setting.
+func (r *reader) sets() bool {
+	w := r.words
+	if len(w) == 0 || r.body {
+		return false
+	}
+	return w[0] == "set" || w[0] == "alter" && len(w) > 1 && (w[1] == "role" || w[1] == "user" || w[1] == "database" || w[1] == "system")
+}
+
+func (r *reader) word(w string) {
+	if len(r.words) < 4 {
+		r.words = append(r.words, w)
+	}
+	if w == "execute" && !r.body && (len(r.words) == 1 || r.before == "as" || r.words[0] == "explain") {
+		r.statement.executes = nameToCome
+		return
+	}
+	if r.before == "language" && r.language == "" {
+		r.language = w
+	}
+	f := r.frame()
+	if r.closed && !followsList[w] {
+		r.closed = false
+	}
+	r.endName(f, w)
+	r.inserting(f, w)
+	switch {
+	case r.closed && w == "as":
+		r.closed, r.columns = false, true
+	case r.closed:
+		f.named, r.closed = true, false
+	case r.columns && w != "as" && w != "materialized" && w != "not":
+		f.all, r.columns = true, false
+	}
+	r.name(w)
+}
+
+// followsList are the words that may follow (name, password) or lower(password) before their values.
+var followsList = set("in", "not", "is", "as", "like", "ilike", "similar", "between")
+
+func set(words ...string) map[string]bool {
+	m := make(map[string]bool, len(words))
+	for _, w := range words {
+		m[w] = true
+	}
+	return m
+}
+
+// endName: a word may end what is the value of a name.
+func (r *reader) endName(f *frame, w string) {
+	if !f.named {
+		return
+	}
+	switch {
+	case w == "case":
+		f.cases++
+	case f.cases > 0:
+		if w == "end" {
+			f.cases--
+		}
+	case w == "between":
+		f.between = true
+	case w == "and" && f.between:
+		f.between = false
+	case w == "from" && r.before == "distinct":
+	case endsValue[w], r.last == literal && !joins[w] && r.before != "::":
+		f.named, f.comma = false, false
+	}
+}
+
+var (
+	endsValue = set("and", "or", "from", "where", "group", "order", "having", "limit", "offset", "fetch", "returning", "on", "set", "values", "select",
+		"union", "intersect", "except", "join", "left", "right", "inner", "full", "cross", "natural", "using", "window", "for", "then", "when", "else", "end", "loop", "into", "with")
+	joins = set("collate", "uescape", "operator", "at", "like", "ilike", "similar", "in", "is", "not")
+)
+
+// inserting follows INSERT, in which the names of columns stand apart from their values.
+func (r *reader) inserting(f *frame, w string) {
+	switch {
+	case w == "insert":
+		f.insert, f.secret = listToCome, nil
+	case f.list && f.arg == 0 && (w == "select" || w == "with" || w == "values" || w == "table"):
+		f.list = false
+		r.frames[len(r.frames)-2].insert = noInsert
+	case f.insert == rowsToCome && w == "values":
+		f.insert = inRows
+	case f.insert == rowsToCome && (w == "select" || w == "with" || w == "table"):
+		f.insert, f.all = inQuery, true
+	case f.insert == listToCome && (w == "values" || w == "select" || w == "with" || w == "default"):
+		f.insert = noInsert
+	case f.insert >= rowsToCome && (w == "returning" || w == "conflict" && r.before == "on"):
+		f.insert, f.all = noInsert, len(r.frames) > 1 && r.frames[len(r.frames)-2].all
+	}
+}
+
+// name takes in a keyword or name.
+func (r *reader) name(n string) {
+	if r.statement.executes == nameToCome {
+		r.statement.executes = argumentsToCome
+		return
+	}
+	r.statement.executes = notExecuting
+	if len(r.words) <= 2 && len(r.words) > 0 && r.words[0] == "prepare" && r.prepares == "" && r.before == "prepare" {
+		r.prepares = n
+		return
+	}
+	f := r.frame()
+	if r.before != "." {
+		r.unnamed = f.named
+	} else if !r.sets() { // of a.b, it is b that counts
+		f.named = r.unnamed
+	}
+	if !r.names.isSecret(n) || r.comments() {
+		return
+	}
+	f.named, f.comma, f.between = true, false, false
+	f.names = true
+	if f.list {
+		f.secret = append(f.secret, f.arg)
+	}
+}
+
+// comments: what COMMENT ON says of a column is no value of it.
+func (r *reader) comments() bool {
+	return len(r.words) > 0 && (r.words[0] == "comment" || r.words[0] == "security")
+}
+
+func (r *reader) parameter(text string) {
+	if !r.isSecretHere() && !r.isSecretBehind() {
+		return
+	}
+	if r.level > 0 && r.prepares == "" {
+		r.elsewhere = r.elsewhere || !r.body
+		return
+	}
+	n := 0
+	for _, c := range text[1:] {
+		if n = n*10 + int(c-'0'); n > mostParams {
+			return
+		}
+	}
+	if r.prepares != "" {
+		r.statement.params = r.statement.params.with(n)
+		return
+	}
+	r.findings.params = r.findings.params.with(n)
+}
+
+func (r *reader) punctuation(p string) {
+	f := r.frame()
+	if r.columns && p != "(" {
+		r.columns = false
+	}
+	if r.closed {
+		switch p {
+		case "=", "<", ">", "!", "~", "|", ":", "-":
+			f.named = true
+		}
+		r.closed = false
+	}
+	if strings.Contains("=<>!~|+-*/", p) {
+		f.comma = false
+	}
+	switch p {
+	case "(":
+		r.opened(f, ")")
+	case "[":
+		r.opened(f, "]")
+	case ")", "]":
+		r.shut(p)
+	case ",":
+		f.arg++
+		if f.named = f.named && f.comma; f.named {
+			f.comma = false
+		}
+		f.between, f.cases = false, 0
+	case ";":
+		r.statementEnds()
+	}
+	if p != "(" && p != "." {
+		r.statement.executes = notExecuting
+	}
+}
+
+// opened begins what stands in parentheses. What it is, is told by what stood before.
+func (r *reader) opened(f *frame, shut string) {
+	if len(r.frames) >= deepest {
+		r.deeper++
+		return
+	}
+	in := frame{shut: shut, from: -1, all: r.isSecretHere() || r.columns}
+	r.columns = false
+	named := shut == ")" && (r.last == word || r.last == quoted)
+	switch {
+	case r.statement.executes == argumentsToCome && shut == ")":
+		r.executing(&in)
+	case f.insert == listToCome && shut == ")" && r.before != "into":
+		in.list, in.all = true, false
+	case f.insert == inRows:
+		in.row, in.secret = r.before == "values" || r.before == ",", f.secret
+		in.all = in.all || !in.row
+	case f.insert == rowsToCome:
+		f.insert, f.all, in.all = inQuery, true, true
+	case named && r.names.isSecret(r.before):
+		f.named = r.unnamed
+		in.all = f.all || f.named || !isRelation[r.earlier] && !r.relation()
+	case named && r.before == "options":
+		in.options = true
+		in.all = false
+		f.named = false
+	case named:
+		if from, known := secretFunctions[r.before]; known && !isRelation[r.earlier] {
+			in.from = from
+		}
+	}
+	r.frames = append(r.frames, in)
+}
+
+// isRelation are words after which a name and a parenthesis are no call.
+var isRelation = set("into", "table", "exists", "references", "view", "copy", "function", "procedure", "type", "update", "aggregate", "index", "truncate")
+
+// relation tells whether the statement makes or changes a table or the like, in which names are those of columns.
+func (r *reader) relation() bool {
+	return len(r.words) > 0 && (r.words[0] == "grant" || r.words[0] == "revoke" || r.words[0] == "copy")
+}
+
+func (r *reader) executing(in *frame) {
+	for _, p := range r.prepared {
+		if p.Name == r.before {
+			in.execute = in.execute.Or(p.Params)
+		}
+	}
+	if r.findings.executes == nil {
+		return
+	}
+	params, known := r.findings.executes(r.before)
+	in.execute = in.execute.Or(params)
+	in.unknown = !known && !slices.ContainsFunc(r.prepared, func(p Prepared) bool { return p.Name == r.before })
+}
+
+func (r *reader) shut(p string) {
+	if r.deeper > 0 {
+		r.deeper--
+		return
+	}
+	in := r.frame()
+	if len(r.frames) == 1 || in.shut != p {
+		return
+	}
+	r.frames = r.frames[:len(r.frames)-1]
+	f := r.frame()
+	switch {
+	case in.list && len(in.secret) > 0:
+		f.insert, f.secret = rowsToCome, slices.Clone(in.secret)
+	case in.list:
+		f.insert = noInsert
+	case in.names:
+		r.closed, f.names = true, true
+	}
+}
+
+// statementEnds: a semicolon ends a statement, or one within parentheses or a body.
+func (r *reader) statementEnds() {
+	if len(r.frames) > 1 {
+		f := r.frame()
+		*f = frame{shut: f.shut, all: r.frames[len(r.frames)-2].all, from: -1}
+		return
+	}
+	r.endStatement()
+}
+
+func (r *reader) endStatement() {
+	if r.prepares != "" {
+		r.prepared = append(r.prepared, Prepared{r.prepares, r.statement.params})
+	}
+	r.statement = statement{words: r.words[:0]}
+	r.frames, r.deeper = r.frames[:0], 0
+}
+
+// comment hides secrets in a comment, such as statements that are commented out.
+func (r *reader) comment(t token) {
+	s, end := t.text, ""
+	if !t.resumed {
+		r.emit(len("--"), code, shown)
+		s = s[len("--"):]
+	}
+	if strings.HasSuffix(s, "*/") && !t.partial {
+		s, end = s[:len(s)-len("*/")], "*/"
+	}
+	at := 0
+	r.names.secretsIn(s, func(from, to int) {
+		r.emit(from-at, remark, shown)
+		r.emit(to-from, remark, hidden)
+		at = to
+	})
+	r.emit(len(s)-at, remark, shown)
+	r.emit(len(end), code, shown)
+}

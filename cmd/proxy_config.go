@@ -12,6 +12,7 @@ import (
 	"gprxy/auth/sso"
 	"gprxy/pool"
 	"gprxy/session"
+	"gprxy/session/sqltext"
 	"gprxy/store"
 )
 
@@ -124,5 +125,6 @@ func recordStatements(a AuditSettings) session.Statements {
 		Record:  record[a.Statements], // off: nothing
 		Strict:  a.Durability == store.DurabilityStrict,
 		MaxText: a.MaxText,
+		Names:   sqltext.NewNames(a.MaskColumns),
 	}
 }

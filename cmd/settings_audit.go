@@ -7,7 +7,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
+	"gprxy/session/sqltext"
 	"gprxy/store"
 )
 
@@ -23,6 +25,8 @@ type AuditSettings struct {
 	Statements string // StatementsOff, StatementsText or StatementsParams
 	Durability string // store.DurabilityAsync or store.DurabilityStrict
 	MaxText    int    // bytes of a statement that are kept
+
+	MaskColumns []string // more names of secrets; nil: the built-in ones alone
 
 	CheckpointFile     string        // where the signed head goes; "": to the log lines
 	CheckpointInterval time.Duration // 0: no checkpoints
@@ -41,8 +45,10 @@ func auditSettings() []setting {
 		{name: "AUDIT_DURABILITY", def: store.DurabilityAsync, meaning: "when a statement is on disk: within 50ms of its end, or, with strict, before it runs",
 			allowed: []string{store.DurabilityAsync, store.DurabilityStrict},
 			parse:   text(func(s *Settings) *string { return &s.Audit.Durability })},
-		{name: "AUDIT_MAX_TEXT", def: "1MiB", meaning: "how much of a statement's text, and of its bind values, is kept; of a longer text its length and SHA-256 are, too",
+		{name: "AUDIT_MAX_TEXT", def: "1MiB", meaning: "how much of a statement's text, and of its bind values, is kept; of a longer text its beginning and end, its length and a hash",
 			parse: size(1<<10, 16<<20, func(s *Settings) *int { return &s.Audit.MaxText })},
+		{name: "AUDIT_MASK_COLUMNS", none: "those gprxy knows", meaning: "more names of columns, parameters and functions whose values are masked in what is recorded: a list with commas",
+			parse: maskColumns},
 		{name: "CHECKPOINT_INTERVAL", def: "1h", meaning: "how often the head of the event log is signed, also when nothing happens; off for never",
 			parse: interval(func(s *Settings) *time.Duration { return &s.Audit.CheckpointInterval })},
 		{name: "CHECKPOINT_FILE", none: "a log line", meaning: "file that always has the latest checkpoint, to be copied elsewhere",
@@ -52,6 +58,32 @@ func auditSettings() []setting {
 		{name: "RETENTION_MIN", def: "30d", meaning: "the least that RETENTION and gprxy audit prune must leave",
 			parse: age(func(s *Settings) *time.Duration { return &s.Audit.RetentionMin })},
 	}
+}
+
+// maskColumns reads a list of names.
+func maskColumns(s *Settings, _ *loader, text string) *badValue {
+	const most = 1000
+	var names []string
+	for name := range strings.SplitSeq(text, ",") {
+		name = strings.TrimSpace(name)
+		if !isMaskedName(name) {
+			return &badValue{fmt.Sprintf("holds %q, which is not a name that can be masked", name),
+				fmt.Sprintf("use names of %d to 63 letters, digits and underscores, without a schema or table before them, with commas between them", sqltext.ShortestName)}
+		}
+		names = append(names, name)
+	}
+	if len(names) > most {
+		return &badValue{fmt.Sprintf("holds %d names", len(names)), fmt.Sprintf("use at most %d", most)}
+	}
+	s.Audit.MaskColumns = names
+	return nil
+}
+
+func isMaskedName(name string) bool {
+	if len(name) < sqltext.ShortestName || len(name) > 63 {
+		return false
+	}
+	return !strings.ContainsFunc(name, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 }
 
 // size takes a number of bytes, with kB, KiB, MB or MiB.
@@ -105,6 +137,9 @@ func checkAudit(s *Settings, l *loader) {
 	a := s.Audit
 	if a.Durability == store.DurabilityStrict && a.Statements == StatementsOff && !l.bad("AUDIT_STATEMENTS") {
 		l.warn("AUDIT_DURABILITY is strict, but AUDIT_STATEMENTS is off: statements are not recorded")
+	}
+	if a.MaskColumns != nil && a.Statements == StatementsOff && !l.bad("AUDIT_STATEMENTS") {
+		l.warn("AUDIT_MASK_COLUMNS is set, but AUDIT_STATEMENTS is off: statements are not recorded")
 	}
 	if a.CheckpointFile != "" && a.CheckpointInterval == 0 && !l.bad("CHECKPOINT_INTERVAL") {
 		l.warn("CHECKPOINT_FILE is set, but CHECKPOINT_INTERVAL is off: no checkpoints are made")

@@ -69,7 +69,10 @@ func TestWhereIdentityAndRolesStand(t *testing.T) {
 			token := iss.Token(test.claims)
 			id, err := v.Verify(t.Context(), token)
 			if test.reason != "" {
-				refusal(t, err, token, test.reason)
+				e := refusal(t, err, token, test.reason)
+				if missing := strings.HasSuffix(test.name, "is missing"); missing != strings.Contains(e.Detail, "has no claim") {
+					t.Errorf("refused because %q", e.Detail)
+				}
 				return
 			}
 			if err != nil {

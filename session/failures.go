@@ -81,9 +81,9 @@ func failureWait(level float64, most int) time.Duration {
 	free := float64(most / 2)
 	wait := time.Duration(0)
 	for n := level; n >= free && level > 0 && wait < lastFailureWait; n-- {
-		wait = max(firstFailureWait, 2*wait)
+		wait = max(firstFailureWait, 2*wait) // which comes to lastFailureWait
 	}
-	return min(wait, lastFailureWait)
+	return wait
 }
 
 // level is how many failures are not forgotten yet, and whether there was a success.

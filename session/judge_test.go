@@ -1,0 +1,87 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"gprxy/auth"
+	"gprxy/pool"
+)
+
+// judging is a session whose failures are remembered.
+func judging(most int) *session {
+	s := &session{Handler: &Handler{failures: newFailures(most, time.Hour)}, user: "alice", place: &place{}}
+	s.prefix = from("192.0.2.1")
+	return s
+}
+
+// failed is how many failures of the session's user count.
+func (s *session) failed() (level float64, good bool) {
+	return s.failures.level(failureKey{ofUserFromOrigin, s.prefix, s.guessedAt(auth.MethodPassword)}, time.Now())
+}
+
+// What counts as a guess is what somebody looked at and refused; what forgives is what somebody
+// found good. All else does neither.
+func TestWhatCountsAsAGuess(t *testing.T) {
+	failure := func(reason string) error {
+		return fmt.Errorf("log in: %w", &authFailure{method: auth.MethodPassword, reason: reason})
+	}
+	const counts, forgives, neither = 3, 0, 2 // failures after two before
+	for _, test := range []struct {
+		name     string
+		ended    error
+		recorded bool
+		want     float64
+	}{
+		{"a wrong password", failure("rejected_by_postgresql"), true, counts},
+		{"a forged token", failure(auth.ReasonBadSignature), false, counts},
+		{"an empty password", failure(reasonEmptyPassword), false, neither},
+		{"passwords are off", failure(reasonPasswordOff), false, neither},
+		{"nobody looked", failure(reasonTooManyFailures), true, neither},
+		{"the issuer is away", failure(auth.ReasonIssuerUnavailable), false, neither},
+		{"the client left while it was looked at", errClientGone, true, counts},
+		{"the client left before", errClientGone, false, neither},
+		{"a fault", errors.New("the log is full"), true, neither},
+		{"a good login", nil, true, forgives},
+		{"a person without a role", fmt.Errorf("log in: %w", &auth.RoleError{}), false, forgives},
+		{"a login that PostgreSQL refused after the password", fmt.Errorf("log in: %w", &pool.LoginError{}), true, forgives},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := judging(100)
+			s.recorded = test.recorded
+			for range 2 {
+				s.failures.failed(s.prefix, s.guessedAt(auth.MethodPassword), time.Now())
+			}
+			if err := s.judge(t.Context(), auth.MethodPassword, func() error { return test.ended }); err != test.ended {
+				t.Errorf("the login ended with %v", err)
+			}
+			level, good := s.failed()
+			if level = float64(int(level + 0.5)); level != test.want || good != (test.want == forgives) {
+				t.Errorf("%v failures count (forgiven: %v), want %v", level, good, test.want)
+			}
+		})
+	}
+}
+
+// Who leaves while it is made to wait is not looked at, nor is one with too many failures.
+func TestNobodyLooksAtOnce(t *testing.T) {
+	s := judging(4)
+	for range 4 {
+		s.failures.failed(s.prefix, s.guessedAt(auth.MethodPassword), time.Now())
+	}
+	gone, leave := context.WithCancelCause(t.Context())
+	leave(errClientGone)
+	look := func() error { t.Error("somebody looked"); return nil }
+	for range 20 { // for the wait and the end of ctx are chosen between at random
+		if err := s.judge(gone, auth.MethodPassword, look); !errors.Is(err, errClientGone) {
+			t.Fatalf("the login of a client that left ended with %v", err)
+		}
+	}
+	err := s.judge(t.Context(), auth.MethodPassword, look)
+	if failure, ok := errors.AsType[*authFailure](err); !ok || failure.reason != reasonTooManyFailures {
+		t.Errorf("the login ended with %v", err)
+	}
+}

@@ -81,6 +81,20 @@ func TestWhoLosesItsPlace(t *testing.T) {
 	}
 }
 
+// Who waits already, or has left, does not wait twice.
+func TestWaitingTwiceIsWaitingOnce(t *testing.T) {
+	c := &crowd{most: 2, perOrigin: 2}
+	v := visit(c, "one", "192.0.2.1")
+	v.wait()
+	v.wait()
+	v.leave()
+	v.wait()
+	v.leave()
+	if c.size != 0 || len(c.origins) != 0 || c.top != 0 {
+		t.Errorf("%d are in, of %d origins, the most of them %d", c.size, len(c.origins), c.top)
+	}
+}
+
 // Against a model that looks through everybody: the books are right whatever
 // happens in whatever order.
 func TestCrowdAgainstAModel(t *testing.T) {

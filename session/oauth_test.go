@@ -81,6 +81,9 @@ func TestOAuthBearerOnTheWire(t *testing.T) {
 	for name, sent := range map[string]string{
 		"another mechanism":  message('p', "SCRAM-SHA-256\x00\x00\x00\x00\x00"),
 		"a password":         message('p', "secret\x00"),
+		"no length":          message('p', "OAUTHBEARER\x00\x00"),
+		"no mechanism's end": message('p', "OAUTHBEARER"),
+		"no data, and data":  message('p', "OAUTHBEARER\x00\xff\xff\xff\xffn,,\x01auth=\x01\x01"),
 		"a length that lies": message('p', "OAUTHBEARER\x00\x00\x00\xff\xffn,,\x01"),
 		"channel binding":    message('p', "OAUTHBEARER\x00\x00\x00\x00\x0ep=tls,,\x01auth=\x01\x01"),
 		"no auth":            message('p', "OAUTHBEARER\x00\x00\x00\x00\x05n,,\x01\x01"),

@@ -103,10 +103,8 @@ func (k *cancelKeys) find(key backendKey, from netip.Prefix, now time.Time) (tar
 	if right && (!guessing || target.from == from) {
 		return target, ""
 	}
-	if from.IsValid() {
-		wrong := k.wrong.entry(from)
-		wrong.level = min(wrong.level+1, 2*wrongKeys) // who goes on is not let in between
-	}
+	wrong := k.wrong.entry(from)
+	wrong.level = min(wrong.level+1, 2*wrongKeys) // who goes on is not let in between
 	if guessing {
 		return cancelTarget{}, reasonTooManyKeys
 	}

@@ -66,6 +66,12 @@ func TestAGuesserStaysLocked(t *testing.T) {
 	for range 1000 {
 		keys.find(backendKey{1, make([]byte, 32)}, there, now)
 	}
+	if _, why := keys.find(keys.add("b", there, protocol32, 2, &pool.Lease{}), there, now); why != "" {
+		t.Errorf("a session of its own: %q", why)
+	}
+	if _, why := keys.find(key, netip.Prefix{}, now); why != "" {
+		t.Errorf("from nobody knows where: %q", why)
+	}
 	if _, why := keys.find(key, there, now.Add(time.Second)); why != reasonTooManyKeys {
 		t.Errorf("a second later: %q", why)
 	}

@@ -24,11 +24,8 @@ func parseParameters(body []byte) (all parameters, err error) {
 		if len(rest) == 0 {
 			return all, wrong
 		}
-		value, rest, ended := bytes.Cut(rest, []byte{0})
+		value, rest, _ := bytes.Cut(rest, []byte{0}) // without its end nothing follows, which is no terminator
 		all = append(all, pool.Parameter{Name: string(name), Value: string(value)})
-		if !ended {
-			return all, wrong
-		}
 		body = rest
 	}
 	if len(body) != 1 {

@@ -24,6 +24,7 @@ func TestDeniedParameters(t *testing.T) {
 		asking("session_authorization", "postgres"),
 		asking("session_preload_libraries", "x"),
 		asking("local_preload_libraries", "x"),
+		asking("shared_preload_libraries", "x"),
 		asking("gprxy.user", "mallory"),
 		asking("options", "-c role=postgres"),
 		asking("options", "-crole=postgres"),
@@ -52,6 +53,7 @@ func TestDeniedParameters(t *testing.T) {
 		asking("search_path", "a,b", "TimeZone", "UTC"),
 		asking("options", "-c statement_timeout=5s --search_path=role"),
 		asking("options", "-c my.role=x"),
+		asking("options", "-cmy.role=x"),
 		asking("options", "-c application_name=role"),
 		asking("roles", "x"),
 		asking("OPTIONS", "-c role=postgres"), // a parameter that PostgreSQL does not know
@@ -60,6 +62,30 @@ func TestDeniedParameters(t *testing.T) {
 	for _, asked := range allowed {
 		if err := checkParameters(asked); err != nil {
 			t.Errorf("%v is refused: %v", asked, err)
+		}
+	}
+}
+
+// What stands before a mistake counts, as in PostgreSQL.
+func TestParametersOfAStartupPacket(t *testing.T) {
+	for _, test := range []struct {
+		name, body string
+		all        parameters
+		good       bool
+	}{
+		{"pairs", "user\x00bob\x00database\x00demo\x00\x00", asking("user", "bob", "database", "demo"), true},
+		{"an empty value", "user\x00\x00\x00", asking("user", ""), true},
+		{"no pair", "\x00", nil, true},
+		{"nothing", "", nil, false},
+		{"no terminator", "user\x00bob\x00", asking("user", "bob"), false},
+		{"a value without its end", "user\x00bob", asking("user", "bob"), false},
+		{"a name without its end", "user\x00bob\x00replication", asking("user", "bob"), false},
+		{"a name without a value", "user\x00bob\x00replication\x00", asking("user", "bob"), false},
+		{"more after the terminator", "user\x00bob\x00\x00more", asking("user", "bob"), false},
+	} {
+		all, err := parseParameters([]byte(test.body))
+		if !slices.Equal(all, test.all) || (err == nil) != test.good {
+			t.Errorf("%s: got %v, %v", test.name, all, err)
 		}
 	}
 }

@@ -188,6 +188,7 @@ func TestOtherRequestsDoNotEndTheWait(t *testing.T) {
 			{"code twice", "GET", "/callback?code=x&code=y&state=" + state, "", 400},
 			{"refusal with a wrong state", "GET", "/callback?error=access_denied&state=wrong", "", 400},
 			{"broken query", "GET", "/callback?code=%zz&state=" + state, "", 400},
+			{"endless head", "GET", "/callback?state=" + state + "&code=" + strings.Repeat("x", 64<<10), "", 431},
 		} {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			defer cancel()

@@ -230,6 +230,10 @@ func TestSettingsThatCannotWork(t *testing.T) {
 		{"no issuer", "OIDC_ISSUER", func(c *sso.Config) { c.Issuer = "" }},
 		{"issuer over a plain network", "OIDC_ISSUER", func(c *sso.Config) { c.Issuer = "http://login.example.com" }},
 		{"issuer is a name", "OIDC_ISSUER", func(c *sso.Config) { c.Issuer = "login.example.com" }},
+		{"issuer without a host", "OIDC_ISSUER", func(c *sso.Config) { c.Issuer = "https://:443" }},
+		{"issuer with an invisible character", "OIDC_ISSUER", func(c *sso.Config) { c.Issuer += "/\u202e" }},
+		{"issuer with a user", "OIDC_ISSUER", func(c *sso.Config) { c.Issuer = "https://eve@login.example.com" }},
+		{"issuer with a fragment", "OIDC_ISSUER", func(c *sso.Config) { c.Issuer += "/#" }},
 		{"issuer with a query", "OIDC_ISSUER", func(c *sso.Config) { c.Issuer += "/?x" }},
 		{"no client", "OIDC_CLIENT_ID", func(c *sso.Config) { c.ClientID = "" }},
 		{"scope that is none", "OIDC_SCOPES", func(c *sso.Config) { c.Scopes = []string{"openid", "two words"} }},
@@ -242,14 +246,17 @@ func TestSettingsThatCannotWork(t *testing.T) {
 		{"callback without a port", "CALLBACK_URL", func(c *sso.Config) { c.CallbackURL = "http://localhost/callback" }},
 		{"callback with a query", "CALLBACK_URL", func(c *sso.Config) { c.CallbackURL = "http://localhost:8085/callback?x=y" }},
 		{"callback with a fragment", "CALLBACK_URL", func(c *sso.Config) { c.CallbackURL = "http://localhost:8085/callback#" }},
+		{"callback with a user", "CALLBACK_URL", func(c *sso.Config) { c.CallbackURL = "http://eve@localhost:8085/callback" }},
 		{"callback is no address", "CALLBACK_URL", func(c *sso.Config) { c.CallbackURL = "callback" }},
 		{"port that is none", "--port", func(c *sso.Config) { c.Port = 65536 }},
+		{"port below all", "--port", func(c *sso.Config) { c.Port = -2 }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := good
 			test.change(&c)
 			_, err := sso.LoginBrowser(short(t), c, nil)
-			if e := requireError[*sso.ConfigError](t, err, []string{test.setting}); e.Setting != test.setting || e.Instead == "" {
+			if e := requireError[*sso.ConfigError](t, err, []string{test.setting}); e.Setting != test.setting || e.Instead == "" ||
+				strings.HasPrefix(test.name, "no ") != (e.Wrong == "is not set") {
 				t.Errorf("the error is %+v", e)
 			}
 		})

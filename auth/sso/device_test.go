@@ -118,6 +118,8 @@ func TestDeviceAnswersThatCannotBeShown(t *testing.T) {
 		{"interval", -1, ""},
 		{"interval", 1 << 60, ""},
 		{"expires_in", -5, ""},
+		{"expires_in", 0, ""},
+		{"expires_in", 1 << 40, ""},
 		{"device_code", "", "no device code"},
 		{"user_code", "", "user code"},
 		{"user_code", "AB\x1b]0;evil\a", "user code"},
@@ -141,9 +143,16 @@ func TestDeviceAnswersThatCannotBeShown(t *testing.T) {
 			return 200, answer
 		}
 		s.answers["/token"] = func(url.Values) (int, any) { return 400, map[string]any{"error": "access_denied"} }
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		ctx, cancel := context.WithCancel(short(t))
 		shown := false
-		_, err := sso.LoginDevice(ctx, s.config(), func(sso.Prompt) error { shown = true; return nil })
+		_, err := sso.LoginDevice(ctx, s.config(), func(p sso.Prompt) error {
+			shown = true
+			if left := time.Until(p.Expires); left > time.Hour || p.Expires.IsZero() {
+				t.Errorf("%s %v: the code holds for %v", test.field, test.value, left)
+			}
+			time.AfterFunc(100*time.Millisecond, cancel) // the wait for the first question has begun
+			return nil
+		})
 		cancel()
 		if test.says == "" {
 			if !shown || err == nil {

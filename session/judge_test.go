@@ -85,3 +85,13 @@ func TestNobodyLooksAtOnce(t *testing.T) {
 		t.Errorf("the login ended with %v", err)
 	}
 }
+
+// Once the door is shut nobody is asked for a secret any more.
+func TestNobodyIsAskedInADrain(t *testing.T) {
+	shut, done := context.WithCancel(t.Context())
+	done()
+	s := &session{Handler: &Handler{doorShut: shut}}
+	if err := s.mayLogIn(); !errors.Is(err, errDraining) {
+		t.Errorf("the client may log in: %v", err)
+	}
+}

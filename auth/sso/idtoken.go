@@ -96,10 +96,7 @@ func readHeaders(token auth.Secret) (jws.Headers, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(message.Signatures()) != 1 {
-		return nil, errors.New("it has not one signature")
-	}
-	return message.Signatures()[0].ProtectedHeaders(), nil
+	return message.Signatures()[0].ProtectedHeaders(), nil // of which the compact form has one
 }
 
 // peek reads a JWT's claims without checking its signature.

@@ -45,6 +45,49 @@ func TestRefreshAsksOnlyTheIssuerThatGave(t *testing.T) {
 	}
 }
 
+// What can fail before the refresh token is spent fails before, and what cannot be kept is not kept.
+func TestRefreshTokensAreNotLost(t *testing.T) {
+	iss := authtest.Start(t, authtest.Options{})
+	old := login(t, iss, configFor(iss))
+	before := iss.Requests(authtest.TokenPath)
+	iss.SetModeAt(authtest.KeysPath, authtest.Failing)
+	got, err := sso.Refresh(short(t), configFor(iss), old)
+	requireError[*sso.UnreachableError](t, err, nil)
+	if n := iss.Requests(authtest.TokenPath) - before; n != 0 || !reflect.DeepEqual(got, old) {
+		t.Errorf("without the keys the token endpoint was asked %d times", n)
+	}
+
+	s := newStub(t)
+	s.answers["/token"] = func(url.Values) (int, any) {
+		return 200, map[string]any{"access_token": "two words", "refresh_token": "refresh-2"}
+	}
+	old = sso.Tokens{Issuer: s.url, ClientID: "cli", Audience: "gprxy", Access: "access-1", Refresh: "refresh-1", User: "ann", Subject: "test|1"}
+	got, err = sso.Refresh(short(t), s.config(), old)
+	requireError[*sso.IDTokenError](t, err, []string{"odd characters"}, "two words")
+	if !reflect.DeepEqual(got, old) {
+		t.Errorf("got the access token %s, the refresh token %s", got.Access.Reveal(), got.Refresh.Reveal())
+	}
+}
+
+// A login is ended at the issuer that gave it, if that is who it says.
+func TestRevokeAsksOnlyTheIssuerThatGave(t *testing.T) {
+	iss, other := authtest.Start(t, authtest.Options{}), newStub(t)
+	tokens := login(t, iss, configFor(iss))
+	other.answers["/revoke"] = func(url.Values) (int, any) { return 200, nil }
+	if err := sso.Revoke(short(t), other.config(), tokens); err != nil {
+		t.Error(err)
+	}
+	if len(other.forms["/revoke"]) > 0 || iss.Requests(authtest.RevokePath) != 1 {
+		t.Error("another issuer got the refresh token")
+	}
+	other.metadata["issuer"] = "https://elsewhere.example.com"
+	err := sso.Revoke(short(t), other.config(), sso.Tokens{Issuer: other.url, ClientID: "cli", Refresh: "the-refresh-token"})
+	requireError[*sso.ConfigError](t, err, []string{"calls itself"})
+	if len(other.forms["/revoke"]) > 0 {
+		t.Error("an issuer under another name got the refresh token")
+	}
+}
+
 func TestRefreshWithoutARefreshToken(t *testing.T) {
 	iss := authtest.Start(t, authtest.Options{})
 	_, err := sso.Refresh(short(t), configFor(iss), sso.Tokens{Issuer: iss.URL(), User: "ann"})

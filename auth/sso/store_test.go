@@ -182,6 +182,40 @@ func TestFileThatOthersCanUse(t *testing.T) {
 	}
 }
 
+// Nothing is written where others could read it, and a file does not grow without end.
+func TestWhereNothingIsSaved(t *testing.T) {
+	t.Parallel()
+	ann := tokensOf("https://a.example.com", "ann")
+	if runtime.GOOS != "windows" {
+		folder := t.TempDir()
+		if err := os.Chmod(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		s := sso.Store{Path: filepath.Join(folder, "credentials")}
+		requireError[*sso.PermissionError](t, s.Save(t.Context(), ann), []string{folder, "chmod"}, "access-ann")
+		if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+			t.Errorf("%v, %v: something was left in the folder", left, err)
+		}
+	}
+	s := newStore(t)
+	large := strings.Repeat("x", auth.MaxTokenBytes)
+	var logins []string
+	for n := range 21 { // of 192 KiB each: another one is more than 4 MiB
+		logins = append(logins, fmt.Sprintf(`{"issuer": "https://%d.example.com", "client_id": "cli", "access_token": %q, "id_token": %q, "refresh_token": %q}`,
+			n, large, large, large))
+	}
+	save(t, s, ann)
+	full := `{"version": 1, "logins": [` + strings.Join(logins, ", ") + "]}"
+	if err := os.WriteFile(s.Path, []byte(full), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ann.Access, ann.ID, ann.Refresh = auth.Secret(large), auth.Secret(large), auth.Secret(large)
+	requireError[*sso.FileError](t, s.Save(t.Context(), ann), []string{"is full", "gprxy logout"})
+	if now, err := os.ReadFile(s.Path); err != nil || string(now) != full {
+		t.Errorf("a full file was changed (%v)", err)
+	}
+}
+
 func TestFileOfAnotherUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give files away")
@@ -202,6 +236,9 @@ func TestDamagedFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	login := func(member string) string { // a file with one login, in which this member comes last and counts
+		return `{"version": 1, "logins": [{"issuer": "https://a.example.com", "client_id": "cli", "access_token": "a", ` + member + `}]}`
+	}
 	replaced := func(old, new string) string { return strings.Replace(string(whole), old, new, 1) }
 	for _, test := range []struct{ name, content, says string }{
 		{"empty", "", "damaged"},
@@ -212,6 +249,10 @@ func TestDamagedFiles(t *testing.T) {
 		{"newer", replaced(`"version": 1`, `"version": 2`), "newer gprxy"},
 		{"newer, of another shape", `{"version": 7, "logins": {"access": "access-ann"}}`, "newer gprxy"},
 		{"issuer missing", replaced(`"https://a.example.com"`, `""`), "damaged"},
+		{"client missing", login(`"client_id": ""`), "damaged"},
+		{"access token missing", login(`"access_token": ""`), "damaged"},
+		{"ID token with a line break", login(`"id_token": "access-ann\nINJECTED"`), "damaged"},
+		{"refresh token with a line break", login(`"refresh_token": "access-ann\nINJECTED"`), "damaged"},
 		{"token with a line break", replaced(`"access-ann"`, `"access-ann\nINJECTED"`), "damaged"},
 		{"token where the time belongs", replaced(`"2030-01-02T03:04:05Z"`, `"access-ann"`), "damaged"},
 		{"number where a token belongs", replaced(`"access-ann"`, `17`), "damaged"},

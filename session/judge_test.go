@@ -95,3 +95,41 @@ func TestNobodyIsAskedInADrain(t *testing.T) {
 		t.Errorf("the client may log in: %v", err)
 	}
 }
+
+// asked is what authenticate says of a secret, or that PostgreSQL was asked: there is none here.
+func (s *session) asked(ctx context.Context, secret string) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("PostgreSQL was asked")
+		}
+	}()
+	return s.authenticate(ctx, secret)
+}
+
+func TestSecretsThatNobodyLooksAt(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		passwords PasswordLogin
+		secret    string
+		reason    string
+	}{
+		{"an empty password", PasswordService, "", reasonEmptyPassword},
+		{"an empty password, for the own account", PasswordSelf, "", reasonEmptyPassword},
+		{"a password where they are off", PasswordOff, "right", reasonPasswordOff},
+		{"a token where none are taken and passwords are off", PasswordOff, "eyJhbGciOiJub25lIn0.e30.x", reasonPasswordOff},
+	} {
+		s := judging(100)
+		s.checks, s.Passwords = newTurns(1), test.passwords
+		err := s.asked(t.Context(), test.secret)
+		if failure, ok := errors.AsType[*authFailure](err); !ok || failure.reason != test.reason {
+			t.Errorf("%s: %v", test.name, err)
+		}
+	}
+	s := judging(100)
+	s.checks, s.Passwords = newTurns(0), PasswordService // all turns are others'
+	gone, leave := context.WithCancelCause(t.Context())
+	leave(errClientGone)
+	if err := s.asked(gone, "right"); !errors.Is(err, errClientGone) {
+		t.Errorf("a client that left in line: %v", err)
+	}
+}

@@ -324,7 +324,7 @@ func TestTheProcess(t *testing.T) {
 		r := i.start("ROLE_MAPPING_DBA=postgres:" + i.postgres.SuperuserPassword)
 		waitFor(t, "the warnings", func() bool {
 			out := r.output()
-			return strings.Contains(out, "is a superuser") && strings.Contains(out, "identity provider cannot be reached")
+			return strings.Contains(out, "is a superuser") && strings.Contains(out, "identity provider's keys cannot be had")
 		})
 		if strings.Contains(r.output(), i.postgres.SuperuserPassword) {
 			t.Error("a password stands in the log")

@@ -18,7 +18,7 @@ func (p *proxy) check(ctx context.Context, roles *auth.Roles) {
 		defer done()
 		if p.tokens != nil {
 			if err := p.tokens.Refresh(ctx); err != nil {
-				p.log.Warn("the identity provider cannot be reached, logins with a token fail until it can (OIDC_ISSUER)",
+				p.log.Warn("the identity provider's keys cannot be had, logins with a token fail until they can (OIDC_ISSUER)",
 					"issuer", p.settings.OIDCIssuer, "error", err)
 			}
 		}

@@ -96,7 +96,19 @@ func (p *Pools) waitError(ctx context.Context, err error, began time.Time) error
 	if cause := p.outage.current(); cause != nil {
 		return cause
 	}
-	return &TimeoutError{Limit: limit.limit, Waited: time.Since(began)}
+	return &TimeoutError{Limit: limit.limit, Allowed: p.allowed(limit.limit), Waited: time.Since(began)}
+}
+
+// allowed is the value of a limit.
+func (p *Pools) allowed(limit string) int {
+	switch limit {
+	case limitConns:
+		return p.config.MaxConns
+	case limitTotal:
+		return p.config.MaxTotal
+	default:
+		return LoginChecks
+	}
 }
 
 // queue waits for a lease of the account, then for one of all.
@@ -180,6 +192,10 @@ func (p *Pools) fill(ctx, waitCtx context.Context, l *Lease, w *waiting) error {
 		if err = l.take(ctx, conn, w); err == nil {
 			return nil
 		}
+		if l.reused && revoked(err) {
+			p.retire(l.account)
+			continue
+		}
 		if !lost(err) || waitCtx.Err() != nil {
 			break
 		}
@@ -208,6 +224,9 @@ func (l *Lease) take(ctx context.Context, conn *pgxpool.Conn, w *waiting) error 
 	}
 	if err := l.prepare(ctx, w.request.Settings); err != nil {
 		l.drop()
+		if errors.Is(err, errRevoked) {
+			return err
+		}
 		return connectError(ctx, err)
 	}
 	return nil

@@ -40,6 +40,7 @@ func (p *Pools) join(key Key) *account {
 		p.accounts[key] = a
 	}
 	a.users++
+	p.noteUsed(key.Database)
 	return a
 }
 
@@ -49,6 +50,7 @@ func (p *Pools) part(a *account) {
 	defer p.mu.Unlock()
 	a.users--
 	p.pruneAccount(a)
+	p.noteEmpty(a.key.Database)
 }
 
 // joinBucket returns the bucket for a set of session defaults and counts the caller among its users.

@@ -17,7 +17,7 @@ type Config struct {
 	SSLMode     string // disable, allow, prefer (default), require, verify-ca, verify-full: libpq's meanings
 	SSLRootCert string // PEM file, or "system"
 
-	MaxConns int // leases and open backends per Key; default 5
+	MaxConns int // leases and open backends per Key; default 20
 	MaxTotal int // leases and open backends over all keys; default 80
 
 	// MaxPerPerson bounds the leases of one Request.Person over all keys, and the requests that wait for one. Zero is no bound.
@@ -28,6 +28,7 @@ type Config struct {
 	ConnectTimeout time.Duration // dial, TLS and login of one backend; default 10 s
 	MaxLifetime    time.Duration // a backend older than this is closed when idle or given back; default 1 h
 	MaxIdleTime    time.Duration // an idle backend is closed after this; default 10 min
+	MaxEmptyTime   time.Duration // idle backends of a database are closed so long after its last session; zero means never
 
 	// Extensions with functions in C that keep nothing of a session, beside those the package knows: their databases'
 	// backends may go from person to person. complete adds the known ones.
@@ -62,13 +63,14 @@ func (c Config) complete() (Config, error) {
 		wrong = append(wrong, err)
 	}
 	c.StatelessExtensions = names
-	c.MaxConns = orDefault(c.MaxConns, 5, "MaxConns", &wrong)
+	c.MaxConns = orDefault(c.MaxConns, 20, "MaxConns", &wrong)
 	c.MaxTotal = orDefault(c.MaxTotal, 80, "MaxTotal", &wrong)
 	c.MaxPerPerson = orDefault(c.MaxPerPerson, 0, "MaxPerPerson", &wrong)
 	c.AcquireTimeout = orDefault(c.AcquireTimeout, 10*time.Second, "AcquireTimeout", &wrong)
 	c.ConnectTimeout = orDefault(c.ConnectTimeout, 10*time.Second, "ConnectTimeout", &wrong)
 	c.MaxLifetime = orDefault(c.MaxLifetime, time.Hour, "MaxLifetime", &wrong)
 	c.MaxIdleTime = orDefault(c.MaxIdleTime, 10*time.Minute, "MaxIdleTime", &wrong)
+	c.MaxEmptyTime = orDefault(c.MaxEmptyTime, 0, "MaxEmptyTime", &wrong)
 	c.RestartWait = orDefault(c.RestartWait, 0, "RestartWait", &wrong)
 	return c, errors.Join(wrong...)
 }

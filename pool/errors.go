@@ -55,12 +55,21 @@ func (e *UnreachableError) Unwrap() error { return e.Err }
 
 // TimeoutError says that no backend became free within Config.AcquireTimeout.
 type TimeoutError struct {
-	Limit  string        // the setting whose limit was reached: POOL_MAX_CONNS or POOL_MAX_TOTAL
-	Waited time.Duration // how long the request waited
+	Limit   string        // the setting whose limit was reached: POOL_MAX_CONNS or POOL_MAX_TOTAL
+	Allowed int           // what that setting allows
+	Waited  time.Duration // how long the request waited
 }
 
 func (e *TimeoutError) Error() string {
-	return fmt.Sprintf("no backend became free in %s: %s is reached", e.Waited.Round(time.Millisecond), e.Limit)
+	waited := e.Waited.Round(time.Millisecond)
+	switch e.Limit {
+	case limitConns:
+		return fmt.Sprintf("no backend became free in %s: all %d that %s allows your account in this database are in use",
+			waited, e.Allowed, e.Limit)
+	case limitTotal:
+		return fmt.Sprintf("no backend became free in %s: all %d that %s allows are in use", waited, e.Allowed, e.Limit)
+	}
+	return fmt.Sprintf("no backend became free in %s: %s is reached", waited, e.Limit)
 }
 
 // Timeout makes a TimeoutError a timeout for net.Error-style callers.

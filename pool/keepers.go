@@ -33,7 +33,8 @@ func (k keepers) add(more keepers) keepers {
 //
 // Never: whoever may act as a superuser can LOAD libraries that change what the backend does. Temporary replication slots, a
 // replication origin and a base backup belong to a session and outlive DISCARD ALL; the last two need a function that can
-// be granted (see keeping). A login event trigger (PostgreSQL 17) is to run at each login, so each login needs a new backend.
+// be granted (see keeping). A login event trigger (PostgreSQL 17) is to run at each login, so each login needs a new backend. A
+// template is there to be copied, which an idle backend in it would prevent.
 //
 // Personal: functions in C may keep what they like for as long as the process lives. dblink and foreign data wrappers keep
 // connections, languages keep global variables, isn (until 17) keeps a mode. So do others nobody here has heard of: what is
@@ -55,6 +56,9 @@ const keepersSQL = `pg_catalog.pg_current_snapshot(),
 			FROM pg_catalog.pg_event_trigger
 			WHERE evtevent OPERATOR(pg_catalog.=) 'login' AND evtenabled OPERATOR(pg_catalog.<>) 'D'
 			LIMIT 1),
+		(SELECT 'its database is a template'::pg_catalog.text
+			FROM pg_catalog.pg_database
+			WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database() AND datistemplate),
 		''), 'UTF8'), 'hex'),
 	pg_catalog.encode(pg_catalog.convert_to(COALESCE(
 		(SELECT COALESCE(

@@ -93,7 +93,8 @@ func (l *Lease) Parameter(name string) string {
 const reuseLimit = 2 * time.Second
 
 // prepare applies the settings, and leaves the connection without bytes of its own and without a reader. A backend that was
-// idle answers something in any case: that proves it alive, and idle_session_timeout begins anew.
+// idle answers something in any case: whether PostgreSQL would open it now. That also proves it alive, and
+// idle_session_timeout begins anew.
 func (l *Lease) prepare(ctx context.Context, settings []Setting) error {
 	limit := l.pools.config.ConnectTimeout
 	if l.reused {
@@ -102,7 +103,7 @@ func (l *Lease) prepare(ctx context.Context, settings []Setting) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if len(settings) > 0 || l.reused {
-		if err := l.backend.apply(ctx, l.pg, settings); err != nil {
+		if err := l.apply(ctx, settings); err != nil {
 			return err
 		}
 	} else if err := l.backend.silent(l.pg); err != nil { // a walsender of the whole server takes no SQL that could be asked
@@ -112,29 +113,36 @@ func (l *Lease) prepare(ctx context.Context, settings []Setting) error {
 	return nil
 }
 
-// apply makes the settings, which may be none.
-func (b *backend) apply(ctx context.Context, pg *pgconn.PgConn, settings []Setting) error {
-	rows, err := b.ask(ctx, pg, selecting(len(settings), settingsSQL(settings)))
+// apply makes the settings, which may be none. A backend that was idle must be fit to be opened now: see admissionSQL.
+func (l *Lease) apply(ctx context.Context, settings []Setting) error {
+	columns := settingColumns(settings, l.backend.tap.parameter("server_encoding"))
+	if l.reused {
+		columns = append(columns, l.backend.admission(l.account.key.User))
+	}
+	rows, err := l.backend.ask(ctx, l.pg, selecting(len(columns), strings.Join(columns, ", ")))
 	if err != nil {
 		return fmt.Errorf("preparing the backend: %w", err)
 	}
-	for _, null := range rows[0] {
+	for _, null := range rows[0][:len(settings)] {
 		if string(null) != "f" {
 			return errors.New("PostgreSQL did not say that it has made a setting")
 		}
 	}
+	if l.reused && string(rows[0][len(settings)]) != "t" {
+		return errRevoked
+	}
 	return nil
 }
 
-// settingsSQL is a column for each setting. Names and values travel as hex of UTF-8, which no escapes nor the
+// settingColumns are a column for each setting. Names and values travel as hex of UTF-8, which no escapes nor the
 // session's client_encoding, the client's choice, can touch (nor are they sent back, hence IS NULL), and its search_path
 // must not choose the functions. As a simple Query it leaves no unnamed statement behind.
-func settingsSQL(settings []Setting) string {
-	calls := make([]string, len(settings))
+func settingColumns(settings []Setting, encoding string) []string {
+	calls := make([]string, len(settings), len(settings)+1)
 	for i, s := range settings {
-		calls[i] = fmt.Sprintf("pg_catalog.set_config(%s, %s, false) IS NULL", hexLiteral(s.Name), hexLiteral(s.Value))
+		calls[i] = fmt.Sprintf("pg_catalog.set_config(%s, %s, false) IS NULL", hexLiteral(s.Name), hexLiteral(fit(s.Value, encoding)))
 	}
-	return strings.Join(calls, ", ")
+	return calls
 }
 
 func hexLiteral(text string) string {

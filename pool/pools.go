@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/semaphore"
@@ -29,10 +30,11 @@ type Pools struct {
 	calls    map[*call]struct{}
 	leases   map[*Lease]struct{}
 	accounts map[Key]*account
-	persons  map[string]int // who has how many requests and leases, see admit
-	open     int            // backends over all keys
-	changed  chan struct{}  // closed and replaced when a backend was closed or became idle
-	done     chan struct{}  // closed when Close has finished
+	persons  map[string]int         // who has how many requests and leases, see admit
+	open     int                    // backends over all keys
+	emptying map[string]*time.Timer // databases nobody is left in, see noteEmpty
+	changed  chan struct{}          // closed and replaced when a backend was closed or became idle
+	done     chan struct{}          // closed when Close has finished
 }
 
 // call is a running Acquire, CheckLogin or Superuser; Close ends it.
@@ -62,6 +64,7 @@ func New(c Config) (*Pools, error) {
 		leases:   map[*Lease]struct{}{},
 		accounts: map[Key]*account{},
 		persons:  map[string]int{},
+		emptying: map[string]*time.Timer{},
 		changed:  make(chan struct{}),
 	}
 	p.base = p.withHooks(base)
@@ -113,6 +116,9 @@ func (p *Pools) beginClose() (done chan struct{}, leases []*Lease) {
 		return p.done, leases
 	}
 	p.closed = true
+	for database := range p.emptying {
+		p.noteUsed(database)
+	}
 	for c := range p.calls {
 		c.cancel(ErrClosed)
 	}

@@ -14,7 +14,8 @@ type Key struct {
 	User, Database string
 }
 
-// Setting is a run-time parameter set after the acquire with set_config, e.g. gprxy.user. RESET drops it.
+// Setting is a run-time parameter set after the acquire with set_config, e.g. gprxy.user. RESET drops it. What the database's
+// encoding lacks of its value is escaped, see ASCII.
 type Setting struct {
 	Name, Value string
 }

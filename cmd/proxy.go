@@ -42,10 +42,13 @@ type proxy struct {
 	settings Settings
 	log      *slog.Logger
 
-	events  *store.DB
-	signer  *store.SignerKey // of checkpoints; nil: none are made
-	tokens  *auth.Verifier   // nil: no token login
-	pools   *pool.Pools
+	events *store.DB
+	signer *store.SignerKey // of checkpoints; nil: none are made
+	tokens *auth.Verifier   // nil: no token login
+	pools  *pool.Pools
+
+	accountFiles *accountFiles
+
 	handler *session.Handler
 	server  *listener.Server
 	socket  net.Listener
@@ -86,6 +89,7 @@ func (p *proxy) open(ctx context.Context, env Environment) (err error) {
 	if p.pools, err = pool.New(poolConfig(p.settings, p.log)); err != nil {
 		return err
 	}
+	p.accountFiles = newAccountFiles(p.settings, p.log)
 	p.handler = session.NewHandler(p.handlerConfig(secured, roles))
 	p.server = &listener.Server{
 		Handle:         p.handler.ServeConn,
@@ -126,7 +130,8 @@ func (p *proxy) run(ctx context.Context) error {
 	return errors.Join(err, p.close(ctx))
 }
 
-// untilEnd returns when ctx ends, or with the listener's failure. SIGHUP makes the pools reconnect.
+// untilEnd returns when ctx ends, or with the listener's failure. SIGHUP makes the pools reconnect, with the
+// passwords that their files hold.
 func (p *proxy) untilEnd(ctx context.Context, failed <-chan error) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
@@ -138,6 +143,7 @@ func (p *proxy) untilEnd(ctx context.Context, failed <-chan error) error {
 		case err := <-failed:
 			return err
 		case <-hangup:
+			p.accountFiles.reread()
 			p.pools.Reconnect()
 		}
 	}

@@ -29,6 +29,7 @@ func poolConfig(s Settings, log *slog.Logger) pool.Config {
 		RestartWait:    s.DBRestartWait,
 		MaxLifetime:    s.PoolMaxLifetime,
 		MaxIdleTime:    s.PoolMaxIdleTime,
+		MaxEmptyTime:   s.PoolMaxEmptyTime,
 
 		StatelessExtensions: s.PoolStatelessExtensions,
 		Log:                 log,
@@ -49,6 +50,7 @@ func (p *proxy) handlerConfig(secured *tls.Config, roles *auth.Roles) session.Co
 		ExpiryGrace:          s.SignOn.ExpiryGrace,
 		Passwords:            passwordLogin(s),
 		Service:              auth.Login{User: s.ServiceUser, Password: s.ServicePassword},
+		AccountPassword:      p.accountFiles.password,
 		Statements:           recordStatements(s.Audit),
 		AllowReplication:     s.AllowReplication,
 		Pools:                p.pools,

@@ -73,6 +73,8 @@ type Settings struct {
 	Roles      auth.RolesConfig
 	SignOn     SignOn
 
+	SecretFiles map[string]secretFile // where secrets were read from, by setting
+
 	AllowReplication bool
 
 	PoolMaxConns       int
@@ -81,6 +83,7 @@ type Settings struct {
 	PoolAcquireTimeout time.Duration
 	PoolMaxLifetime    time.Duration
 	PoolMaxIdleTime    time.Duration
+	PoolMaxEmptyTime   time.Duration
 
 	PoolStatelessExtensions []string
 

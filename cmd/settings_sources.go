@@ -31,6 +31,7 @@ func LoadSettings(src Sources) (Settings, []string, error) {
 	if len(l.problems) > 0 {
 		return Settings{}, l.warnings, &SettingsError{Problems: l.problems}
 	}
+	s.SecretFiles = l.secretFiles
 	return s, l.warnings, nil
 }
 
@@ -64,8 +65,10 @@ type loader struct {
 	dotenv dotenv
 	// tenantIssuer is the issuer that AUTH0_TENANT stands for.
 	tenantIssuer string
-	problems     []Problem
-	warnings     []string
+	// secretFiles are the NAME_FILE variants that were read, by NAME.
+	secretFiles map[string]secretFile
+	problems    []Problem
+	warnings    []string
 }
 
 // layer is one source: the values it gives by variable name.

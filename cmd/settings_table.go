@@ -128,9 +128,9 @@ func loginSettings() []setting {
 
 func poolSettings() []setting {
 	return []setting{
-		{name: "POOL_MAX_CONNS", def: "5", meaning: "connections to PostgreSQL per service user and database",
+		{name: "POOL_MAX_CONNS", def: "20", meaning: "connections to PostgreSQL per service user and database",
 			parse: count(func(s *Settings) *int { return &s.PoolMaxConns })},
-		{name: "POOL_MAX_TOTAL", def: "50", meaning: "connections to PostgreSQL in all",
+		{name: "POOL_MAX_TOTAL", def: "80", meaning: "connections to PostgreSQL in all",
 			parse: count(func(s *Settings) *int { return &s.PoolMaxTotal })},
 		{name: "POOL_MAX_PER_USER", none: "no limit", meaning: "of these, for one person, whatever their accounts and databases; more logins are refused",
 			parse: count(func(s *Settings) *int { return &s.PoolMaxPerUser })},
@@ -140,6 +140,8 @@ func poolSettings() []setting {
 			parse: duration(time.Second, 30*24*time.Hour, func(s *Settings) *time.Duration { return &s.PoolMaxLifetime })},
 		{name: "POOL_MAX_IDLE_TIME", def: "10m", meaning: "a connection to PostgreSQL that was idle so long is closed",
 			parse: duration(time.Second, 30*24*time.Hour, func(s *Settings) *time.Duration { return &s.PoolMaxIdleTime })},
+		{name: "POOL_MAX_EMPTY_TIME", def: "3s", meaning: "so long after the last session in a database its idle connections are closed; below 5s it can be dropped, renamed and copied",
+			parse: duration(time.Millisecond, 30*24*time.Hour, func(s *Settings) *time.Duration { return &s.PoolMaxEmptyTime })},
 		{name: "POOL_STATELESS_EXTENSIONS", none: "those gprxy knows", meaning: "more extensions written in C that keep nothing of a session: a list with commas",
 			parse: extensions},
 		{name: "IDENTITY_STAMP", def: StampSetting, meaning: "where PostgreSQL learns the person: the setting gprxy.user, application_name, both, or nowhere",

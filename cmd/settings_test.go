@@ -68,7 +68,7 @@ func TestDefaults(t *testing.T) {
 			OnExpiry: "allow", ExpiryGrace: time.Minute, UserCase: "fold", AudienceClaim: "aud", ClockSkew: 30 * time.Second,
 		},
 		MaxClients: 1000, LoginMax: 1000, LoginMaxPerAddress: 500, LoginMaxFailures: 5, LoginFailureMemory: time.Minute,
-		PoolMaxConns: 5, PoolMaxTotal: 50, PoolAcquireTimeout: 10 * time.Second, PoolMaxLifetime: time.Hour, DBRestartWait: 5 * time.Second, PoolMaxIdleTime: 10 * time.Minute,
+		PoolMaxConns: 20, PoolMaxTotal: 80, PoolMaxEmptyTime: 3 * time.Second, PoolAcquireTimeout: 10 * time.Second, PoolMaxLifetime: time.Hour, DBRestartWait: 5 * time.Second, PoolMaxIdleTime: 10 * time.Minute,
 		IdentityStamp: "setting", EventLog: "/home/u/.gprxy/events.db",
 		Audit:    AuditSettings{Statements: StatementsOff, Durability: "async", MaxText: 1 << 20, CheckpointInterval: time.Hour, RetentionMin: 30 * 24 * time.Hour},
 		LogLevel: "production", LogFormat: "text",

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -221,37 +220,6 @@ func tenant(s *Settings, l *loader, t string) *badValue {
 	l.tenantIssuer = "https://" + t + "/"
 	s.OIDCIssuer = l.tenantIssuer
 	return nil
-}
-
-// secretFile reads a NAME_FILE variant: the whole file without the line breaks at its end. Its
-// permissions are not judged: container platforms mount secrets readable by all in the container.
-func (l *loader) secretFile(variable, path string) (given, bool) {
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(l.env.Dir, path)
-	}
-	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		l.problem(variable, "names "+path+", which is not a file", "name a file that holds the secret alone")
-		return given{}, false
-	}
-	if err == nil && info.Size() > maxValue {
-		l.problem(variable, "names "+path+", which is larger than 64 kB", "name a file that holds the secret alone")
-		return given{}, false
-	}
-	var content []byte
-	if err == nil {
-		content, err = os.ReadFile(path)
-	}
-	if err != nil {
-		l.problem(variable, "cannot be read: "+err.Error(), "name a file that the proxy's user can read")
-		return given{}, false
-	}
-	secret := strings.TrimRight(string(content), "\r\n")
-	if secret == "" {
-		l.problem(variable, "names "+path+", which is empty", "put the secret into the file")
-		return given{}, false
-	}
-	return given{variable: variable, text: secret}, true
 }
 
 // extensions reads a list of names.

@@ -79,6 +79,7 @@ type conversation struct {
 	awaiting bool          // somebody waits for room
 
 	parameters func(name, value string) // called for each ParameterStatus
+	alone      func(text string)        // called for each statement that wants a database for itself, before it is sent on
 	record     *statements              // what is recorded of it; nil for nothing
 
 	statements, errors, rows int64

@@ -14,6 +14,9 @@ func (c clientFrames) frameStart(kind byte, size uint32) (want uint32) {
 	}
 	if c.record == nil {
 		c.request(kind, nil)
+		if kind == msgQuery || kind == msgParse {
+			return aloneRoom
+		}
 		return 0
 	}
 	skipped := c.skipping
@@ -26,11 +29,20 @@ func (c clientFrames) frameStart(kind byte, size uint32) (want uint32) {
 }
 
 func (c clientFrames) frameBody(kind byte, body []byte, whole bool) {
-	c.record.requestBody(kind, body, whole)
+	if (kind == msgQuery || kind == msgParse) && c.alone != nil {
+		if text := aloneText(kind, body[:min(len(body), aloneRoom)]); text != "" {
+			c.alone(text)
+		}
+	}
+	if c.record != nil {
+		c.record.requestBody(kind, body, whole)
+	}
 }
 
 func (c clientFrames) frameRest(_ byte, part []byte, last bool) {
-	c.record.requestRest(part, last)
+	if c.record != nil {
+		c.record.requestRest(part, last)
+	}
 }
 
 // backendFrames is the visitor of the backend's stream.

@@ -153,18 +153,25 @@ func clientLeft(err error) error {
 // accountFailure turns a refused login of a service account into what its user
 // may know: the operator's password is not theirs to mend.
 func (s *session) accountFailure(err error) error {
-	refused, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok || !strings.HasPrefix(refused.Code, "28") {
+	if !accountRefused(err) {
 		return err
 	}
 	s.log.Error("PostgreSQL refused the login of a service account: check its password and pg_hba.conf",
-		"service_account", s.account.User, "role", s.account.Role, "database", s.database, "error", refused)
+		"service_account", s.account.User, "role", s.account.Role, "database", s.database, "error", err)
 	return &refusal{
 		code:    codeInternal,
 		reason:  "service_account_refused",
 		message: "gprxy could not log in to PostgreSQL with your service account",
 		hint:    "Ask the operator of gprxy: its log has the reason.",
 	}
+}
+
+// accountRefused says whether PostgreSQL did not take gprxy for the account. What it refuses once it has, such as
+// a role that may not log in any more, is the administrator's word, and told as it is.
+func accountRefused(err error) bool {
+	refused, ok := errors.AsType[*pgconn.PgError](err)
+	_, accepted := errors.AsType[*pool.LoginError](err)
+	return ok && !accepted && strings.HasPrefix(refused.Code, "28")
 }
 
 // errorResponse decides what a client that is turned away may read. user is
@@ -203,7 +210,8 @@ func toRefusal(err error, user string) *refusal {
 			code:    codeTooManyConnections,
 			reason:  "pool_timeout",
 			message: timeout.Error(),
-			hint:    "Try again later, close idle sessions, or ask the operator for a larger " + timeout.Limit + ".",
+			hint: fmt.Sprintf("Use fewer connections at once (pg_dump -j 8 takes 9), close idle ones, or ask the operator of gprxy for "+
+				"a larger %s; it is %d.", timeout.Limit, timeout.Allowed),
 		}
 	}
 	if limit, ok := errors.AsType[*pool.PersonError](err); ok {

@@ -31,6 +31,10 @@ type Config struct {
 	Passwords PasswordLogin
 	Service   auth.Login // GPRXY_USER; needed with PasswordService
 
+	// AccountPassword, if set, gives the password of a service account as it is now, false if it is still the one in Roles or
+	// Service. It is asked at each login, and again when PostgreSQL has refused what it gave.
+	AccountPassword func(account string) (password auth.Secret, known bool)
+
 	Pools  *pool.Pools
 	Events *store.DB
 
@@ -39,7 +43,7 @@ type Config struct {
 	AllowReplication bool // else clients that want to replicate are refused
 
 	StampSetting         bool // tell the backend the person in the setting gprxy.user
-	StampApplicationName bool // append the person to application_name
+	StampApplicationName bool // put the person before application_name
 
 	LoginTimeout time.Duration // from accept to AuthenticationOk
 	PeerTimeout  time.Duration // how long a peer's host may not answer while something is sent to it; zero: as the kernel likes

@@ -11,19 +11,47 @@ import (
 
 // lease acquires a backend of the account and makes a cancel key for the session.
 func (s *session) lease(ctx context.Context) error {
-	request := s.poolRequest(auth.Login{User: s.account.User, Password: s.account.Password})
+	request := s.poolRequest(auth.Login{User: s.account.User, Password: s.accountPassword()})
 	request.Person = s.identity.Issuer + " " + s.identity.User
 	request.Announce = s.recordBackend
 	if s.replication == pool.NoReplication {
 		request.Settings = s.stamp()
 	}
 	backend, err := s.acquire(ctx, request)
+	if s.rotated(&request, err) {
+		backend, err = s.acquire(ctx, request)
+	}
 	if err != nil {
 		return s.accountFailure(err)
 	}
 	s.backend = backend
 	s.key = s.keys.add(s.id, s.prefix, s.protocol, backend.PID(), backend)
 	return nil
+}
+
+// accountPassword is the account's password as it is now. A person's own account has the one that was given at the login.
+func (s *session) accountPassword() auth.Secret {
+	if s.AccountPassword != nil && s.account.Rule != rulePasswordSelf {
+		if password, known := s.AccountPassword(s.account.User); known {
+			return password
+		}
+	}
+	return s.account.Password
+}
+
+// rotated says whether PostgreSQL refused a password that is another one by now, which the request then has.
+func (s *session) rotated(request *pool.Request, err error) bool {
+	if !accountRefused(err) {
+		return false
+	}
+	now := s.accountPassword().Reveal()
+	if now == request.Password {
+		return false
+	}
+	s.log.Warn("PostgreSQL refused the password of a service account, which has another one by now: that is tried",
+		"service_account", s.account.User, "role", s.account.Role, "database", s.database)
+	request.Password = now
+	return true
 }
 
 // recordBackend records the login, and which backend serves it, before PostgreSQL
@@ -72,9 +100,10 @@ func (s *session) stamp() (settings []pool.Setting) {
 		settings = append(settings, pool.Setting{Name: "gprxy.user", Value: s.identity.User})
 	}
 	if s.StampApplicationName {
-		name := fmt.Sprintf("[%s]", s.identity.User)
+		// First, for PostgreSQL shows 63 bytes of it, and in ASCII, for it shows other characters as question marks.
+		name := fmt.Sprintf("[%s]", pool.ASCII(s.identity.User))
 		if own := s.parameters.get("application_name"); own != "" {
-			name = own + " " + name
+			name += " " + own
 		}
 		settings = append(settings, pool.Setting{Name: "application_name", Value: name})
 	}

@@ -15,6 +15,7 @@ import (
 func (s *session) relay(ctx context.Context) {
 	r := newRelay(s.conn, s.backend.Conn(), txIdle)
 	r.conversation.parameters = s.backend.SetParameter
+	r.conversation.alone = s.leaveDatabases
 	r.onFault = func(fault any) {
 		s.log.Error("the relay ended by a fault in gprxy", "fault", fault, "stack", string(debug.Stack()))
 	}

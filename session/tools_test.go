@@ -107,7 +107,7 @@ func TestPsql(t *testing.T) {
 
 // G5: a dump taken and loaded through the proxy is the database.
 func TestDumpAndLoad(t *testing.T) {
-	p := startProxy(t)
+	p := startProxy(t, func(o *options) { o.pool.MaxConns = 0 }) // the default
 	ctx := t.Context()
 	source := mustParse(t, postgres.DSN(pooltest.Superuser, postgres.SuperuserPassword, database))
 	conn := connectConfig(t, source)
@@ -138,6 +138,8 @@ func TestDumpAndLoad(t *testing.T) {
 	if sha256.Sum256(withoutNonce(sql)) != sha256.Sum256(withoutNonce(directSQL)) {
 		t.Error("the dump through the proxy differs from the direct one")
 	}
+	parallel := filepath.Join(t.TempDir(), "parallel") // by one connection and 8 more, with the default of POOL_MAX_CONNS
+	output(t, tool(t, p, "writer", "pg_dump", "--schema=dumped", "--format=directory", "--jobs=8", "--file="+parallel))
 	run(t, conn, "drop schema dumped cascade; grant create on database demo to app_writer")
 	load := tool(t, p, "writer", "psql", "-q", "-v", "ON_ERROR_STOP=1", "-o", os.DevNull)
 	load.Stdin = bytes.NewReader(sql)

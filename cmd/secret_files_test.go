@@ -1,0 +1,96 @@
+// Passwords of service accounts that are rotated in their files.
+
+package cmd
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"gprxy/auth"
+)
+
+// The whole way: the password is changed in PostgreSQL and in the file, and the next new connection has it.
+func TestARotatedPasswordIsInForceAtTheNextLogin(t *testing.T) {
+	i := newInstall(t)
+	file := filepath.Join(t.TempDir(), "reader")
+	write := func(secret string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte("app_reader:"+secret+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("app_reader-secret")
+	r := i.start("ROLE_MAPPING_READER=", "ROLE_MAPPING_READER_FILE="+file)
+	for n, secret := range []string{"", "rotated-once", "rotated-twice"} { // all stay connected, so that each has a new backend
+		if secret != "" {
+			if err := i.postgres.Exec(t.Context(), "ALTER ROLE app_reader PASSWORD '"+secret+"'"); err != nil {
+				t.Fatal(err)
+			}
+			write(secret)
+		}
+		if secret == "rotated-twice" {
+			r.Process.Signal(syscall.SIGHUP)
+		}
+		conn, err := r.connect(t.Context(), "bob", i.token("bob@example.com"))
+		if err != nil {
+			t.Fatalf("login %d: %v\n%s", n, err, r.output())
+		}
+		defer conn.Close(t.Context())
+	}
+	if out := r.output(); strings.Count(out, "the password of a service account has changed in its file") != 2 || strings.Contains(out, "rotated-") {
+		t.Errorf("the log says\n%s", out)
+	}
+}
+
+// What is no password of the account leaves the last good one in force, and is told once.
+func TestAnUnusablePasswordFileLeavesTheLastPassword(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "reader")
+	var log bytes.Buffer
+	f := newAccountFiles(Settings{
+		SecretFiles: map[string]secretFile{"ROLE_MAPPING_READER": {"ROLE_MAPPING_READER_FILE", path}},
+		Roles:       auth.RolesConfig{Mapping: map[string]auth.Login{"READER": {User: "app", Password: "old"}, "OTHER": {User: "plain", Password: "x"}}},
+	}, slog.New(slog.NewTextHandler(&log, nil)))
+	if _, known := f.password("plain"); known {
+		t.Error("an account without a file has one")
+	}
+	for _, row := range []struct {
+		content string
+		want    auth.Secret
+		told    string
+	}{
+		{"", "old", "is empty"},
+		{"app", "old", "has no password"},
+		{"someone:tops3cret", "old", "another account"},
+		{"app:new\n", "new", "has changed"},
+		{"app:new\n", "new", ""},
+		{strings.Repeat("x", maxValue+1), "new", "larger than 64 kB"},
+	} {
+		if err := os.WriteFile(path, []byte(row.content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		log.Reset()
+		for range 2 {
+			if got, known := f.password("app"); !known || got != row.want {
+				t.Errorf("after %.20q: the password is not %s", row.content, row.want.Reveal())
+			}
+		}
+		said := log.String()
+		lines := 1
+		if row.told == "" {
+			lines = 0
+		}
+		if strings.Count(said, "\n") != lines || !strings.Contains(said, row.told) || strings.Contains(said, "tops3cret") {
+			t.Errorf("after %.20q the log says %q", row.content, said)
+		}
+	}
+	os.Remove(path)
+	if got, _ := f.password("app"); got != "new" {
+		t.Error("a file that is gone has changed the password")
+	}
+}

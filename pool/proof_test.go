@@ -95,19 +95,19 @@ func TestAQueueOfASessionDoesNotPassForClean(t *testing.T) {
 				}
 				ctx, cancel := context.WithTimeout(ctx, patience)
 				defer cancel()
-				wantClosed(t, p, l, l.Release(ctx, strings.HasPrefix(row.name, "a rollback")), "")
+				wantClosed(t, p, request(), l, l.Release(ctx, strings.HasPrefix(row.name, "a rollback")), "")
 			})
 		}
 	})
 }
 
 // wantClosed requires that a backend was closed for that reason and serves nobody.
-func wantClosed(t *testing.T, p *pool.Pools, l *pool.Lease, err error, reason string) {
+func wantClosed(t *testing.T, p *pool.Pools, r pool.Request, l *pool.Lease, err error, reason string) {
 	t.Helper()
 	if err == nil || !strings.Contains(err.Error(), reason) {
 		t.Errorf("Release said %v, want something about %q", err, reason)
 	}
-	if next := acquire(t, p, request()); next.PID() == l.PID() || next.Reused() {
+	if next := acquire(t, p, r); next.PID() == l.PID() || next.Reused() {
 		t.Error("the backend was reused")
 	}
 }
@@ -123,7 +123,7 @@ func TestABackendThatSkipsIsClosed(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	wantClosed(t, p, l, l.Release(ctx, false), "reading the answer")
+	wantClosed(t, p, request(), l, l.Release(ctx, false), "reading the answer")
 }
 
 // A transaction that a batch without Sync has left open is committed by the first statement of the reset, and the session's
@@ -160,7 +160,7 @@ func TestCodeThatRunsInTheResetProvesNothing(t *testing.T) {
 				}
 				err := l.Release(t.Context(), false)
 				if row.closed != "" {
-					wantClosed(t, p, l, err, row.closed)
+					wantClosed(t, p, request(), l, err, row.closed)
 					return
 				}
 				next := acquire(t, p, request(person("bob")))
@@ -194,7 +194,7 @@ func TestNotificationsDuringTheReset(t *testing.T) {
 			admin(t, server, "postgres", row.notify)
 			err := l.Release(t.Context(), false)
 			if !row.reused {
-				wantClosed(t, p, l, err, row.says)
+				wantClosed(t, p, request(), l, err, row.says)
 				return
 			}
 			if next := acquire(t, p, request()); err != nil || next.PID() != l.PID() {
@@ -224,7 +224,7 @@ func TestABackendThatIsSomebodyElseIsClosed(t *testing.T) {
 	l := acquire(t, p, request(user("renamed")))
 	admin(t, server, "postgres", "ALTER ROLE renamed RENAME TO somebody_else")
 	t.Cleanup(func() { admin(t, server, "postgres", "ALTER ROLE somebody_else RENAME TO renamed") })
-	wantClosed(t, p, l, l.Release(t.Context(), false), "current_user is another one")
+	wantClosed(t, p, request(), l, l.Release(t.Context(), false), "current_user is another one")
 }
 
 // A session's transactions may wait for strangers by default: until no serializable one is left that writes. gprxy's own do not.
@@ -332,21 +332,21 @@ func TestWrongAnswersCloseTheBackend(t *testing.T) {
 			t.Parallel()
 			tm := &tamper{change: row.change}
 			p := tampered(t, tm)
-			l := acquire(t, p, request())
+			l := acquire(t, p, request(user("open")))
 			tm.armed.Store(true)
 			err := l.Release(t.Context(), false)
 			tm.armed.Store(false)
-			wantClosed(t, p, l, err, row.says)
+			wantClosed(t, p, request(user("open")), l, err, row.says)
 		})
 	}
 	t.Run("notices and parameters are none", func(t *testing.T) {
 		tm := &tamper{change: replaced('C', 4, before(append(notice, frame('S', "a\x00b\x00")...)))}
 		p := tampered(t, tm)
-		l := acquire(t, p, request())
+		l := acquire(t, p, request(user("open")))
 		tm.armed.Store(true)
 		err := l.Release(t.Context(), false)
 		tm.armed.Store(false)
-		if next := acquire(t, p, request()); err != nil || next.PID() != l.PID() {
+		if next := acquire(t, p, request(user("open"))); err != nil || next.PID() != l.PID() {
 			t.Errorf("the backend was closed: %v", err)
 		}
 	})
@@ -380,7 +380,7 @@ func TestWrongAnswersBeforeASession(t *testing.T) {
 			tm := &tamper{change: other(1 + number)}
 			tm.armed.Store(true)
 			p := tampered(t, tm)
-			_, err := p.Acquire(t.Context(), request())
+			_, err := p.Acquire(t.Context(), request(user("open")))
 			if err == nil || errors.Unwrap(err) == nil || !strings.Contains(errors.Unwrap(err).Error(), "has not the value") {
 				t.Errorf("got %v: %v", err, errors.Unwrap(err))
 			}
@@ -391,10 +391,10 @@ func TestWrongAnswersBeforeASession(t *testing.T) {
 			t.Parallel()
 			tm := &tamper{change: other(1)}
 			p := tampered(t, tm)
-			l := acquire(t, p, request())
+			l := acquire(t, p, request(user("open")))
 			release(t, l)
 			tm.armed.Store(true)
-			next, err := p.Acquire(t.Context(), request(settings))
+			next, err := p.Acquire(t.Context(), request(user("open"), settings))
 			if err == nil { // the server is right again on the new connection, whose answers are counted on its own
 				t.Fatal("a backend was lent that did not prove itself: ", next.PID() == l.PID())
 			}
@@ -409,10 +409,10 @@ func TestWrongAnswersBeforeASession(t *testing.T) {
 			return f
 		}}
 		p := tampered(t, tm)
-		l := acquire(t, p, request())
+		l := acquire(t, p, request(user("open")))
 		release(t, l)
 		tm.armed.Store(true)
-		if _, err := p.Acquire(t.Context(), request(setting("gprxy.user", "ann"))); err == nil {
+		if _, err := p.Acquire(t.Context(), request(user("open"), setting("gprxy.user", "ann"))); err == nil {
 			t.Error("a backend was lent without its stamp")
 		}
 	})
@@ -420,12 +420,12 @@ func TestWrongAnswersBeforeASession(t *testing.T) {
 		t.Parallel()
 		tm := &tamper{change: other(3)}
 		p := tampered(t, tm)
-		l := acquire(t, p, request())
+		l := acquire(t, p, request(user("open")))
 		admin(t, server, "postgres", "CREATE TABLE asked_again (a int); DROP TABLE asked_again")
 		tm.armed.Store(true)
 		err := l.Release(t.Context(), false)
 		tm.armed.Store(false)
-		wantClosed(t, p, l, err, "SELECT has not the value")
+		wantClosed(t, p, request(user("open")), l, err, "SELECT has not the value")
 	})
 }
 

@@ -108,3 +108,16 @@ func TestARequestThatMayNotGoOnReachesNothing(t *testing.T) {
 		t.Error("the idle backend was not kept")
 	}
 }
+
+// What an idle backend has said before it is lent is seen without asking it: nobody is told that it would serve them.
+func TestARequestIsNotToldOfABackendThatHasEnded(t *testing.T) {
+	p := newPools(t, config(maxConns(1)))
+	l := acquire(t, p, request())
+	release(t, l)
+	admin(t, server, "postgres", fmt.Sprintf("SELECT pg_terminate_backend(%d, 5000)", l.PID()))
+	var told []string
+	next := acquire(t, p, request(announced(&told, nil)))
+	if slices.Contains(told, itoa(l.PID())) || !slices.Contains(told, itoa(next.PID())) {
+		t.Errorf("told %q of the backend %d that has ended, and of %d", told, l.PID(), next.PID())
+	}
+}

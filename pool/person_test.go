@@ -41,6 +41,11 @@ func TestAPersonHoldsNoMoreThanTheLimit(t *testing.T) {
 	}
 	acquire(t, p, request(person("bob")))
 	(<-leases).Discard()
+	leases <- acquire(t, p, request())
+	if _, err := p.Acquire(t.Context(), request()); err == nil {
+		t.Error("the end of one made room for two")
+	}
+	(<-leases).Discard()
 	(<-leases).Release(t.Context(), false)
 	(<-leases).Abandon(t.Context())
 	for range 3 {

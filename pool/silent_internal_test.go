@@ -19,6 +19,7 @@ import (
 
 // scripted is a login at a server of the test's own, which then does what it is told.
 type scripted struct {
+	pools   *Pools
 	pg      *pgconn.PgConn
 	backend *backend
 	server  net.Conn
@@ -99,7 +100,7 @@ func logIn(t *testing.T, encrypted bool, delay time.Duration) *scripted {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &scripted{pg, o.backend, <-served, g}
+	s := &scripted{p, pg, o.backend, <-served, g}
 	t.Cleanup(func() { s.server.Close(); s.backend.socket.Close() })
 	return s
 }
@@ -199,5 +200,18 @@ func TestNobodyReadsAfterASlowWrite(t *testing.T) {
 		for range 3 {
 			s.say(t, func(one []byte) error { _, err := s.backend.wire.Read(one); return err }, 'a')
 		}
+	}
+}
+
+// A walsender of the whole server is asked nothing, so that its connection must be freed of the reader without an answer.
+func TestAWalsenderIsHandedOverAfterASlowWrite(t *testing.T) {
+	t.Parallel()
+	s := logIn(t, false, 60*time.Millisecond)
+	l := &Lease{pools: s.pools, pg: s.pg, backend: s.backend, replication: PhysicalReplication}
+	if err := l.prepare(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		s.say(t, func(one []byte) error { _, err := s.backend.wire.Read(one); return err }, 'a')
 	}
 }

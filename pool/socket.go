@@ -80,9 +80,9 @@ func (b *backend) silent(pg *pgconn.PgConn) error {
 		return fmt.Errorf("looking behind the answers: %w", err)
 	}
 	var one [1]byte
-	n, err := b.tap.r.Read(one[:]) // past the deadline it gives what was read before, and asks the kernel for nothing
+	_, err := b.tap.r.Read(one[:]) // past the deadline it gives what was read before, and asks the kernel for nothing
 	switch {
-	case n > 0:
+	case err == nil:
 		return errUnreadBytes
 	case !errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("looking behind the answers: %w", err)

@@ -77,6 +77,7 @@ func TestMaskingHidesValuesAlone(t *testing.T) {
 			p.wantText(strings.TrimSpace(part), "statement.executed")
 		}
 	}
+	p.wantText("*/ select 'code 5', '<masked 11 bytes #", "statement.started") // strict: the end of a long text, too
 	p.wantNowhere(secret)
 	two := 0
 	for _, s := range p.statements() {
@@ -89,5 +90,39 @@ func TestMaskingHidesValuesAlone(t *testing.T) {
 	}
 	if hashes := markHash.FindAllString(fmt.Sprint(p.statements()), -1); len(hashes) < 2 {
 		t.Errorf("marks %q", hashes)
+	}
+}
+
+// What PostgreSQL has said of its settings decides how a text is read. Until it has, it is read in all ways.
+func TestMaskingFollowsSettings(t *testing.T) {
+	t.Parallel()
+	p := startProxy(t, quietly, recordingAs(session.RecordText))
+	for _, c := range []struct{ set, text, want string }{
+		{"set standard_conforming_strings = off", `select set_config('app.password', '\'', true); select 4444 as code4 --', true)`, "; select 4444 as code4 --"},
+		{"set client_encoding = 'SJIS'", "select set_config('app.password', E'\x83\\', true); select 5555 as code5 --', true)", "; select 5555 as code5 --"},
+	} {
+		for ahead := range 2 { // once waiting for the answer, once not
+			conn := rawSession(t, p, "READER")
+			before := len(p.statements())
+			text := strings.ReplaceAll(c.text, "app.password", fmt.Sprintf("app.password%d", ahead))
+			send(t, conn, query(c.set))
+			if ahead == 0 {
+				receiveUntil(t, conn, 'Z')
+			}
+			send(t, conn, query(text))
+			if ahead == 1 {
+				receiveUntil(t, conn, 'Z')
+			}
+			receiveUntil(t, conn, 'Z')
+			p.untilEnded(conn)
+			all, found, two := p.statements()[before:], false, false
+			for _, s := range all {
+				found = found || strings.Contains("; "+s.SQL, c.want)
+				two = two || s.Masking != ""
+			}
+			if !found || two && ahead == 0 {
+				t.Errorf("%s, %d ahead: recorded %+v", c.set, ahead, all)
+			}
+		}
 	}
 }

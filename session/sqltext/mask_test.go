@@ -107,6 +107,7 @@ func TestMask(t *testing.T) {
 		{"select cron.schedule('n', '0 0 * * *', $$delete from t where token = 'hunter2'$$)", "select cron.schedule('n', '0 0 * * *', $$delete from t where token = '***'$$)"},
 		{"do $$ begin execute s || ' password=1 ; delete from t'; end $$", "do $$ begin execute s || ' password=1 ; delete from t'; end $$"},
 		{"do $$ begin execute s || '/* password=1 */ delete from t'; end $$", "do $$ begin execute s || '/* password=****/ delete from t'; end $$"},
+		{"select s || 'a, password=hunter2 delete from t'", "select s || 'a, password=*** delete from t'"},
 		// Comments.
 		{"-- alter role a password 'hunter2'\nselect 1", "-- alter role a password ***\nselect 1"},
 		// What only looks like it.
@@ -250,6 +251,10 @@ func TestMaskInTwoReadings(t *testing.T) {
 	}{
 		{Settings{}, `alter role a password 'x\'; delete from t; --y'`, `alter role a password '***'; delete from t; --y'`, false},
 		{Settings{Backslashes: true}, `alter role a password 'x\'; delete from t; --y'`, `alter role a password '***'`, false},
+		{Settings{Backslashes: true}, `alter role a password X'0''\'; select 'x'`, `alter role a password X'***''***'x'`, false},
+		{Settings{Backslashes: true}, `select password = 0b'\'; delete from t --'`, `select password = 0b'***'; delete from t --'`, false},
+		{Settings{}, "alter role a password E'a' /**/\n'x\\'; delete from t --'", "alter role a password E'***' /**/\n'***'; delete from t --'", false},
+		{Settings{}, "alter role a password E'a' --\n'x\\'; select 1 --'", "alter role a password E'***' --\n'***'", false},
 		{Settings{Unsure: true}, `alter role a password 'x\'; delete from t; --y'`, `alter role a password '***'; delete from t; --***'`, true},
 		{Settings{Unsure: true}, `alter role a password 'hun\'ter2'; select 'x'`, `alter role a password '***'***'; select 'x'`, true},
 		{Settings{Unsure: true}, `alter role a password 'hunter2'; select '\'`, `alter role a password '***'; select '\'`, false},
@@ -307,6 +312,7 @@ func TestStream(t *testing.T) {
 		{"alter role a password '" + strings.Repeat("hunter2", 50_000) + "'; delete from t", "alter role a password '***'; delete from t", ""},
 		{"select change_password('" + strings.Repeat("hunter2", 50_000) + "'); delete from t", "select change_password('***'); delete from t", ""},
 		{"do $$ declare password text := '" + strings.Repeat(" ", 300_000) + " ; delete from t'; begin execute password; end $$", "do $$ declare password text := '  ", " ; delete from t'; begin execute password; end $$"},
+		{"select f(password => '" + strings.Repeat("y", 300_000) + " ; delete from t')", "select f(password => '***", " ; delete from t')"},
 		{"select '" + strings.Repeat("y", 100_000) + " password=" + strings.Repeat("hunter2", 50_000) + "', 'x'; delete from t", "select 'yyy", "yyy password=***', 'x'; delete from t"},
 		{"select $" + strings.Repeat("t", 3000) + "$'" + strings.Repeat("y", 100_000) + "$" + strings.Repeat("t", 3000) + "$; delete from t -- '", "select $ttt", "ttt$; delete from t -- '"},
 	} {
@@ -334,6 +340,7 @@ func TestStreamThatParts(t *testing.T) {
 		{"do $$ begin insert into t (a, password) values " + pad + `('a', 'hunter2\'); delete from t; --y'); end; $$`, `delete from t; --y'); end; $$`, false},
 		{"insert into t (a, password) values " + pad + `('a', 'hunter2')`, `('a', '***')`, false},
 		{"alter role a password '" + strings.Repeat("hunter2", 10_000) + `\'; delete from t; --y'`, `***'; delete from t; --***'`, true},
+		{"alter role a password '" + strings.Repeat("x", 2*slice-24) + `\'; delete from t; --y'`, `***'; delete from t; --***'`, true},
 		{"alter role a password '" + strings.Repeat("hunter2", 10_000) + strings.Repeat(`\`, 20_001) + `'; delete from t; --y'`, `***'; delete from t; --***'`, true},
 		{"alter role a password '" + strings.Repeat("hunter2", 10_000) + strings.Repeat(`\`, 20_000) + `'; delete from t; --y'`, `***'; delete from t; --y'`, false},
 	} {

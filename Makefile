@@ -11,7 +11,7 @@ S       ?= 5000
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help demo test build check fuzz giant flood crash bench bench-log bench-audit clean races
+.PHONY: help demo test build check fuzz giant flood crash adversary bench bench-log bench-audit clean races
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,10 @@ fuzz: ## run every fuzzer for T each (make fuzz T=60s), on after a finding, and 
 crash: N ?= 100
 crash: ## kill gprxy N times at random moments under load, and hold its log against what clients saw (make crash N=500 DURABILITY=strict)
 	@$(GO) run ./cmd/crash --kills $(N) $(if $(SEED),--seed $(SEED)) $(if $(DURABILITY),--durability $(DURABILITY))
+
+adversary: T := $(if $(filter file,$(origin T)),10m,$(T))
+adversary: ## have hostile clients play random conversations, and hold the event log against PostgreSQL's (make adversary T=30m V=15 SEED=1 ONLY=g17)
+	@$(GO) run ./cmd/adversary --time $(T) $(if $(SEED),--seed $(SEED)) $(if $(V),--version $(V)) $(if $(ONLY),--only $(ONLY))
 
 giant: ## move values of 900 MB through gprxy both ways and watch its memory (make giant B=900000000)
 	$(GO) test -v -timeout 20m -run Giant ./cmd -giant $(B)

@@ -2,6 +2,7 @@
 package pool_test
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -159,6 +160,11 @@ func TestAllowDoesNotLogInAgainOnceAPasswordWasAskedFor(t *testing.T) {
 	if err := server.CreateUser(t.Context(), "barred", "right"); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := server.Exec(context.WithoutCancel(t.Context()), "DROP ROLE barred"); err != nil {
+			t.Error(err)
+		}
+	})
 	if err := server.Exec(t.Context(), "ALTER ROLE barred NOLOGIN"); err != nil { // PostgreSQL says so after the password
 		t.Fatal(err)
 	}

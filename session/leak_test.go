@@ -202,9 +202,6 @@ func TestThePersonMayGetTheBackendAgain(t *testing.T) {
 // A person is who an issuer says, and not whoever has the same name without it.
 func TestTheSameNameOfNoIssuerIsAnotherPerson(t *testing.T) {
 	prepareCanaries(t)
-	if err := postgres.Exec(t.Context(), `CREATE ROLE "bob@example.com" LOGIN PASSWORD 'not a token'`); err != nil {
-		t.Fatal(err)
-	}
 	p := startProxy(t, canaryRoles(t), func(o *options) {
 		o.pool.MaxConns = 1
 		o.session.Service = auth.Login{User: "app_writer", Password: "writer-secret"}
@@ -335,6 +332,7 @@ func furnishCanaries(ctx context.Context) error {
 		{database, `CREATE ROLE app_super SUPERUSER LOGIN PASSWORD 'super-secret'`},
 		{database, `CREATE ROLE app_deputy LOGIN PASSWORD 'deputy-secret'`},
 		{database, `GRANT app_super TO app_deputy; GRANT app_reader TO app_writer; GRANT ALL ON items TO app_deputy`},
+		{database, `CREATE ROLE "bob@example.com" LOGIN PASSWORD 'not a token'`}, // a namesake
 		{database, `CREATE SEQUENCE tickets CACHE 10; GRANT ALL ON SEQUENCE tickets TO public`},
 		{database, `CREATE TABLE noted (a int); GRANT ALL ON noted TO public`},
 		{database, `CREATE EXTENSION pg_trgm; SELECT lo_create(4711); GRANT SELECT ON LARGE OBJECT 4711 TO public`},

@@ -20,7 +20,7 @@ demo: ## run the whole story on this machine: PostgreSQL, an identity provider, 
 	@$(GO) run ./cmd/demo $(if $(KEEP),--keep $(KEEP))
 
 test: compiler ## run all tests with the race detector; installs PostgreSQL and a C compiler if there is none
-	CGO_ENABLED=1 $(GO) test -race -timeout 10m -parallel 8 ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout 15m -parallel 8 ./...
 
 # The race detector links with C. gprxy itself is built without.
 .PHONY: compiler

@@ -58,7 +58,7 @@ func playFew(t *testing.T, l *lane, seed uint64, strict bool, turn int) {
 		all = append(all, generate(seed, uint64(turn)*fewRandom+n))
 	}
 	count := &tally{began: time.Now()}
-	found, err := l.round(t.Context(), strict, all, count)
+	found, err := l.judged(t.Context(), strict, all, count, t.Logf)
 	if err != nil {
 		t.Fatalf("seed %d: %v", seed, err)
 	}

@@ -72,17 +72,7 @@ func (p plan) run(ctx context.Context, s *screen) (err error) {
 // keepPlaying plays rounds until the time is over or somebody has failed.
 func (c *campaign) keepPlaying(ctx context.Context, l *lane, strict bool) {
 	for ctx.Err() == nil && time.Since(c.began) < c.lasts && c.goesOn() {
-		offset, err := l.told()
-		var found []finding
-		if err == nil {
-			found, err = l.round(ctx, strict, c.conversations(), c.tally)
-		}
-		crash, crashErr := l.awaitRecovery(ctx, offset)
-		if err = errors.Join(err, crashErr); crash != "" && crashErr == nil {
-			c.crashes.Add(1)
-			c.screen.note("PostgreSQL itself crashed; the round is not judged: %s", crash)
-			continue
-		}
+		found, err := l.judged(ctx, strict, c.conversations(), c.tally, c.screen.note)
 		c.mu.Lock()
 		c.found = append(c.found, found...)
 		c.tally.findings.Store(int64(len(c.found)))

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -199,29 +198,6 @@ func readFrom(path string, offset int64) (string, error) {
 	}
 	text, err := io.ReadAll(file)
 	return string(text), err
-}
-
-var killed = regexp.MustCompile(`\(PID [0-9]+\) was terminated by signal[^"]*",[^,]*`)
-
-// awaitRecovery looks whether PostgreSQL itself crashed since an offset of its log, as it may under what it is sent, waits until
-// it is up again, and tells what it said.
-func (s *scene) awaitRecovery(ctx context.Context, offset int64) (string, error) {
-	text, err := readFrom(s.log, offset)
-	if err != nil {
-		return "", fmt.Errorf("read PostgreSQL's log: %w", err)
-	}
-	crash := killed.FindString(text)
-	for deadline := time.Now().Add(backendsLimit); crash != ""; {
-		err := s.postgres.Exec(ctx, "select 1")
-		if err == nil {
-			break
-		}
-		if time.Now().After(deadline) {
-			return crash, err
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	return crash, nil
 }
 
 // told is how long PostgreSQL's log is now, which is before all that comes.

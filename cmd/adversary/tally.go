@@ -18,9 +18,15 @@ func (t *tally) String() string {
 	text := fmt.Sprintf("%d conversations, %d statements compared, %d recorded as unknown or cut, %d contradictions, %v",
 		t.conversations.Load(), t.compared.Load(), t.unknown.Load(), t.findings.Load(), time.Since(t.began).Round(time.Second))
 	if n := t.crashes.Load(); n > 0 {
-		text += fmt.Sprintf("; PostgreSQL itself crashed in %d rounds, which are not judged", n)
+		text += fmt.Sprintf("; PostgreSQL itself crashed in %d rounds, which were played again", n)
 	}
 	return text
+}
+
+func (t *tally) add(round *tally) {
+	t.conversations.Add(round.conversations.Load())
+	t.compared.Add(round.compared.Load())
+	t.unknown.Add(round.unknown.Load())
 }
 
 // report writes what was found.

@@ -31,7 +31,8 @@ func TestManyNamesForSecrets(t *testing.T) {
 	if n := len(c.record.names.secrets); n != maxSecretNames {
 		t.Errorf("%d names are remembered", n)
 	}
-	for _, text := range []string{"execute saaa('hunter2')", "execute other('hunter2')"} {
+	c.record.names.setStatement("last", c.record.prepare("last", []byte("select 1 where token = $1\x00")))
+	for _, text := range []string{"execute saaa('hunter2')", "execute last('hunter2')", "execute other('hunter2')"} {
 		if p := c.record.prepare("", []byte(text+"\x00")); bytes.Contains([]byte(p.text), []byte("hunter2")) {
 			t.Errorf("%s is kept as %s", text, p.text)
 		}

@@ -249,6 +249,50 @@ func TestUpgradesThatAreNotToBeHad(t *testing.T) {
 	login(t, conn, "bob", token("bob@example.com", "reader"))
 }
 
+// Each upgrade may be asked for once, none in front of another's answer, and none within TLS
+// (ProcessStartupPacket): what comes then is taken for a protocol version, or for an attack.
+func TestUpgradesAreAskedForOnce(t *testing.T) {
+	t.Parallel()
+	config, secure := withTLS(t)
+	direct := config.Clone()
+	direct.NextProtos = []string{"postgresql"}
+	plain, p := startProxy(t), startProxy(t, secure)
+	t.Run("GSSAPI twice", func(t *testing.T) {
+		conn := dial(t, p.addr)
+		send(t, conn, gssencRequest)
+		receiveByte(t, conn)
+		send(t, conn, gssencRequest)
+		wantFatal(t, conn, "0A000")
+	})
+	t.Run("GSSAPI within TLS", func(t *testing.T) {
+		conn := overTLS(t, dial(t, p.addr), config)
+		send(t, conn, gssencRequest)
+		wantFatal(t, conn, "0A000")
+	})
+	t.Run("TLS within TLS", func(t *testing.T) {
+		conn := overTLS(t, dial(t, p.addr), config)
+		send(t, conn, sslRequest)
+		wantFatal(t, conn, "0A000")
+	})
+	t.Run("TLS within TLS that was begun with", func(t *testing.T) {
+		conn := tls.Client(dial(t, p.addr), direct)
+		send(t, conn, sslRequest)
+		if got := receiveByte(t, conn); got != 'N' {
+			t.Errorf("answer %q, want N", got)
+		}
+	})
+	for name, request := range map[string]string{"TLS": sslRequest, "GSSAPI": gssencRequest} {
+		t.Run("a packet behind a request for "+name+" that is declined", func(t *testing.T) {
+			conn := dial(t, plain.addr)
+			send(t, conn, request, startupPacket(3<<16, "user", "bob", "database", database))
+			if got := receiveByte(t, conn); got != 'N' {
+				t.Errorf("answer %q, want N", got)
+			}
+			wantFatal(t, conn, "08P01")
+		})
+	}
+}
+
 func withTLS(t *testing.T) (*tls.Config, func(*options)) {
 	t.Helper()
 	files, err := listener.EnsureLocalCA(t.TempDir(), "localhost")

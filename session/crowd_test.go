@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -78,6 +79,41 @@ func TestWhoLosesItsPlace(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Where there is no place, not even for those who come to cancel, nobody is served.
+func TestNoPlaceAtAll(t *testing.T) {
+	s := &session{Handler: &Handler{crowd: crowd{most: 1}, latecomers: crowd{most: 1}}}
+	for _, c := range []*crowd{&s.crowd, &s.latecomers} {
+		p, _ := c.enter(from("192.0.2.1"), func() {})
+		p.work()
+	}
+	if err := s.findPlace(); !errors.Is(err, errTooManyLogins) || s.late {
+		t.Errorf("found a place: %v", err)
+	}
+	s.place.leave()
+}
+
+// Who never became a client does not make room for one more when it leaves.
+func TestOnlyClientsAreCounted(t *testing.T) {
+	h := &Handler{clients: clientCount{most: 1}}
+	visit := func() *session { return &session{Handler: h, place: &place{}} }
+	first, second := visit(), visit()
+	visit().stopCounting()
+	if err := first.becomeClient(); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.becomeClient(); !errors.Is(err, errTooManyClients) {
+		t.Errorf("the second of one is a client: %v", err)
+	}
+	second.stopCounting()
+	if err := visit().becomeClient(); !errors.Is(err, errTooManyClients) {
+		t.Errorf("the third of one is a client: %v", err)
+	}
+	first.stopCounting()
+	if err := visit().becomeClient(); err != nil {
+		t.Errorf("after the first has left: %v", err)
 	}
 }
 

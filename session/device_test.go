@@ -164,6 +164,17 @@ func TestWaitingForTheBrowserIsLimited(t *testing.T) {
 	first.Close()
 }
 
+// Who waits for the browser has a place of another kind, and takes none of those who log in.
+func TestWaitingForTheBrowserTakesNoPlaceOfLogins(t *testing.T) {
+	t.Parallel()
+	i := deviceIssuer(t, authtest.Options{})
+	p := startProxy(t, offerDevice(t, i, 8), limited(session.Limits{LoginsPerAddress: 1}))
+	startDevice(t, p)
+	if !asksForPassword(t, dial(t, p.addr)) {
+		t.Error("another login finds no place")
+	}
+}
+
 // A crowd is refused politely, and the proxy serves on.
 func TestACrowdWaitsForTheBrowser(t *testing.T) {
 	i := deviceIssuer(t, authtest.Options{})

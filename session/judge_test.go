@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"gprxy/auth"
 	"gprxy/pool"
 )
@@ -131,5 +133,45 @@ func TestSecretsThatNobodyLooksAt(t *testing.T) {
 	leave(errClientGone)
 	if err := s.asked(gone, "right"); !errors.Is(err, errClientGone) {
 		t.Errorf("a client that left in line: %v", err)
+	}
+}
+
+// What PostgreSQL says of a password is told from what it says later, and a server that asks for
+// none says nothing of it.
+func TestWhatPostgreSQLSaysOfAPassword(t *testing.T) {
+	later := &pgconn.PgError{Code: "3D000"}
+	for _, test := range []struct {
+		said   error
+		reason string // "": it passes through
+	}{
+		{nil, ""},
+		{&pgconn.PgError{Code: "28P01"}, "rejected_by_postgresql"},
+		{&pgconn.PgError{Code: "28000"}, "rejected_by_postgresql"},
+		{later, ""},
+		{fmt.Errorf("check a login: %w", pool.ErrNoPasswordAsked), "password_not_checked"},
+	} {
+		err := passwordFailure(test.said)
+		failure, failed := errors.AsType[*authFailure](err)
+		if failed != (test.reason != "") || failed && failure.reason != test.reason || !failed && err != test.said {
+			t.Errorf("%v: %v", test.said, err)
+		}
+	}
+}
+
+// A client is sent for another token only if another might do.
+func TestWhoIsSentForAToken(t *testing.T) {
+	for _, test := range []struct {
+		why   error
+		wants bool
+	}{
+		{errTokenDiscovery, true},
+		{&authFailure{reason: auth.ReasonExpired}, true},
+		{&authFailure{reason: auth.ReasonIssuerUnavailable}, false},
+		{&auth.RoleError{}, false},
+		{errDraining, false},
+	} {
+		if got := wantsToken(test.why); got != test.wants {
+			t.Errorf("%v: %v", test.why, got)
+		}
 	}
 }

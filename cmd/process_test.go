@@ -322,6 +322,7 @@ func TestTheProcess(t *testing.T) {
 		i.issuer.SetMode(authtest.Down)
 		defer i.issuer.SetMode(authtest.Up)
 		r := i.start("ROLE_MAPPING_DBA=postgres:" + i.postgres.SuperuserPassword)
+		defer r.kill()
 		waitFor(t, "the warnings", func() bool {
 			out := r.output()
 			return strings.Contains(out, "is a superuser") && strings.Contains(out, "identity provider's keys cannot be had")

@@ -10,13 +10,13 @@ import (
 // questions about the backend and its catalogs the beginning is known, and that it is one statement.
 var own = regexp.MustCompile(`^(?:` + strings.NewReplacer(
 	"VALUE", `'[0-9a-f]{32}'::pg_catalog\.text`,
+	"ADMISSION", `EXISTS \(\s+SELECT FROM pg_catalog\.pg_roles r, pg_catalog\.pg_database d\s[^;]*\)`,
 	"HEX", `pg_catalog\.convert_from\(pg_catalog\.decode\('[0-9a-f]*'::pg_catalog\.text, 'hex'\), 'UTF8'\)`,
 ).Replace(strings.Join([]string{
 	`DISCARD ALL`,
 	`ROLLBACK`,
 	`SET default_transaction_isolation TO 'read committed'; SET gprxy\.proof TO '[0-9a-f]{32}'; SHOW gprxy\.proof`,
-	`SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT VALUE`,
-	`SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT VALUE(?:, pg_catalog\.set_config\(HEX, HEX, false\) IS NULL)+`,
+	`SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT VALUE(?:, pg_catalog\.set_config\(HEX, HEX, false\) IS NULL)*(?:, ADMISSION)?`,
 	`SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT VALUE, COALESCE\(pg_catalog\.current_setting\('gprxy[^;]*`,
 	`SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT VALUE, pg_catalog\.pg_current_snapshot\(\),\s[^;]*`,
 }, "|")) + `)$`)

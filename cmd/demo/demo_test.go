@@ -102,7 +102,7 @@ func checkStory(t *testing.T, story string) {
 		`app_writer   \| bob@example.com \|`,
 		`app_service  \| carol  \|`,
 		`FATAL:  none of your roles`,
-		`FATAL:  password`,
+		`FATAL:  the token has\s+expired`,
 		`ERROR:  canceling statement due to user request`,
 		`ok  the same backend \d+: bob's row is not there`,
 		`\$ gprxy sessions\n +STATE`,

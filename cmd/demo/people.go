@@ -79,7 +79,7 @@ func expiredTokenIsRefused(ctx context.Context, d *demo) error {
 	if err := d.turnedAway(ctx, d.tokenOf("alice", "reader", "OLD_TOKEN", old), "expired"); err != nil {
 		return err
 	}
-	d.screen.say("One text for every bad token, so that a stranger learns nothing; the reason is on record, see below.")
+	d.screen.say("She is told, for her token was genuine. One that is not gets the same text for every reason; the reason is on record.")
 	return nil
 }
 

@@ -139,7 +139,7 @@ func anOutageIsToldAtOnceAndAskedAboutByOne(t *testing.T, s *pooltest.Server) {
 		"it starts up": {startingUp, func(err error) bool { return codeOf(err) == "57P03" }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := known(t, pool.Config{Host: "127.0.0.1", Port: s.Port, SSLMode: "disable"})
+			p := known(t, pool.Config{Host: "127.0.0.1", Port: s.Port, SSLMode: "disable", MaxConns: 5})
 			down(t, s)
 			asked, leave := pretender(t, s.Addr(), row.says)
 			began := time.Now()
@@ -207,7 +207,9 @@ func aRestartIsNotNoticedByTheNextLogins(t *testing.T, s *pooltest.Server) {
 
 // A restart is waited for, by those who know the server.
 func aRestartIsWaitedFor(t *testing.T, s *pooltest.Server) {
-	c := pool.Config{Host: "127.0.0.1", Port: s.Port, SSLMode: "disable", RestartWait: 20 * time.Second, AcquireTimeout: 20 * time.Second}
+	c := pool.Config{
+		Host: "127.0.0.1", Port: s.Port, SSLMode: "disable", MaxConns: 5, RestartWait: 20 * time.Second, AcquireTimeout: 20 * time.Second,
+	}
 	p := known(t, c)
 	down(t, s)
 	failed := make(chan []error, 1)

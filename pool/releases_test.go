@@ -48,7 +48,12 @@ func (m *major) start(t *testing.T) *pooltest.Server {
 		if bin, m.err = pooltest.Release(ctx, m.number, os.Stderr); m.err != nil {
 			return
 		}
-		o := pooltest.Options{BinDir: bin, Auth: "trust"} // passwords are tested elsewhere
+		// Passwords are tested elsewhere, but for these roles.
+		asked := map[string]string{}
+		for _, role := range []string{"revoked_expired", "revoked_renaming", "revoked_dropped"} {
+			asked[role] = "scram-sha-256"
+		}
+		o := pooltest.Options{BinDir: bin, Auth: "trust", UserAuth: asked}
 		if m.server, m.err = pooltest.Start(ctx, o); m.err == nil {
 			m.err = createRoles(ctx, m.server)
 		}

@@ -194,6 +194,11 @@ func (r *relay) awaitAnswers() bool {
 		case <-r.conversation.room:
 		case <-r.over:
 			return false
+		case <-time.After(halfCloseCheck): // nobody reads the client meanwhile
+			if r.clientVanished() {
+				r.finish(errClientGone)
+				return false
+			}
 		}
 	}
 	return true

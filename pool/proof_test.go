@@ -58,7 +58,7 @@ func TestAQueueOfASessionDoesNotPassForClean(t *testing.T) {
 		reset := []pgproto3.FrontendMessage{
 			query("SET default_transaction_isolation TO 'read committed'; SET gprxy.proof TO '" + foretold + "'; SHOW gprxy.proof"),
 			query("DISCARD ALL"),
-			query("SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT '" + foretold + "', 'f', " + tag),
+			query("SET LOCAL TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT '" + foretold + "', 'f', " + tag),
 		}
 		copyIn := query("COPY app.lines FROM STDIN")
 		for _, row := range []struct {

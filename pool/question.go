@@ -63,7 +63,8 @@ func unforeseeable() string {
 }
 
 // selecting is the question for a row: of n columns that are written as in a SELECT. SET TRANSACTION takes no snapshot, and in
-// one Query with the SELECT it is of its transaction.
+// one Query with the SELECT it is of its transaction. Without LOCAL, pg_settings would say to the session that it had set
+// transaction_isolation itself.
 func selecting(n int, columns string) question {
 	value := unforeseeable()
 	sql := "SELECT '" + value + "'::pg_catalog.text"
@@ -71,7 +72,7 @@ func selecting(n int, columns string) question {
 		sql += ", " + columns
 	}
 	return question{
-		{sql: "SET TRANSACTION ISOLATION LEVEL READ COMMITTED", tag: "SET"},
+		{sql: "SET LOCAL TRANSACTION ISOLATION LEVEL READ COMMITTED", tag: "SET"},
 		{sql: sql, tag: "SELECT 1", columns: 1 + n, value: value},
 	}
 }

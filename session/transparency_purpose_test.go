@@ -34,10 +34,6 @@ func atLogin() []exception {
 			direct: []string{fatal("28P01", `password authentication failed for user "nobody_at_all"`)},
 			proxied: []string{fatal("28000", "none of your roles is mapped to a service account") +
 				` H="Ask for a role in your company's directory and log in again, or ask the operator of gprxy to map one of yours (ROLE_MAPPING_...)."`}},
-		{script: "b4-a-role-that-may-not-log-in", reason: "the service account is the operator's affair",
-			direct: []string{welcome, fatal("28000", `role "app_locked" is not permitted to log in`)},
-			proxied: []string{fatal("XX000", "gprxy could not log in to PostgreSQL with your service account") +
-				` H="Ask the operator of gprxy: its log has the reason."`}},
 		denied("b9-role-at-login", "role", fatal("42501", `permission denied to set role "app_writer"`)),
 		denied("b9-role-in-options", "role", fatal("42501", `permission denied to set role "app_writer"`)),
 		denied("b9-session-authorization-at-login", "session_authorization", fatal("42501", `permission denied to set session authorization "app_writer"`)),

@@ -16,9 +16,9 @@ var own = regexp.MustCompile(`^(?:` + strings.NewReplacer(
 	`DISCARD ALL`,
 	`ROLLBACK`,
 	`SET default_transaction_isolation TO 'read committed'; SET gprxy\.proof TO '[0-9a-f]{32}'; SHOW gprxy\.proof`,
-	`SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT VALUE(?:, pg_catalog\.set_config\(HEX, HEX, false\) IS NULL)*(?:, ADMISSION)?`,
-	`SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT VALUE, COALESCE\(pg_catalog\.current_setting\('gprxy[^;]*`,
-	`SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT VALUE, pg_catalog\.pg_current_snapshot\(\),\s[^;]*`,
+	`SET LOCAL TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT VALUE(?:, pg_catalog\.set_config\(HEX, HEX, false\) IS NULL)*(?:, ADMISSION)?`,
+	`SET LOCAL TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT VALUE, COALESCE\(pg_catalog\.current_setting\('gprxy[^;]*`,
+	`SET LOCAL TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT VALUE, pg_catalog\.pg_current_snapshot\(\),\s[^;]*`,
 }, "|")) + `)$`)
 
 // isOwn tells whether gprxy sends this text. Clients of the play send none without a mark.

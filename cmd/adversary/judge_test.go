@@ -103,7 +103,7 @@ func TestEveryContradictionIsFound(t *testing.T) {
 }
 
 func TestStatementsOfNobodyAreFound(t *testing.T) {
-	const question = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT "
+	const question = "SET LOCAL TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT "
 	for text, own := range map[string]bool{
 		"DISCARD ALL": true, "ROLLBACK": true, "": false, "discard all": false, "DISCARD ALL; select 1": false,
 		question + "'0123456789abcdef0123456789abcdef'::pg_catalog.text":                                                 true,

@@ -2,20 +2,21 @@ package main
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"strings"
 	"testing"
 	"time"
 )
 
-const fewRandom = 6 // conversations of each lane beside the scripts
+const (
+	fewRandom = 6 // conversations of each lane beside the scripts
+	// The same conversations each time: what fails here was changed by who sees it fail. `make adversary` takes others.
+	seed = 17474268209426939932
+)
 
 // Random conversations of hostile clients, and those with a name: the two logs agree, the next person finds nothing, the bytes
 // are PostgreSQL's. `make adversary` is the long form.
 func TestAdversary(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
 	for turn, major := range versions {
 		name := fmt.Sprint(major)
 		if major == installed {
@@ -39,7 +40,7 @@ func TestAdversary(t *testing.T) {
 				strict := i == 1
 				t.Run(fmt.Sprintf("strict %v", strict), func(t *testing.T) {
 					t.Parallel()
-					playFew(t, l, seed, strict, turn+i)
+					playFew(t, l, strict, turn+i)
 				})
 			}
 		})
@@ -47,7 +48,7 @@ func TestAdversary(t *testing.T) {
 }
 
 // playFew plays every second script, others in the other lane and on the next version, and some random conversations.
-func playFew(t *testing.T, l *lane, seed uint64, strict bool, turn int) {
+func playFew(t *testing.T, l *lane, strict bool, turn int) {
 	var all []conversation
 	for i, s := range scripts {
 		if (i+turn)%2 == 0 {
@@ -60,7 +61,7 @@ func playFew(t *testing.T, l *lane, seed uint64, strict bool, turn int) {
 	count := &tally{began: time.Now()}
 	found, err := l.judged(t.Context(), strict, all, count, t.Logf)
 	if err != nil {
-		t.Fatalf("seed %d: %v", seed, err)
+		t.Fatal(err)
 	}
 	t.Log(count)
 	if count.compared.Load() == 0 {

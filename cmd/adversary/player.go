@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	loginLimit = 20 * time.Second
+	loginLimit = 45 * time.Second       // longer than endLimit: the one before may take that to leave
 	awaitLimit = 2 * time.Second        // for an answer, which a hostile session need not get
 	maybeLimit = 150 * time.Millisecond // for one that is not certain
 	endLimit   = 20 * time.Second       // for the other side to close

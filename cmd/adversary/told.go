@@ -12,6 +12,7 @@ import (
 // entry is one line of the log that matters here.
 type entry struct {
 	backend  string // the session of PostgreSQL's: pids are used again
+	vxid     string // of the transaction
 	severity string
 	sqlstate string
 	message  string
@@ -23,6 +24,7 @@ const (
 	columnUser     = 1
 	columnDatabase = 2
 	columnBackend  = 5
+	columnVXID     = 9
 	columnSeverity = 11
 	columnSQLState = 12
 	columnMessage  = 13
@@ -39,7 +41,7 @@ func entriesOf(log, database string) (all []entry, err error) {
 	}
 	for _, f := range records {
 		if len(f) > columnQuery && f[columnUser] == account && f[columnDatabase] == database {
-			all = append(all, entry{f[columnBackend], f[columnSeverity], f[columnSQLState], f[columnMessage], f[columnQuery]})
+			all = append(all, entry{f[columnBackend], f[columnVXID], f[columnSeverity], f[columnSQLState], f[columnMessage], f[columnQuery]})
 		}
 	}
 	return all, nil
@@ -64,6 +66,8 @@ type ran struct {
 	simple   bool   // by a Query
 	over     bool   // and so outcome is known
 	sqlstate string // "" is success
+	vxid     string // of the transaction
+	undone   string // SQLSTATE of the error at the Sync behind it, which took its transaction back
 	place    int    // in the order of the log
 }
 
@@ -100,6 +104,7 @@ type following struct {
 	open   *ran   // begun and not over
 	own    bool   // that is gprxy's
 	latest string // text that was run
+	done   []*ran // by Execute, and in the transaction of the last of them
 	past   map[string]bool
 }
 
@@ -141,7 +146,7 @@ func (l *ledger) take(f *following, e entry) {
 		if m := duration.FindStringSubmatch(e.message); m != nil {
 			l.done(f, m[1], m[2], m[3])
 		} else if m := started.FindStringSubmatch(e.message); m != nil {
-			l.begin(f, m[1], m[2])
+			l.begin(f, e, m[1], m[2])
 		}
 	case "ERROR", "FATAL", "PANIC":
 		l.fail(f, e)
@@ -164,8 +169,8 @@ func (l *ledger) whose(f *following, text string) (n int, marked bool) {
 	return n, true
 }
 
-func (l *ledger) begin(f *following, how, text string) {
-	r := &ran{text: text, simple: how == "statement", place: l.place}
+func (l *ledger) begin(f *following, e entry, how, text string) {
+	r := &ran{text: text, simple: how == "statement", vxid: e.vxid, place: l.place}
 	defer func() { f.latest = text }()
 	f.open, f.own = r, false
 	if how == "fastpath function call" {
@@ -195,9 +200,8 @@ func (l *ledger) begin(f *following, how, text string) {
 func (l *ledger) done(f *following, what, name, text string) {
 	if what == "" {
 		if f.open != nil {
-			f.open.over = true
+			f.finish()
 		}
-		f.open = nil
 		return
 	}
 	n, ok := l.whose(f, text)
@@ -212,6 +216,29 @@ func (l *ledger) done(f *following, what, name, text string) {
 	} else {
 		b.bound[n]++
 	}
+}
+
+// finish: what is open is done.
+func (f *following) finish() {
+	r := f.open
+	f.open = nil
+	r.over = true
+	if r.simple || len(f.done) > 0 && f.done[0].vxid != r.vxid {
+		f.done = nil
+	}
+	if !r.simple {
+		f.done = append(f.done, r)
+	}
+}
+
+// undo: an error that is no text's came in a transaction. What was executed in it may be told as failed.
+func (f *following) undo(e entry) {
+	for _, r := range f.done {
+		if r.vxid == e.vxid {
+			r.undone = e.sqlstate
+		}
+	}
+	f.done = nil
 }
 
 func (l *ledger) fail(f *following, e entry) {
@@ -238,6 +265,7 @@ func (l *ledger) fail(f *following, e entry) {
 		}
 		b.failed[n][e.sqlstate]++
 	default:
+		f.undo(e)
 		b.loose[e.sqlstate]++
 	}
 }

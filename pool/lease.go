@@ -31,6 +31,7 @@ type Lease struct {
 	waited  time.Duration
 
 	replication Replication
+	settings    []Setting // as they were made, for Restamp
 
 	cancelling chan struct{} // one place: held by a running Cancel, and for good by Release
 
@@ -109,7 +110,7 @@ func (l *Lease) prepare(ctx context.Context, settings []Setting) error {
 	} else if err := l.backend.silent(l.pg); err != nil { // a walsender of the whole server takes no SQL that could be asked
 		return fmt.Errorf("handing the backend over: %w", err)
 	}
-	l.parameters = slices.Clone(l.backend.tap.parameters)
+	l.parameters, l.settings = slices.Clone(l.backend.tap.parameters), settings
 	return nil
 }
 
@@ -119,7 +120,11 @@ func (l *Lease) apply(ctx context.Context, settings []Setting) error {
 	if l.reused {
 		columns = append(columns, l.backend.admission(l.account.key.User))
 	}
-	rows, err := l.backend.ask(ctx, l.pg, selecting(len(columns), strings.Join(columns, ", ")))
+	questions := []question{selecting(len(columns), strings.Join(columns, ", "))}
+	if !l.reused || l.backend.tag.timed {
+		questions = untimed(questions...)
+	}
+	rows, err := l.backend.ask(ctx, l.pg, questions...)
 	if err != nil {
 		return fmt.Errorf("preparing the backend: %w", err)
 	}

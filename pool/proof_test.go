@@ -41,7 +41,7 @@ const foretold = "0123456789abcdef0123456789abcdef"
 // forgedTag are the columns of the tag as a session can write them: nothing left, no keepers.
 func forgedTag(s *pooltest.Server, t *testing.T) string {
 	t.Helper()
-	columns := "'" + hex.EncodeToString([]byte("app")) + "', pg_current_snapshot(), '', '', ''"
+	columns := "'" + hex.EncodeToString([]byte("app")) + "', pg_current_snapshot(), '', '', '', 'f'"
 	if admin(t, s, "postgres", "SELECT current_setting('server_version_num')::int >= 150000") == "t" {
 		columns += ", ''"
 	}
@@ -56,7 +56,7 @@ func TestAQueueOfASessionDoesNotPassForClean(t *testing.T) {
 		ask(t, s, "postgres", "CREATE TABLE IF NOT EXISTS app.lines (line bytea); GRANT ALL ON app.lines TO app")
 		tag := forgedTag(s, t)
 		reset := []pgproto3.FrontendMessage{
-			query("SET default_transaction_isolation TO 'read committed'; SET gprxy.proof TO '" + foretold + "'; SHOW gprxy.proof"),
+			query("SET statement_timeout TO 0; SET default_transaction_isolation TO 'read committed'; SET gprxy.proof TO '" + foretold + "'; SHOW gprxy.proof"),
 			query("DISCARD ALL"),
 			query("SET LOCAL TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT '" + foretold + "', 'f', " + tag),
 		}
@@ -317,9 +317,9 @@ func TestWrongAnswersCloseTheBackend(t *testing.T) {
 		"described twice":                          {replaced('T', 2, twice), "unexpected *pgproto3.RowDescription"},
 		"not described":                            {replaced('T', 2, by(nil)), "unexpected *pgproto3.DataRow"},
 		"another tag":                              {replaced('C', 1, by(frame('C', "RESET\x00"))), "SET with another command's tag"},
-		"another tag of DISCARD ALL":               {replaced('C', 4, by(frame('C', "DISCARD TEMP\x00"))), "DISCARD with another command's tag"},
-		"a tag of more rows":                       {replaced('C', 6, by(frame('C', "SELECT 2\x00"))), "SELECT with another command's tag"},
-		"a tag twice":                              {replaced('C', 4, twice), "unexpected *pgproto3.CommandComplete"},
+		"another tag of DISCARD ALL":               {replaced('C', 5, by(frame('C', "DISCARD TEMP\x00"))), "DISCARD with another command's tag"},
+		"a tag of more rows":                       {replaced('C', 7, by(frame('C', "SELECT 2\x00"))), "SELECT with another command's tag"},
+		"a tag twice":                              {replaced('C', 5, twice), "unexpected *pgproto3.CommandComplete"},
 		"no tag":                                   {replaced('C', 4, by(nil)), "unexpected *pgproto3.ReadyForQuery"},
 		"an error":                                 {replaced('C', 4, by(frame('E', "SERROR\x00CXX000\x00Mno\x00\x00"))), "XX000"},
 		"an empty query":                           {replaced('C', 4, by(frame('I', ""))), "unexpected *pgproto3.EmptyQueryResponse"},

@@ -77,6 +77,13 @@ func selecting(n int, columns string) question {
 	}
 }
 
+// untimed has questions asked without the session's time limit for statements, which may be a millisecond: as a startup parameter
+// or a default of the role it is what a new or clean backend has, and what RESET returns to.
+func untimed(questions ...question) []question {
+	all := append([]question{{{sql: "SET statement_timeout TO 0", tag: "SET"}}}, questions...)
+	return append(all, question{{sql: "RESET statement_timeout", tag: "RESET"}})
+}
+
 // What may stand between the answers: a session may listen to channels, and have asked for notices of everything.
 const (
 	maxAsides      = 1000

@@ -76,6 +76,7 @@ func (l *Lease) reset(ctx context.Context, inTransaction bool) error {
 	if err != nil {
 		return err
 	}
+	b.tag.timed = now.timed
 	if now.user != b.tag.user {
 		return errors.New("current_user is another one after the reset")
 	}
@@ -100,6 +101,7 @@ func (b *backend) clean(ctx context.Context, pg *pgconn.PgConn, inTransaction bo
 	mark := unforeseeable()
 	questions := []question{
 		{
+			{sql: "SET statement_timeout TO 0", tag: "SET"},
 			{sql: "SET default_transaction_isolation TO 'read committed'", tag: "SET"},
 			{sql: "SET gprxy.proof TO '" + mark + "'", tag: "SET"},
 			{sql: "SHOW gprxy.proof", tag: "SHOW", columns: 1, value: mark},

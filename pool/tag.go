@@ -14,6 +14,7 @@ import (
 type tag struct {
 	user     string // current_user
 	snapshot string // what of the catalogs it sees: equal texts, equal catalogs
+	timed    bool   // after a reset: statements have a time limit by default
 	keepers  keepers
 }
 
@@ -37,10 +38,11 @@ const tagSQL = `COALESCE(pg_catalog.current_setting('gprxy.proof', true), '') OP
 		OR pg_catalog.current_setting('pltcl.start_proc', true) IS NOT NULL
 		THEN 'a language with global variables is loaded' ELSE '' END,
 	pg_catalog.setseed(pg_catalog.uuid_hash_extended(pg_catalog.gen_random_uuid(), 0)::pg_catalog.float8
-		OPERATOR(pg_catalog./) '9223372036854775808'::pg_catalog.float8)`
+		OPERATOR(pg_catalog./) '9223372036854775808'::pg_catalog.float8),
+	pg_catalog.current_setting('statement_timeout') OPERATOR(pg_catalog.<>) '0'::pg_catalog.text`
 
 // tagColumns is how many columns these are.
-const tagColumns = 6
+const tagColumns = 7
 
 // flushSQL is one more column for tagSQL: what the session did to which table stands in pg_stat_xact_user_tables until it
 // is added to the statistics of all.
@@ -70,13 +72,14 @@ func parseTag(row [][]byte) (tag, error) {
 	return tag{
 		user:     string(user),
 		snapshot: string(row[2]),
+		timed:    string(row[6]) == "t",
 		keepers:  keepers{never: string(row[3]), personal: string(row[4])},
 	}, nil
 }
 
 // introduce asks a new backend for its tag and what sessions could leave in it.
 func (b *backend) introduce(ctx context.Context, pg *pgconn.PgConn, stateless []string) error {
-	rows, err := b.ask(ctx, pg, b.tagQuestion(unforeseeable()), b.keepersQuestion(stateless))
+	rows, err := b.ask(ctx, pg, untimed(b.tagQuestion(unforeseeable()), b.keepersQuestion(stateless))...)
 	if err != nil {
 		return fmt.Errorf("asking the new backend who it is: %w", err)
 	}

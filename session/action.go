@@ -26,6 +26,8 @@ type prepared struct {
 	begun  bool     // strict: a statement.started has it
 	secret bool     // something of it is masked
 	types  []uint32 // OIDs of its parameters, as far as they are known
+
+	dropsNames bool // its text holds a word that drops prepared statements, as code inside it may
 }
 
 // cost is about what it takes in memory.
@@ -141,6 +143,9 @@ type result struct {
 // maxResults is how many results of one Query are told apart. One with more is one
 // row, with the figures of all.
 const maxResults = 1000
+
+// failedFirst: nothing of a Query was done before it failed.
+func (a *action) failedFirst() bool { return len(a.results) == 1 && a.results[0].sqlstate != "" }
 
 // add keeps a result.
 func (a *action) add(r result) {

@@ -75,6 +75,10 @@ type conversation struct {
 	copyIns   int      // how many COPY FROM STDIN there were
 	fatal     bool     // the backend announced its end
 
+	stamped   bool // the backend has settings of gprxy's own that RESET ALL drops, see restamp
+	unstamped bool // PostgreSQL has said that it did something of the kind, and they were not made again
+	resetting bool // a Query that may be of the kind was sent on, and what comes behind it waits
+
 	room     chan struct{} // signalled when there is room for requests again
 	awaiting bool          // somebody waits for room
 
@@ -97,15 +101,6 @@ const (
 // crowded: too much is under way. In doubt no more is added, and nothing taken off.
 func (c *conversation) crowded() bool {
 	return (c.owed.acts >= tooManyActs || len(c.owed.waiting()) >= tooManyRequests) && c.doubt == ""
-}
-
-// makeRoom lets whoever waits for room look again.
-func (c *conversation) makeRoom() {
-	if !c.awaiting || c.crowded() {
-		return
-	}
-	c.awaiting = false
-	c.room <- struct{}{} // empty: whoever waits takes one for each time
 }
 
 // beInDoubt notes why answers can no longer be told apart, the first reason only.

@@ -34,6 +34,9 @@ func (c clientFrames) frameBody(kind byte, body []byte, whole bool) {
 			c.alone(text)
 		}
 	}
+	if kind == msgQuery && c.stamped && !c.skipping && mayReset(body[:min(len(body), aloneRoom)]) {
+		c.resetting = true
+	}
 	if c.record != nil {
 		c.record.requestBody(kind, body, whole)
 	}
@@ -66,7 +69,7 @@ func (b backendFrames) frameStart(kind byte, size uint32) (want uint32) {
 	case replyError:
 		return maxWantedBody
 	case replyCommandComplete, replyParameterDesc:
-		if b.record != nil {
+		if b.record != nil || b.stamped {
 			return maxWantedBody
 		}
 	}
@@ -80,6 +83,7 @@ func (b backendFrames) frameBody(kind byte, body []byte, _ bool) {
 	switch kind {
 	case replyCommandComplete, replyParameterDesc:
 		b.reply(kind, body)
+		b.unstamped = b.unstamped || b.stamped && kind == replyCommandComplete && hasReset(body)
 	case replyReady:
 		b.ready(body)
 	case replyParameterStatus:

@@ -96,6 +96,12 @@ var (
 		message: "terminating connection because the token you logged in with has expired",
 		hint:    "Log in again for a fresh token, and connect again.",
 	}
+	errUnstamped = &refusal{
+		code:    codeInternal,
+		reason:  "identity_stamp",
+		message: "PostgreSQL did not take the mark of who you are again after RESET ALL or DISCARD ALL",
+		hint:    "Connect again. The log of gprxy has the reason.",
+	}
 	errBackendLost = &refusal{
 		code:    codeConnectionFailure,
 		reason:  endBackendGone,

@@ -95,6 +95,7 @@ type frameWalker struct {
 	due    uint32 // bytes still to come for frameBody
 	body   []byte // those that came, if they come in pieces
 	lost   bool   // a length was impossible: frames cannot be told apart any more
+	held   *bool  // if set and true, walk stops behind the frame that made it so
 }
 
 // A frameVisitor is told of every frame that passes.
@@ -117,8 +118,8 @@ const maxWantedBody = 8 * 1024
 func (w *frameWalker) atBoundary() bool { return w.have == 0 && !w.lost }
 
 // walk lets v see the frames of chunk, which follows the chunks before it. It
-// stops before a frame of type stop (0: none) and returns how many bytes come
-// before that.
+// stops before a frame of type stop (0: none), or behind one where it is held, and
+// returns how many bytes come before that.
 func (w *frameWalker) walk(chunk []byte, stop byte, v frameVisitor) int {
 	at := 0
 	for at < len(chunk) && !w.lost {
@@ -135,6 +136,9 @@ func (w *frameWalker) walk(chunk []byte, stop byte, v frameVisitor) int {
 			w.start(v)
 		}
 		at += w.pass(chunk[at:], v)
+		if w.held != nil && *w.held && w.have == 0 {
+			return at
+		}
 	}
 	return len(chunk)
 }

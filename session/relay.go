@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"gprxy/pool"
 )
 
 // A relay joins a client and a leased backend until one of them ends or somebody
@@ -33,6 +35,9 @@ type relay struct {
 	ended        error         // why the relay is ending: nothing more goes to the backend
 	over         chan struct{} // closed with ended
 	copiesFailed int           // COPY FROM STDIN that settle has ended
+
+	newStamp func(before *pool.Restamp) *pool.Restamp // nil: the backend has no stamp
+	stamping *stamping                                // under way
 
 	writing sync.Mutex             // held from seeing a chunk until the client has it
 	notice  atomic.Pointer[[]byte] // a message of gprxy's own for the client, see notify
@@ -61,6 +66,7 @@ func newRelay(client, backend net.Conn, status byte) *relay {
 		over: make(chan struct{})}
 	r.conversation.status = status
 	r.conversation.room = make(chan struct{}, 1)
+	r.upFrames.held = &r.conversation.resetting
 	return r
 }
 
@@ -157,59 +163,99 @@ func (r *relay) reason() error {
 	return r.ended
 }
 
-// toBackend passes on what the client sent, up to its Terminate.
+// toBackend passes on what the client sent, up to its Terminate. What comes behind a Query
+// that may drop the stamp goes on when that is answered.
 func (r *relay) toBackend(chunk []byte) error {
+	for {
+		n, err := r.passRequests(chunk)
+		switch {
+		case err != nil:
+			return err
+		case n == len(chunk):
+			return nil
+		case !r.resetting():
+			return errTerminate
+		}
+		chunk = chunk[n:]
+	}
+}
+
+// passRequests passes on as much of chunk as may go at once.
+func (r *relay) passRequests(chunk []byte) (n int, err error) {
 	if !r.awaitAnswers() {
-		return errInterrupted
+		return 0, errInterrupted
+	}
+	if err := r.restamp(); err != nil {
+		return 0, err
 	}
 	if err := r.recording.awaitRoom(); err != nil {
-		return r.stopBefore(err)
+		return 0, r.stopBefore(err)
 	}
-	n, err := r.seeRequests(chunk)
-	if err != nil {
-		return err
+	if n, err = r.seeRequests(chunk); err != nil {
+		return 0, err
 	}
 	if err := r.recording.announce(); err != nil {
-		return r.stopBefore(err)
+		return 0, r.stopBefore(err)
 	}
 	r.bytesIn.Add(int64(n))
 	if n > 0 {
 		if err := r.writeToBackend(chunk[:n]); err != nil {
 			r.partial.Store(true)
-			return errBackendGone
+			return 0, errBackendGone
 		}
 	}
-	if n < len(chunk) {
-		return errTerminate
-	}
-	return nil
+	return n, nil
 }
 
 // awaitAnswers holds the client up while the backend has more to answer than memory should
-// hold. It returns false if the relay ends meanwhile; nothing of what the client sent last
-// has gone on then.
+// hold, or before the stamp can be put back. It returns false if the relay ends meanwhile;
+// nothing of what the client sent last has gone on then.
 func (r *relay) awaitAnswers() bool {
-	for r.crowded() {
+	for r.mustWait() {
+		if !r.wait(r.conversation.room) {
+			return false
+		}
+	}
+	return true
+}
+
+// wait waits for a signal while nobody reads the client. It returns false if the relay ends
+// meanwhile.
+func (r *relay) wait(signal <-chan struct{}) bool {
+	for {
 		select {
-		case <-r.conversation.room:
+		case <-signal:
+			return true
 		case <-r.over:
 			return false
-		case <-time.After(halfCloseCheck): // nobody reads the client meanwhile
+		case <-time.After(halfCloseCheck):
 			if r.clientVanished() {
 				r.finish(errClientGone)
 				return false
 			}
 		}
 	}
-	return true
 }
 
-func (r *relay) crowded() bool {
+func (r *relay) mustWait() bool {
 	c := &r.conversation
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.awaiting = c.crowded()
+	c.awaiting = c.crowded() || r.beforeStamp()
+	if !c.awaiting {
+		c.resetting = false
+	}
 	return c.awaiting
+}
+
+// makeRoom lets whoever waits for answers look again.
+func (r *relay) makeRoom() {
+	c := &r.conversation
+	if !c.awaiting || c.crowded() || r.beforeStamp() {
+		return
+	}
+	c.awaiting = false
+	c.room <- struct{}{} // empty: whoever waits takes one for each time
 }
 
 // stopBefore ends the relay for want of a record. What the client asked for last does
@@ -237,6 +283,9 @@ func (r *relay) toClient(chunk []byte) error {
 func (r *relay) passOn(chunk []byte) (drained, err error) {
 	r.writing.Lock()
 	defer r.writing.Unlock()
+	if chunk, err = r.withoutStamp(chunk); err != nil || len(chunk) == 0 {
+		return nil, err
+	}
 	drained = r.seeReplies(chunk)
 	n, err := r.clientOut.write(chunk)
 	r.bytesOut.Add(int64(n))
@@ -272,7 +321,7 @@ func (r *relay) seeReplies(chunk []byte) (drained error) {
 		c.record.chunkBegins()
 	}
 	r.downFrames.walk(chunk, 0, backendFrames{c})
-	c.makeRoom()
+	r.makeRoom()
 	return r.drained()
 }
 
@@ -290,7 +339,7 @@ func (r *relay) recoverFault() {
 }
 
 func (r *relay) backendEnd(err error) error {
-	if errors.Is(err, errClientGone) {
+	if errors.Is(err, errClientGone) || errors.Is(err, errUnstamped) {
 		return err
 	}
 	return errBackendGone

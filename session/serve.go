@@ -16,6 +16,7 @@ func (s *session) relay(ctx context.Context) {
 	r := newRelay(s.conn, s.backend.Conn(), txIdle)
 	r.conversation.parameters = s.backend.SetParameter
 	r.conversation.alone = s.leaveDatabases
+	r.stampWith(s.backend)
 	r.onFault = func(fault any) {
 		s.log.Error("the relay ended by a fault in gprxy", "fault", fault, "stack", string(debug.Stack()))
 	}
@@ -34,6 +35,9 @@ func (s *session) relay(ctx context.Context) {
 	stopLate()
 	stopEnd()
 	r.restoreDeadlines()
+	if errors.Is(why, errUnstamped) {
+		s.log.Warn("a session was ended", "because", why)
+	}
 
 	r.recording.clientLeft()
 	s.sayGoodbye(r, why)

@@ -59,6 +59,8 @@ func (r *relay) bringToRest(ctx context.Context, lease *pool.Lease) error {
 		return r.ended
 	case c.doubt != "":
 		return errors.New(c.doubt)
+	case r.stamping != nil:
+		return errors.New("the client left while the stamp was put back")
 	case r.partial.Load() || !r.upFrames.atBoundary():
 		return errors.New("the client left in the middle of a message")
 	}

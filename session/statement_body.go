@@ -143,7 +143,7 @@ func (s *statements) prepare(name string, raw []byte) *prepared {
 	if name != "" && s.names.held+len(text) > maxPreparedBytes {
 		keep = min(keep, shortText)
 	}
-	p := &prepared{name: name}
+	p := &prepared{name: name, dropsNames: holdsDrop(text)}
 	if ended && len(text) <= keep {
 		p.take(s.masking().Mask(string(text), s.options()), &s.names)
 		if many := bytes.IndexByte(bytes.TrimRight(text, "; \t\r\n"), ';') >= 0; many && !p.twoReadings {
@@ -175,6 +175,7 @@ func (s *statements) parts(text string) []string {
 func (c *cutText) add(part []byte) {
 	text, _, ended := bytes.Cut(part, zero)
 	c.hash.Write(text)
+	c.lookForDrop(text)
 	c.stream.Write(text)
 	c.stmt.bytes += int64(len(text))
 	c.over = ended

@@ -72,6 +72,9 @@ func (s *statements) storeFailure() {
 		s.storeKept(act, s.skippedAs())
 	}
 	s.names.undo(f.skipped)
+	if f.at != nil && f.at.request == msgExecute && f.at.drops() {
+		s.names.forget()
+	}
 	f.skipped, f.bytes = coming, 0
 }
 

@@ -140,6 +140,7 @@ type cutText struct {
 	hash   hash.Hash
 	stream *sqltext.Stream
 	over   bool
+	seam   []byte // the last bytes of the part before, see lookForDrop
 }
 
 // endCut keeps what is known of the whole text. The hash of one with a secret would tell whoever guesses the

@@ -114,6 +114,13 @@ func changesNames(tag string) bool {
 	return false
 }
 
+// forget: code that ran inside PostgreSQL (a DO, a function) may have given names another meaning.
+func (n *names) forget() {
+	c := changes{stmts: map[string]*prepared{}, portals: map[string]*action{}}
+	c.forgetStatements(n)
+	n.change(c)
+}
+
 // changedBy follows what SQL does to names that the protocol has in hand too. Neither
 // touches the unnamed statement. Where it cannot be told which name it is, what any
 // stands for is not known any more.

@@ -149,8 +149,11 @@ func (s *statements) executed(act *action, kind byte, body []byte) {
 	stmt, at := act.stmt, len(act.results)
 	s.inBlock = s.inBlock || r.tag == "BEGIN" || r.tag == "START TRANSACTION"
 	s.doneWith(act, r)
-	if changesNames(r.tag) {
+	switch {
+	case changesNames(r.tag):
 		s.names.changedBy(r.tag, stmt.part(at), stmt != nil && stmt.secret)
+	case stmt != nil && stmt.dropsNames: // act may be recycled
+		s.names.forget()
 	}
 }
 
@@ -230,6 +233,9 @@ func (s *statements) failed(head request, body []byte) {
 		r := s.result(act)
 		s.blame(act, &r, body)
 		s.doneWith(act, r)
+		if act.drops() { // prepared statements are in no transaction
+			s.names.forget()
+		}
 	case msgParse, msgBind, msgDescribe, msgExecute, msgClose:
 		r := s.result(act)
 		s.blame(act, &r, body)
@@ -314,6 +320,11 @@ func (s *statements) described(act *action, body []byte) {
 func (s *statements) ready(act *action, status byte) {
 	switch {
 	case act != nil && !s.lost:
+		if act.request == msgQuery && act.failedFirst() {
+			// PostgreSQL need not have come to drop the unnamed statement: a Query that is malformed, or met by an
+			// interrupt, fails before (exec_simple_query in src/backend/tcop/postgres.c). If it has, nothing can run it.
+			s.names.undo([]*action{act})
+		}
 		s.storeQuery(act, txStatuses[status])
 		s.recycle(act)
 	case s.open:

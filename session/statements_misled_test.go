@@ -123,6 +123,19 @@ func TestNoNameMisleadsTheRecord(t *testing.T) {
 		"a Query that is skipped drops no statement": {
 			parseAs("", evil) + syncing + parseAs("x", "selec") + query(harmless) + syncing + run, 3,
 			`extended "select 'evil'" tag=SELECT rows=1 tx=I`},
+		"a Query without an end drops no statement": {
+			parseAs("", evil) + message('Q', harmless) + run, 2, `extended "select 'evil'" tag=SELECT rows=1 tx=I`},
+		"a Query with two ends drops no statement": {
+			parseAs("", evil) + syncing + message('Q', harmless+"\x00\x00") + run, 3, `extended "select 'evil'" tag=SELECT rows=1 tx=I`},
+		"a Query of nothing drops no statement": {
+			parseAs("", evil) + syncing + message('Q', "") + run, 3, `extended "select 'evil'" tag=SELECT rows=1 tx=I`},
+		"PREPARE in a DO": {
+			parseAs("s", harmless) + syncing + query("do $$begin execute 'deallocate s'; execute 'prepare s as "+strings.ReplaceAll(evil, "'", "''")+"'; end$$") + bindTo("", "s") + executePortal("", 0) + syncing, 3,
+			`extended "" name=s tag=SELECT rows=1 tx=I`},
+		"PREPARE in a DO that fails": {
+			parseAs("s", harmless) + syncing + parseAs("", "do $$begin execute 'DEALLOCATE s'; execute 'prepare s as "+strings.ReplaceAll(evil, "'", "''")+
+				"'; raise exception 'no'; end$$") + bindTo("", "") + executePortal("", 0) + syncing + bindTo("", "s") + executePortal("", 0) + syncing, 3,
+			`extended "" name=s tag=SELECT rows=1 tx=I`},
 		"DEALLOCATE ALL spares the unnamed statement": {
 			parseAs("d", "deallocate all") + parseAs("", evil) + bindTo("", "d") + executePortal("", 0) + syncing + run, 2,
 			`extended "select 'evil'" tag=SELECT rows=1 tx=I`},

@@ -318,7 +318,7 @@ func (g *generator) forgery() string {
 	all += g.one(
 		func() string { return g.query("discard @ all") + g.query("/*own*/ @ "+tagQuestion) },
 		func() string {
-			return g.query("set @ default_transaction_isolation to 'read committed'; set @ gprxy.proof to '"+guess+"'; show @ gprxy.proof") +
+			return g.query("set @ statement_timeout to 0; set @ default_transaction_isolation to 'read committed'; set @ gprxy.proof to '"+guess+"'; show @ gprxy.proof") +
 				g.query("discard @ all") + g.query("set transaction @ isolation level read committed; select @ '"+guess+"'::text, false, "+tagColumns)
 		})
 	if g.chance(2) {
@@ -341,7 +341,7 @@ func (g *generator) forgery() string {
 const (
 	guess      = "0123456789abcdef0123456789abcdef"
 	tagColumns = "pg_catalog.encode(pg_catalog.convert_to(current_user::text, 'UTF8'), 'hex'), pg_catalog.pg_current_snapshot(), " +
-		"'', '', pg_catalog.setseed(0.5), true"
+		"'', '', pg_catalog.setseed(0.5), false, true"
 	tagQuestion = "SELECT " + tagColumns
 )
 

@@ -231,7 +231,7 @@ func (f *following) finish() {
 	}
 }
 
-// undo: an error that is no text's came in a transaction. What was executed in it may be told as failed.
+// undo: an error that is of nothing that was begun came in a transaction. What was executed in it may be told as failed.
 func (f *following) undo(e entry) {
 	for _, r := range f.done {
 		if r.vxid == e.vxid {
@@ -256,8 +256,14 @@ func (l *ledger) fail(f *following, e entry) {
 	}
 	b := l.book(f.actor)
 	b.total[e.sqlstate]++
+	behind := open == nil && len(f.done) > 0 && f.done[len(f.done)-1].text == e.query
+	if open == nil {
+		f.undo(e)
+	}
 	switch {
 	case open != nil:
+	case behind: // it came after the text was done, while its end was logged, so it may be told of what comes next
+		b.loose[e.sqlstate]++
 	case ok:
 		b.texts[n] = e.query
 		if b.failed[n] == nil {
@@ -265,7 +271,6 @@ func (l *ledger) fail(f *following, e entry) {
 		}
 		b.failed[n][e.sqlstate]++
 	default:
-		f.undo(e)
 		b.loose[e.sqlstate]++
 	}
 }

@@ -11,7 +11,7 @@ S       ?= 5000
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help demo test build check fuzz giant flood crash adversary bench bench-log bench-audit clean races
+.PHONY: help demo test build check versions fuzz giant flood crash adversary bench bench-log bench-audit clean races
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,15 @@ check: ## format, vet and static checks
 	@test -z "$$(gofmt -l .)" || { gofmt -l . ; echo "gofmt would change these files: run gofmt -w"; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+
+versions: V ?= 13 15 18
+versions: PACKAGES ?= ./pool/... ./session/... ./cmd ./cmd/demo ./cmd/prompt
+versions: compiler ## run the tests that meet PostgreSQL on the oldest, the packaged and the newest version (make versions V=13 PACKAGES=./pool)
+	@failed=; for v in $(V); do \
+	  echo "PostgreSQL $$v"; \
+	  bin=$$($(GO) run ./pool/pooltest/bin $$v) && PG_BIN=$$bin CGO_ENABLED=1 $(GO) test -race -timeout 15m -parallel 8 $(PACKAGES) || failed="$$failed $$v"; \
+	done; \
+	[ -z "$$failed" ] || { echo "failed on PostgreSQL$$failed"; exit 1; }
 
 fuzz: ## run every fuzzer for T each (make fuzz T=60s), on after a finding, and fail in the end
 	@fuzzers=$$(grep -roE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' . | sed -E 's|^(.*)/[^/]*:func (.*)|\1:\2|' | sort); \

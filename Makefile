@@ -44,7 +44,7 @@ versions: PACKAGES ?= ./pool/... ./session/... ./cmd ./cmd/demo ./cmd/prompt
 versions: compiler ## run the tests that meet PostgreSQL on the oldest, the packaged and the newest version (make versions V=13 PACKAGES=./pool)
 	@failed=; for v in $(V); do \
 	  echo "PostgreSQL $$v"; \
-	  bin=$$($(GO) run ./pool/pooltest/bin $$v) && PG_BIN=$$bin CGO_ENABLED=1 $(GO) test -race -timeout 15m -parallel 8 $(PACKAGES) || failed="$$failed $$v"; \
+	  bin=$$($(GO) run ./pool/pooltest/bin $$v) && PG_BIN=$$bin CGO_ENABLED=1 $(GO) test -race -count 1 -timeout 15m -parallel 8 $(PACKAGES) || failed="$$failed $$v"; \
 	done; \
 	[ -z "$$failed" ] || { echo "failed on PostgreSQL$$failed"; exit 1; }
 

@@ -114,7 +114,7 @@ func TestARequestIsNotToldOfABackendThatHasEnded(t *testing.T) {
 	p := newPools(t, config(maxConns(1)))
 	l := acquire(t, p, request())
 	release(t, l)
-	admin(t, server, "postgres", fmt.Sprintf("SELECT pg_terminate_backend(%d, 5000)", l.PID()))
+	terminate(t, itoa(l.PID()))
 	var told []string
 	next := acquire(t, p, request(announced(&told, nil)))
 	if slices.Contains(told, itoa(l.PID())) || !slices.Contains(told, itoa(next.PID())) {

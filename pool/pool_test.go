@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -199,6 +200,16 @@ func ask(t *testing.T, l *pool.Lease, sql string) string {
 		return ""
 	}
 	return rows[len(rows)-1][0]
+}
+
+// version is the major version of a server.
+func version(t *testing.T, s *pooltest.Server) int {
+	t.Helper()
+	n, err := strconv.Atoi(admin(t, s, "postgres", "SELECT current_setting('server_version_num')::int / 10000"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // admin asks the server as superuser, behind the pools' back.

@@ -63,7 +63,7 @@ func TestABackendThatIsNotCleanIsClosed(t *testing.T) {
 		{"a forgotten transaction", func(t *testing.T, l *pool.Lease) { ask(t, l, "BEGIN") }, "transaction status"},
 		{"half a message", func(t *testing.T, l *pool.Lease) { l.Conn().Write([]byte{'Q', 0, 0, 0, 20, 'S'}) }, "resetting"},
 		{"a killed backend", func(t *testing.T, l *pool.Lease) {
-			admin(t, server, "postgres", "SELECT pg_terminate_backend("+ask(t, l, "SELECT pg_backend_pid()")+", 5000)")
+			terminate(t, ask(t, l, "SELECT pg_backend_pid()"))
 		}, "57P01"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-const mostCrashes = 10 // of one round
+const mostCrashes = 30 // of one round
 
 // crashed is what PostgreSQL logs of a crash and of the recovery from it: each round that met either is to be played again.
 var crashed = regexp.MustCompile(`(?:was terminated by signal|server processes terminated; reinit|database system was interrupted|` +
@@ -56,13 +56,27 @@ func (l *lane) judged(ctx context.Context, strict bool, all []conversation, t *t
 		}
 		t.crashes.Add(1)
 		note("PostgreSQL itself crashed, and the round is played again: %s", crash)
-		all = withoutCulprit(all, crash)
+		all = withoutCulprit(all, crash, l.playing)
 	}
 	return nil, fmt.Errorf("PostgreSQL crashed in %d plays of one round", mostCrashes)
 }
 
-// withoutCulprit leaves out the conversation whose statement the server process ran that was killed, where it is told.
-func withoutCulprit(all []conversation, crash string) []conversation {
-	actor, _, _ := markOf(crash)
-	return slices.DeleteFunc(slices.Clone(all), func(c conversation) bool { return strings.HasPrefix(actor, c.name+"x") })
+// withoutCulprit leaves out the conversation whose statement the server process ran that was killed. Where that is not told,
+// because it ran none, it may be the one that this lane was playing.
+func withoutCulprit(all []conversation, crash, playing string) []conversation {
+	culprit := playing
+	if actor, _, ok := markOf(crash); ok {
+		culprit = strings.TrimRight(actor, "0123456789")
+		culprit = strings.TrimSuffix(culprit, "x")
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(c conversation) bool { return c.name == culprit })
+}
+
+// hasCrashed looks for a crash since an offset of the log, and returns where to look from the next time.
+func (s *scene) hasCrashed(offset int64) (crash bool, next int64, err error) {
+	text, err := readFrom(s.log, offset)
+	if err != nil {
+		return false, offset, fmt.Errorf("read PostgreSQL's log: %w", err)
+	}
+	return crashed.MatchString(text), offset + int64(strings.LastIndexByte(text, '\n')+1), nil
 }

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -86,14 +87,17 @@ func (l *lane) round(ctx context.Context, strict bool, all []conversation, t *ta
 	if err != nil {
 		return nil, err
 	}
-	for i := range all {
+	for i, seen := 0, offset; i < len(all) && err == nil; i++ {
 		all[i].strict = strict
+		l.playing = all[i].name
 		wrong, playErr := l.play(ctx, p, all[i])
 		found = append(found, wrong...)
-		if err = playErr; err != nil {
-			break
-		}
 		t.conversations.Add(1)
+		crash, next, logErr := l.hasCrashed(seen)
+		if crash {
+			break // judged finds it, too, and plays the round again
+		}
+		seen, err = next, errors.Join(playErr, logErr)
 	}
 	if closeErr := p.close(ctx); err == nil {
 		err = closeErr

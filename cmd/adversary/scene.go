@@ -40,6 +40,7 @@ type lane struct {
 	*scene
 	database, mirror string
 	rounds           int
+	playing          string   // the conversation under way, or the one at which PostgreSQL crashed
 	clean            []string // what a new session's canary says
 }
 

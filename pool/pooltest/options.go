@@ -71,6 +71,7 @@ func (o Options) conf(port uint16, socketDir string) string {
 		"full_page_writes":        "off",
 		"shared_buffers":          "16MB",
 		"max_connections":         "100",
+		"password_encryption":     "scram-sha-256", // the default from version 14 on
 		"timezone":                "UTC",
 		"log_timezone":            "UTC",
 		"log_line_prefix":         "%m [%p] %q%u@%d ",

@@ -118,6 +118,16 @@ func (p *place) wait() {
 	}
 }
 
+// held tells whether it was neither left nor taken.
+func (p *place) held() bool {
+	if p.crowd == nil {
+		return false
+	}
+	p.crowd.mu.Lock()
+	defer p.crowd.mu.Unlock()
+	return p.origin != nil
+}
+
 // leave gives the place up. It may be called again.
 func (p *place) leave() {
 	if p.crowd == nil {

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgproto3/v2"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -40,6 +40,7 @@ type refusal struct {
 	code, message, detail, hint string
 	reason                      string // for the log
 	legacy                      bool   // to be told in the form of protocol 2
+	silent                      bool   // the client is told nothing, as by PostgreSQL
 }
 
 func (r *refusal) Error() string { return r.message }
@@ -120,6 +121,31 @@ func (e *faultError) Error() string { return fmt.Sprintf("a fault in gprxy: %v\n
 
 func malformed(message string) error {
 	return &refusal{code: codeProtocolViolation, reason: "malformed", message: message}
+}
+
+// unintelligible is what PostgreSQL tells its log alone (COMMERROR), and closes: who sends such bytes does not
+// speak the protocol, and would take an answer for something else.
+func unintelligible(message string) error {
+	return &refusal{code: codeProtocolViolation, reason: "malformed", message: message, silent: true}
+}
+
+// handshakeFailed has a reason of its own, because people look for it: their client does not trust the certificate.
+func handshakeFailed(err error) error {
+	return &refusal{code: codeProtocolViolation, reason: reasonHandshake, message: "the TLS handshake failed: " + explainHandshake(err), silent: true}
+}
+
+const reasonHandshake = "tls_handshake"
+
+// explainHandshake adds to what TLS says what is behind it most often.
+func explainHandshake(err error) string {
+	alert, told := errors.AsType[*net.OpError](err)
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the client closed the connection"
+	case told && alert.Op == "remote error" && strings.Contains(alert.Error(), "certificate"):
+		return err.Error() + " (the client does not trust gprxy's certificate: see its sslrootcert, and PROXY_CERT)"
+	}
+	return err.Error()
 }
 
 // unencryptedData is what PostgreSQL says where something stands behind a request
@@ -372,40 +398,4 @@ func refusalReason(err error) string {
 		return "postgresql_" + strings.ToLower(refused.Code)
 	}
 	return toRefusal(err, "").reason
-}
-
-// How long a client may take to accept its last message.
-const farewellTimeout = 2 * time.Second
-
-// farewell is the last message, behind what PostgreSQL would have said by then: the
-// answer to the protocol negotiation, and, where it refused a login it had accepted
-// at first, AuthenticationOk and its notices. That admits to nothing, but the log
-// must be there even so.
-func (s *session) farewell(err error) (message []byte, _ error) {
-	message, s.negotiated = s.negotiated, nil
-	if late, ok := errors.AsType[*pool.LoginError](err); ok && s.Events.Healthy() == nil {
-		s.key.secret = newSecret(s.protocol) // opens nothing
-		var failed error
-		if message, failed = s.appendGreeting(message, late.Greeting); failed != nil {
-			return nil, failed
-		}
-	}
-	return encode(message, errorResponse(err, s.user))
-}
-
-// tell sends the client its last message.
-func (s *session) tell(err error) {
-	s.conn.SetWriteDeadline(time.Now().Add(farewellTimeout))
-	message, encodeErr := s.farewell(err)
-	if encodeErr != nil {
-		s.log.Error("could not tell the client why it is turned away", "error", encodeErr)
-		return
-	}
-	if r := toRefusal(err, s.user); r.legacy {
-		// Protocol 2 has no fields: text up to a NUL.
-		message = fmt.Appendf(nil, "EFATAL:  %s\n\x00", r.message)
-	}
-	if _, err := s.conn.Write(message); err != nil {
-		s.log.Debug("the client did not wait for its last message", "error", err)
-	}
 }

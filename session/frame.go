@@ -37,9 +37,11 @@ func readStartupBody(r io.Reader) ([]byte, error) {
 }
 
 // badStartupLength knows one thing that often stands in the place of a length.
+// Then it speaks; PostgreSQL, which never does, has no such header.
 func badStartupLength(head string) error {
-	bad := &refusal{code: codeProtocolViolation, reason: "malformed", message: "invalid length of startup packet"}
+	bad := &refusal{code: codeProtocolViolation, reason: "malformed", message: "invalid length of startup packet", silent: true}
 	if head == "PROX" || head == "\r\n\r\n" {
+		bad.silent = false
 		bad.hint = "It looks like a PROXY protocol header, but comes from an address that is not in gprxy's TRUSTED_PROXIES."
 	}
 	return bad
@@ -58,8 +60,11 @@ func readFrame(r io.Reader, kind byte, limit int) ([]byte, error) {
 		return nil, malformed(fmt.Sprintf("expected password response, got message type %d", head[0]))
 	}
 	size := int64(binary.BigEndian.Uint32(head[1:])) - lengthSize
-	if size < 0 || size > int64(limit) {
-		return nil, malformed("invalid message length")
+	switch {
+	case size < 0:
+		return nil, unintelligible("invalid message length")
+	case size > int64(limit):
+		return nil, malformed("invalid message length") // where PostgreSQL says nothing: it may be the token of a person
 	}
 	return readBody(r, int(size))
 }

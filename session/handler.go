@@ -164,6 +164,12 @@ func (h *Handler) RefuseConn(ctx context.Context, conn net.Conn, why error) {
 	}
 	s.recordRefusal(ctx, err)
 	s.tell(err)
+	var entered bool
+	if s.place, entered = s.latecomers.enter(s.prefix, func() { conn.SetReadDeadline(longAgo) }); !entered {
+		s.place = &place{}
+	}
+	defer s.place.leave()
+	s.partWith(ctx)
 }
 
 // enter takes the client from its first byte to the end of its login, and tells
@@ -179,6 +185,7 @@ func (s *session) enter(ctx context.Context) bool {
 	switch {
 	case err == nil && s.cancelKey != nil:
 		s.cancel(ctx)
+		s.partWith(ctx)
 		return false
 	case err == nil && s.late:
 		err = errTooManyLogins

@@ -34,7 +34,7 @@ func (r *relay) linger(why error) error {
 	next := ask
 	passed := false
 	for !r.answered() {
-		if !passed && r.inDoubt() {
+		if !passed && (r.inDoubt() || r.leftHalfway()) {
 			passed = true
 			r.passOnEnd()
 		}
@@ -70,8 +70,15 @@ func (r *relay) inDoubt() bool {
 	return c.doubt != ""
 }
 
+// leftHalfway: the client's last message is not whole. What came before it is answered all the same.
+func (r *relay) leftHalfway() bool {
+	r.conversation.mu.Lock()
+	defer r.conversation.mu.Unlock()
+	return !r.upFrames.atBoundary()
+}
+
 // passOnEnd tells the backend, too, that nothing more will come: where it is in doubt what it
-// still owes, it alone knows when it has answered all. It will not be used again.
+// still owes, or something was begun that it will not answer, it alone knows when it has answered all. It will not be used again.
 func (r *relay) passOnEnd() {
 	r.partial.Store(true)
 	if half, ok := r.backend.(interface{ CloseWrite() error }); ok {
@@ -96,11 +103,11 @@ func (r *relay) answered() bool {
 	c := &r.conversation
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.doubt != "" {
+	if c.doubt != "" || !r.upFrames.atBoundary() {
 		return false // its end will tell, see passOnEnd
 	}
 	// What was sent without a Sync, or into a COPY, need never be answered.
-	return !c.owed.has(msgQuery, msgSync, msgFunctionCall) || c.copyIn || c.copyBoth || !r.upFrames.atBoundary()
+	return !c.owed.has(msgQuery, msgSync, msgFunctionCall) || c.copyIn || c.copyBoth
 }
 
 // askIfAlive sends the client something that changes nothing, a ParameterStatus

@@ -22,7 +22,7 @@ func parseParameters(body []byte) (all parameters, err error) {
 	for len(body) > 0 && body[0] != 0 {
 		name, rest, _ := bytes.Cut(body, []byte{0})
 		if len(rest) == 0 {
-			return all, wrong
+			break // PostgreSQL takes any last byte for the terminator
 		}
 		value, rest, _ := bytes.Cut(rest, []byte{0}) // without its end nothing follows, which is no terminator
 		all = append(all, pool.Parameter{Name: string(name), Value: string(value)})

@@ -64,22 +64,31 @@ func (s *session) mayRecord(err error, reason string) bool {
 	case s.recorded: // and so must its end be
 		s.tally.spend(s.prefix, time.Now())
 		return true
+	case reason == reasonHandshake: // a client that does not trust the certificate is looked for in the event log
+		return s.tally.admitLine(refusedConnection, reason, s.prefix, time.Now())
 	case s.parameters == nil:
-		of = "connection.refused"
+		of = refusedConnection
 	}
 	return s.tally.admit(of, reason, s.prefix, time.Now())
 }
 
+// refusedConnection stands for connections that were turned away before their startup packet. They are no events by
+// themselves.
+const refusedConnection = "connection.refused"
+
 // recordCounts records what was counted in place of being recorded by itself.
-func (h *Handler) recordCounts(facts []store.LogCondensed) {
+func (h *Handler) recordCounts(facts []condensed) {
 	for _, f := range facts {
-		h.Log.Warn("many of the same kind, counted together", "of", f.Of, "reason", f.Reason, "client", f.Client, "count", f.Count)
-		h.Events.Defer(store.Event{Time: f.Last, Fact: f})
+		if f.Count > f.logged {
+			h.Log.Warn("many of the same kind, counted together", "of", f.Of, "reason", f.Reason, "client", f.Client, "count", f.Count)
+		}
+		h.Events.Defer(store.Event{Time: f.Last, Fact: f.LogCondensed})
 	}
 }
 
 // recordRefusal notes why the client is turned away. A connection that did not
-// get as far as a startup packet is no session and leaves a log line only.
+// get as far as a startup packet is no session and leaves a log line only; failed
+// TLS handshakes are counted in the event log besides.
 func (s *session) recordRefusal(ctx context.Context, err error) {
 	response := errorResponse(err, s.user)
 	reason := refusalReason(err)

@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"errors"
-	"io"
 	"runtime/debug"
 	"time"
 
@@ -41,7 +40,7 @@ func (s *session) relay(ctx context.Context) {
 
 	r.recording.clientLeft()
 	s.sayGoodbye(r, why)
-	s.hangUp()
+	listens := s.hangUp()
 	s.keys.remove(s.key)
 	// The backend is brought to rest also when ctx has ended: settle has a
 	// limit of its own.
@@ -50,25 +49,10 @@ func (s *session) relay(ctx context.Context) {
 	}
 	r.recording.close()
 	s.recordEnd(r, why)
-	if _, ours := errors.AsType[*refusal](why); ours {
-		s.hearOut()
+	if listens && !errors.Is(why, errClientGone) {
+		s.hearOut(ctx)
 	}
 }
-
-// hearOut reads and drops what a client still says that was told to go, until it does: data
-// that nobody reads would make the kernel answer with a reset, which takes the last message
-// with it.
-func (s *session) hearOut() {
-	s.conn.SetReadDeadline(time.Now().Add(hearOutTime))
-	if _, err := io.CopyN(io.Discard, s.conn, hearOutBytes); err != nil {
-		s.log.Debug("the client has heard its last message, or does not listen", "error", err)
-	}
-}
-
-const (
-	hearOutTime  = 300 * time.Millisecond
-	hearOutBytes = 1 << 20
-)
 
 // sayGoodbye tells a client that did not leave by itself why its session ends.
 func (s *session) sayGoodbye(r *relay, why error) {

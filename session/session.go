@@ -2,12 +2,10 @@ package session
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
 	"runtime/debug"
-	"syscall"
 	"time"
 
 	"gprxy/auth"
@@ -30,6 +28,8 @@ type session struct {
 	counted  bool            // as one of Limits.Clients
 	log      *slog.Logger
 	secured  string // TLS version, "" in plain text
+
+	handshaking bool // TLS was agreed on and has not been reached
 
 	negotiated  []byte // NegotiateProtocolVersion to send, if any
 	asks        AuthMethod
@@ -97,8 +97,9 @@ func whenDone(ctx context.Context, f func()) (stop func()) {
 	}
 }
 
-// turnAway records why a client is not let in and tells it.
+// turnAway records why a client is not let in, tells it and parts with it.
 func (s *session) turnAway(ctx context.Context, err error) {
+	defer s.partWith(ctx)
 	if s.backend != nil {
 		s.keys.remove(s.key)
 		s.backend.Discard()
@@ -139,25 +140,6 @@ func (s *session) recoverFault() {
 	if s.recorded {
 		s.note(store.SessionEnded{Reason: endFault, DurationMS: s.milliseconds()})
 		s.Events.Defer(s.noted()...)
-	}
-}
-
-// closeTLS says goodbye inside TLS, so that the client can tell the end from a cut.
-func (s *session) closeTLS() {
-	if secured, ok := s.conn.(*tls.Conn); ok {
-		secured.SetWriteDeadline(time.Now().Add(farewellTimeout))
-		if err := secured.CloseWrite(); err != nil {
-			s.log.Debug("the client did not wait for the end of TLS", "error", err)
-		}
-	}
-}
-
-// hangUp tells the client that nothing more will come. What becomes of the backend
-// is no matter of the client's, and many drivers wait for the end.
-func (s *session) hangUp() {
-	s.closeTLS()
-	if err := control(s.conn, func(fd int) error { return syscall.Shutdown(fd, syscall.SHUT_WR) }); err != nil {
-		s.log.Debug("the client was gone before the end", "error", err)
 	}
 }
 

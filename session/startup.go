@@ -5,8 +5,10 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"gprxy/pool"
@@ -113,7 +115,7 @@ func (s *session) acceptDirectTLS(ctx context.Context, first []byte) error {
 	// Without ALPN the client could be one of another protocol that an attacker
 	// talked into sending its bytes here (ALPACA). PostgreSQL insists too.
 	if s.conn.(*tls.Conn).ConnectionState().NegotiatedProtocol != alpnProtocol {
-		return malformed("received direct SSL connection request without ALPN protocol negotiation extension")
+		return unintelligible("received direct SSL connection request without ALPN protocol negotiation extension")
 	}
 	return nil
 }
@@ -121,11 +123,18 @@ func (s *session) acceptDirectTLS(ctx context.Context, first []byte) error {
 const alpnProtocol = "postgresql"
 
 func (s *session) shakeHands(ctx context.Context) error {
+	s.handshaking = true
 	secure := tls.Server(quick(s.conn), s.TLS)
 	if err := secure.HandshakeContext(ctx); err != nil {
-		s.log.Debug("the TLS handshake failed", "error", err)
-		return fmt.Errorf("%w: %w", errClientGone, err)
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return errLoginTimeout
+		}
+		return handshakeFailed(err)
 	}
+	s.handshaking = false
 	s.conn = secure
 	s.secured = strings.Replace(tls.VersionName(secure.ConnectionState().Version), "TLS ", "TLSv", 1)
 	return nil

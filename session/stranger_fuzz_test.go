@@ -7,6 +7,8 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"testing"
 	"time"
 
@@ -99,8 +101,8 @@ func checkStrangersLog(tb testing.TB, ctx context.Context, path string) {
 	}
 }
 
-// G9: whatever a stranger sends, nobody is let in, nothing breaks, and whoever
-// waits for an answer gets one that a client can read.
+// G9: whatever a stranger sends, nobody is let in, nothing breaks, and whoever was
+// asked for something and waits for an answer gets one that a client can read.
 func FuzzStranger(f *testing.F) {
 	password := frame('p', "secret\x00")
 	for _, seed := range startSeeds() {
@@ -122,7 +124,7 @@ func FuzzStranger(f *testing.F) {
 		h := handlers[mode>>1&1]
 		h.ServeConn(t.Context(), conn)
 		checkAnswers(t, conn.answered(), h.TLS != nil)
-		if cancels := bytes.Contains(stream, []byte{0x04, 0xd2, 0x16, 0x2e}); conn.patient && !cancels && !isTold(conn.answered()) {
+		if conn.patient && isAsked(conn.answered()) && !isTold(conn.answered()) && !impossibleLength.Match(stream) {
 			t.Errorf("a client that waits was left with %q", conn.answered())
 		}
 	})
@@ -151,6 +153,14 @@ func checkAnswers(t *testing.T, answers []byte, secured bool) {
 			t.Errorf("answered %q", answers)
 		}
 	}
+}
+
+// impossibleLength is that of a password message which does not even hold itself: PostgreSQL has no word for it.
+var impossibleLength = regexp.MustCompile(`p\x00\x00\x00[\x00-\x03]`)
+
+func isAsked(answers []byte) bool {
+	messages, _ := splitMessages(bytes.TrimLeft(answers, "N"))
+	return slices.ContainsFunc(messages, func(m []byte) bool { return m[0] == 'R' })
 }
 
 // isTold: the last message is an error, in whatever form; inside TLS nobody can tell.

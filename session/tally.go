@@ -17,7 +17,7 @@ import (
 // never counted here: each stands in the log.
 type tally struct {
 	every  time.Duration // from the first thing counted to the report
-	report func([]store.LogCondensed)
+	report func([]condensed)
 
 	mu      sync.Mutex // guards all below
 	total   bucket
@@ -36,8 +36,14 @@ type tallied struct {
 }
 
 type tallyCount struct {
-	n           int64
+	n, logged   int64 // logged: of them had a line of the log each
 	first, last time.Time
+}
+
+// condensed is what is reported.
+type condensed struct {
+	store.LogCondensed
+	logged int64
 }
 
 const (
@@ -54,7 +60,7 @@ const (
 	tallyEvery = 30 * time.Second
 )
 
-func newTally(report func([]store.LogCondensed)) *tally {
+func newTally(report func([]condensed)) *tally {
 	return &tally{every: tallyEvery, report: report, origins: recent[netip.Prefix, bucket]{most: tallyOrigins}}
 }
 
@@ -67,6 +73,18 @@ func (t *tally) admit(of, reason string, from netip.Prefix, now time.Time) bool 
 		t.count(tallied{of, reason, from}, now)
 		return false
 	}
+	return true
+}
+
+// admitLine counts something that is no event by itself, in any case, and tells whether it may have a line of the log.
+func (t *tally) admitLine(of, reason string, from netip.Prefix, now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := t.count(tallied{of, reason, from}, now)
+	if !t.take(from, now) {
+		return false
+	}
+	c.logged++
 	return true
 }
 
@@ -105,7 +123,7 @@ func (t *tally) room(from netip.Prefix, now time.Time) bool {
 	return !from.IsValid() || t.origins.entry(from).fill(0, now, recordedPerOriginSecond)+1 <= recordedPerOrigin
 }
 
-func (t *tally) count(what tallied, now time.Time) {
+func (t *tally) count(what tallied, now time.Time) *tallyCount {
 	c := t.counts[what]
 	if c == nil && len(t.counts) >= tallyReported {
 		what.from = netip.Prefix{}
@@ -124,6 +142,7 @@ func (t *tally) count(what tallied, now time.Time) {
 		t.reports.Add(1)
 		t.timer = time.AfterFunc(t.every, func() { defer t.reports.Done(); t.flush() })
 	}
+	return c
 }
 
 // flush reports what was counted.
@@ -132,13 +151,13 @@ func (t *tally) flush() {
 	counts := t.counts
 	t.counts, t.timer = nil, nil
 	t.mu.Unlock()
-	var facts []store.LogCondensed
+	var facts []condensed
 	for _, what := range slices.SortedFunc(maps.Keys(counts), tallied.compare) {
 		c := counts[what]
-		facts = append(facts, store.LogCondensed{
+		facts = append(facts, condensed{logged: c.logged, LogCondensed: store.LogCondensed{
 			Of: what.of, Reason: what.reason, Client: prefixName(what.from),
 			Count: c.n, First: c.first.UTC(), Last: c.first.Add(max(0, c.last.Sub(c.first))).UTC(), // the clock may have been set back
-		})
+		}})
 	}
 	if len(facts) > 0 {
 		t.report(facts)

@@ -13,10 +13,12 @@ import (
 func kept() (*tally, *[]store.LogCondensed) {
 	var mu sync.Mutex
 	all := new([]store.LogCondensed)
-	t := newTally(func(facts []store.LogCondensed) {
+	t := newTally(func(facts []condensed) {
 		mu.Lock()
 		defer mu.Unlock()
-		*all = append(*all, facts...)
+		for _, f := range facts {
+			*all = append(*all, f.LogCondensed)
+		}
 	})
 	return t, all
 }
@@ -120,7 +122,7 @@ func TestTallyRecovers(t *testing.T) {
 // The report comes by itself, again and again.
 func TestTallyReportsInTime(t *testing.T) {
 	reported := make(chan int64, 10)
-	c := newTally(func(facts []store.LogCondensed) { reported <- facts[0].Count })
+	c := newTally(func(facts []condensed) { reported <- facts[0].Count })
 	c.every = 10 * time.Millisecond
 	defer c.close()
 	for range recordedPerOrigin {

@@ -14,6 +14,7 @@ import (
 type transcript struct {
 	label string
 	items []item
+	reset bool // the connection did not end, it was broken off
 }
 
 // masker replaces what legitimately differs: backend pids and secrets, OIDs of objects the script makes, and what the
@@ -43,7 +44,7 @@ func (s *script) transcripts(peers []*peer) []transcript {
 	var all []transcript
 	for i, c := range peers {
 		m.self = uint32(i + 1)
-		t := transcript{label: c.label}
+		t := transcript{label: c.label, reset: c.reset}
 		for _, seen := range c.seen {
 			t.items = append(t.items, item{seen.kind, m.mask(seen.kind, bytes.Clone(seen.body))})
 		}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -46,6 +47,7 @@ type peer struct {
 	seen    []item
 	key     []byte // pid and secret
 	ended   bool
+	reset   bool // it ended by a reset, which may take what was sent before with it
 }
 
 // An item is a message, or bytes that are none (kind 0).
@@ -220,7 +222,7 @@ func (c *peer) read() error {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return err
 	}
-	c.ended = true
+	c.ended, c.reset = true, errors.Is(err, syscall.ECONNRESET)
 	for c.next() { // what is left over is no message
 	}
 	if len(c.in) > 0 {

@@ -225,6 +225,9 @@ func (st *stage) judge(t *testing.T, s *script, name string, direct, proxied []t
 	}
 	for i := range min(len(direct), len(proxied)) {
 		d, p := direct[i], proxied[i]
+		if p.reset && !d.reset {
+			t.Errorf("%s\n%s ends with a reset, PostgreSQL closes", s.about, name)
+		}
 		declared := exceptionFor(s, d.label, st.major)
 		switch {
 		case firstDifference(d, p) < 0 && declared != nil && !declared.chance:

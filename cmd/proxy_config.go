@@ -45,7 +45,7 @@ func (p *proxy) handlerConfig(secured *tls.Config, roles *auth.Roles) session.Co
 		Roles:                roles,
 		ClientAuth:           clientAuths[s.SignOn.ClientAuth],
 		OAuth:                session.OAuth{Issuer: s.OIDCIssuer, Scope: strings.Join(s.SignOn.Scopes, " ")},
-		Device:               deviceLogin(s),
+		Device:               deviceLogin(s, p.accountFiles.clientSecret),
 		OnExpiry:             expiryPolicies[s.SignOn.OnExpiry],
 		ExpiryGrace:          s.SignOn.ExpiryGrace,
 		Passwords:            passwordLogin(s),
@@ -72,20 +72,21 @@ func (p *proxy) handlerConfig(secured *tls.Config, roles *auth.Roles) session.Co
 }
 
 // deviceLogin lets gprxy run the device grant itself, as a client of the issuer.
-func deviceLogin(s Settings) session.Device {
+func deviceLogin(s Settings, secret func() auth.Secret) session.Device {
 	if !s.SignOn.DeviceLogin {
 		return session.Device{}
 	}
 	client := sso.Config{
-		Issuer:       s.OIDCIssuer,
-		ClientID:     s.SignOn.ClientID,
-		ClientSecret: s.SignOn.ClientSecret,
-		Audience:     s.Audience,
-		Scopes:       s.SignOn.Scopes,
+		Issuer:   s.OIDCIssuer,
+		ClientID: s.SignOn.ClientID,
+		Audience: s.Audience,
+		Scopes:   s.SignOn.Scopes,
 	}
 	return session.Device{
 		Max: s.SignOn.DeviceLoginMax,
 		Login: func(ctx context.Context, show func(sso.Prompt) error) (sso.Tokens, error) {
+			client := client // as of now: the secret may have been rotated
+			client.ClientSecret = secret()
 			return sso.LoginDevice(ctx, client, show)
 		},
 	}

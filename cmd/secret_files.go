@@ -1,4 +1,4 @@
-// Passwords of service accounts in files, which whoever rotates them changes while gprxy runs.
+// Secrets in files, which whoever rotates them changes while gprxy runs: passwords of service accounts, gprxy's own at the issuer.
 
 package cmd
 
@@ -26,14 +26,18 @@ type accountFiles struct {
 	log   *slog.Logger
 	files map[string][]secretFile // by the account's name
 
+	clientFile secretFile // OIDC_CLIENT_SECRET_FILE, if that is set
+
 	mu      sync.Mutex
 	current map[string]auth.Secret // guarded by mu: the last good passwords
+	client  auth.Secret            // guarded by mu: the last good OIDC_CLIENT_SECRET
 	told    map[string]string      // guarded by mu: what was last said of a file, by variable
 }
 
 // newAccountFiles knows the files of GPRXY_PASS_FILE and ROLE_MAPPING_..._FILE.
 func newAccountFiles(s Settings, log *slog.Logger) *accountFiles {
-	f := &accountFiles{log: log, files: map[string][]secretFile{}, current: map[string]auth.Secret{}, told: map[string]string{}}
+	f := &accountFiles{log: log, files: map[string][]secretFile{}, current: map[string]auth.Secret{}, told: map[string]string{},
+		clientFile: s.SecretFiles["OIDC_CLIENT_SECRET"], client: s.SignOn.ClientSecret}
 	f.add(s.SecretFiles["GPRXY_PASS"], auth.Login{User: s.ServiceUser, Password: s.ServicePassword})
 	for _, role := range slices.Sorted(maps.Keys(s.Roles.Mapping)) {
 		f.add(s.SecretFiles["ROLE_MAPPING_"+role], s.Roles.Mapping[role])
@@ -70,11 +74,33 @@ func (f *accountFiles) password(account string) (auth.Secret, bool) {
 	return f.current[account], true
 }
 
+// clientSecret is OIDC_CLIENT_SECRET as its file holds it now, or as it was given without a file. A file that cannot be read
+// leaves the last good one in force.
+func (f *accountFiles) clientSecret() auth.Secret {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.clientFile.path == "" {
+		return f.client
+	}
+	secret, bad := readSecret(f.clientFile.path)
+	if bad != nil {
+		f.tell(f.clientFile, errors.New(bad.wrong))
+		return f.client
+	}
+	f.tell(f.clientFile, nil)
+	if now := auth.Secret(secret); now != f.client {
+		f.client = now
+		f.log.Info("gprxy's secret at the issuer has changed in its file", "setting", f.clientFile.variable)
+	}
+	return f.client
+}
+
 // reread looks at all files, so that what is wrong with one is said before somebody logs in.
 func (f *accountFiles) reread() {
 	for account := range f.files {
 		f.password(account)
 	}
+	f.clientSecret()
 }
 
 // tell logs what is wrong with a file, once. Called with mu held.
@@ -84,7 +110,7 @@ func (f *accountFiles) tell(file secretFile, err error) {
 		text = err.Error()
 	}
 	if text != "" && text != f.told[file.variable] {
-		f.log.Warn("a password file cannot be used: the password it held before stays in force", "setting", file.variable, "error", text)
+		f.log.Warn("a secret's file cannot be used: what it held before stays in force", "setting", file.variable, "error", text)
 	}
 	f.told[file.variable] = text
 }

@@ -94,3 +94,41 @@ func TestAnUnusablePasswordFileLeavesTheLastPassword(t *testing.T) {
 		t.Error("a file that is gone has changed the password")
 	}
 }
+
+// gprxy's own secret at the issuer is the one that its file holds at the time of a login.
+func TestARotatedClientSecretIsInForceAtTheNextLogin(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "client")
+	var log bytes.Buffer
+	f := newAccountFiles(Settings{
+		SecretFiles: map[string]secretFile{"OIDC_CLIENT_SECRET": {"OIDC_CLIENT_SECRET_FILE", path}},
+		SignOn:      SignOn{ClientSecret: "old"},
+	}, slog.New(slog.NewTextHandler(&log, nil)))
+	for _, row := range []struct {
+		content string
+		want    auth.Secret
+		told    string
+	}{
+		{"", "old", "is empty"},
+		{"tops3cret\n", "tops3cret", "has changed"},
+		{"tops3cret\n", "tops3cret", ""},
+		{"", "tops3cret", "is empty"},
+	} {
+		if err := os.WriteFile(path, []byte(row.content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		log.Reset()
+		f.reread()
+		if got := f.clientSecret(); got != row.want {
+			t.Errorf("after %q the secret is not %s", row.content, row.want.Reveal())
+		}
+		said := log.String()
+		if strings.Count(said, "\n") > 1 || (said == "") != (row.told == "") || !strings.Contains(said, row.told) || strings.Contains(said, "tops3cret") {
+			t.Errorf("after %q the log says %q", row.content, said)
+		}
+	}
+	plain := newAccountFiles(Settings{SignOn: SignOn{ClientSecret: "given"}}, slog.New(slog.DiscardHandler))
+	if got := plain.clientSecret(); got != "given" {
+		t.Error("a secret without a file is another one")
+	}
+}

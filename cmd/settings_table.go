@@ -81,7 +81,7 @@ func listenSettings() []setting {
 func databaseSettings() []setting {
 	return []setting{
 		{name: "DB_HOST", def: "localhost", meaning: "PostgreSQL: host, address, or folder of a Unix socket",
-			parse: host(func(s *Settings) *string { return &s.DBHost })},
+			parse: databaseHost(func(s *Settings) *string { return &s.DBHost })},
 		{name: "DB_PORT", def: "5432", meaning: "PostgreSQL: port",
 			parse: port(1, func(s *Settings) *uint16 { return &s.DBPort })},
 		{name: "DB_SSLMODE", def: "prefer", meaning: "TLS to PostgreSQL, with libpq's meanings",

@@ -135,6 +135,32 @@ var wrongSettings = []struct {
 	{given: []string{"PROXY_HOST=[::1]"}, want: []string{`PROXY_HOST is "[::1]"`}, instead: "without brackets: ::1"},
 	{given: []string{"DB_HOST=postgres://u:topsecret@db"}, want: []string{"DB_HOST holds more than a host, such as a whole URL"}},
 	{given: []string{"DB_HOST=u:topsecret@db"}, want: []string{"DB_HOST holds more than a host, such as a whole URL"}},
+	{given: []string{"DB_HOST=db.example.com:5433"}, want: []string{`DB_HOST is "db.example.com:5433", which holds a port`}, instead: "set it to db.example.com, and DB_PORT to 5433"},
+	{given: []string{"DB_HOST=[::1]:5433"}, want: []string{`DB_HOST is "[::1]:5433", which holds a port`}, instead: "set it to ::1, and DB_PORT to 5433"},
+	{given: []string{"DB_HOST=:5432"}, want: []string{`DB_HOST is ":5432", which holds a port and no host`}},
+	{given: []string{"DB_HOST=db:"}, want: []string{`DB_HOST is "db:", which ends in a colon`}, instead: "set it to db"},
+	{given: []string{"DB_HOST=[fe80::1]"}, want: []string{`DB_HOST is "[fe80::1]"`}, instead: "without brackets: fe80::1"},
+	{given: []string{"DB_HOST=  "}, want: []string{"DB_HOST holds nothing but blanks"}, instead: "localhost"},
+	{given: []string{"PROXY_HOST= "}, want: []string{"PROXY_HOST holds nothing but blanks"}, instead: "127.0.0.1"},
+	{given: []string{"DB_HOST=db1 db2"}, want: []string{`DB_HOST is "db1 db2", which holds a space`}},
+	{given: []string{"DB_HOST=db1,db2"}, want: []string{`DB_HOST is "db1,db2", which is a list`}},
+	{given: []string{"DB_HOST=db1:5432,db2:5432"}, want: []string{`DB_HOST is "db1:5432,db2:5432", which is a list`}},
+	{given: []string{"DB_HOST=,db"}, want: []string{`DB_HOST is ",db", which is a list`}},
+	{given: []string{"DB_HOST=host=db password=topsecret"}, want: []string{"DB_HOST holds more than a host, such as a whole URL"}},
+	{given: []string{"DB_HOST=db/app"}, want: []string{`DB_HOST is "db/app", which holds more than a host`}},
+	{given: []string{"DB_HOST=10.0.0.5/32"}, want: []string{`DB_HOST is "10.0.0.5/32", which holds more than a host`}},
+	{given: []string{"DB_HOST=~/pg"}, want: []string{`DB_HOST is "~/pg"`}, instead: "/var/run/postgresql"},
+	{given: []string{"DB_HOST=./pg"}, want: []string{`DB_HOST is "./pg"`}, instead: "/var/run/postgresql"},
+	{given: []string{"DB_HOST=/tmp/.s.PGSQL.5433"}, want: []string{`DB_HOST is "/tmp/.s.PGSQL.5433", which is the socket itself`}, instead: "/tmp, and DB_PORT to 5433"},
+	{given: []string{"DB_HOST=/tmp,/run"}, want: []string{`DB_HOST is "/tmp,/run", which is a list`}},
+	{given: []string{"DB_HOST=0.0.0.0"}, want: []string{`DB_HOST is "0.0.0.0", which is where servers listen, and no server`}, instead: "localhost"},
+	{given: []string{"DB_HOST=::"}, want: []string{`DB_HOST is "::", which is where servers listen, and no server`}},
+	{given: []string{"DB_HOST=*"}, want: []string{`DB_HOST is "*", which is no host name`}},
+	{given: []string{"DB_HOST=10.0.0.256"}, want: []string{`DB_HOST is "10.0.0.256", which is no address`}},
+	{given: []string{"DB_HOST=10.0.5"}, want: []string{`DB_HOST is "10.0.5", which is no address`}},
+	{given: []string{`DB_HOST="db"`}, want: []string{`DB_HOST is "\"db\"", which is no host name`}},
+	{given: []string{"DB_HOST=-h"}, want: []string{`DB_HOST is "-h", which is no host name`}},
+	{given: []string{"DB_HOST=db..example.com"}, want: []string{`DB_HOST is "db..example.com", which is no host name`}},
 	{given: []string{"OIDC_ISSUER=ftp://u:topsecret@i", "AUDIENCE=a"}, want: []string{"OIDC_ISSUER holds a user or a password"}},
 	{given: []string{"DB_SSLMODE=verify"}, want: []string{`DB_SSLMODE is "verify"`}, instead: "disable, allow, prefer, require, verify-ca, verify-full"},
 	{given: []string{"REQUIRE_TLS=yes"}, want: []string{`REQUIRE_TLS is "yes"`}, instead: "auto, always, never"},
@@ -373,4 +399,13 @@ func certificate(t *testing.T, dir, name string) (certFile, keyFile string) {
 	certFile = write(t, filepath.Join(dir, name+".crt"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
 	keyFile = write(t, filepath.Join(dir, name+".key"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})))
 	return certFile, keyFile
+}
+
+// What DB_HOST may be: a name, also one of a container, an address, the folder of a socket.
+func TestDatabaseHosts(t *testing.T) {
+	for _, host := range []string{"localhost", "db", "my_db", "db-1.example.com", "db.example.com.", "10.0.0.5", "::1", "fe80::1%eth0", "2001:db8::5", "/var/run/postgresql", "1db", "xn--bcher-kva.example"} {
+		if bad := checkDatabaseHost(host); bad != nil {
+			t.Errorf("%s: %+v", host, bad)
+		}
+	}
 }

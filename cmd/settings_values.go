@@ -3,6 +3,7 @@
 package cmd
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/url"
@@ -32,10 +33,17 @@ func (l *loader) fill(s *Settings, row setting) {
 	if !ok {
 		g = given{variable: row.name, text: row.def}
 	}
+	blank := false
 	if !row.secret {
-		g.text = strings.TrimSpace(g.text)
+		trimmed := strings.TrimSpace(g.text)
+		blank = trimmed == "" && g.text != ""
+		g.text = trimmed
 	}
-	if g.text == "" {
+	switch {
+	case blank: // empty means the default; this may have been meant to be a value
+		l.problem(g.variable, "holds nothing but blanks", "set a value, or leave it out for "+cmp.Or(row.def, "none"))
+		return
+	case g.text == "":
 		return
 	}
 	if bad := row.check(s, l, g.text); bad != nil {

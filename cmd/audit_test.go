@@ -44,7 +44,7 @@ func TestAuditTable(t *testing.T) {
 		"new backend 4712 as svc after 1 ms, 127.0.0.1:5432",
 		"cancel from 10.9.9.9:1 for backend 4711 rejected: unknown key",
 		`asks for x\x1b[2J\u202eeve on =cmd(), no TLS`,
-		"ended: left before login, 0 statements, 3 ms",
+		"ended: left while waiting, 0 statements, 3 ms",
 		"ended: client closed, 3 statements, 1m 03s",
 	} {
 		if i >= len(details) || !strings.HasSuffix(strings.TrimSuffix(details[i], "\n"), want) {

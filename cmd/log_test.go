@@ -82,7 +82,7 @@ func fixedEvents() []store.Event {
 		at(4, c, store.SessionStarted{ServiceAccount: "svc", BackendPID: 4712, Backend: "127.0.0.1:5432", WaitMS: 1}),
 		at(5, "", store.CancelRejected{Client: "10.9.9.9:1", BackendPID: 4711, Reason: "unknown_key"}),
 		at(6, d, store.SessionConnected{Client: "10.0.0.4:4000", RequestedUser: "x\x1b[2J\u202eeve", Database: "=cmd()", Protocol: "3.0"}),
-		at(6, d, store.SessionEnded{Reason: "left_before_login", DurationMS: 3}),
+		at(6, d, store.SessionEnded{Reason: "left_while_waiting", DurationMS: 3}),
 		at(64, a, store.SessionEnded{Reason: "client_closed", DurationMS: 63000, Statements: 3, Rows: 1234, BytesIn: 100, BytesOut: 2000}),
 	}
 }

@@ -34,11 +34,13 @@ type sessionsOptions struct {
 	readOptions
 	filter filterOptions
 	active bool
+	all    bool
 	json   bool
 }
 
 func (o *sessionsOptions) flags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.active, "active", false, "only sessions that are connected now")
+	fs.BoolVar(&o.all, "all", false, "also connections that left before they logged in, such as those of pg_isready")
 	o.filter.flags(fs)
 	fs.BoolVar(&o.json, "json", false, "one JSON object a line")
 	o.readOptions.flags(fs)
@@ -58,10 +60,14 @@ func (o *sessionsOptions) run(ctx context.Context, c *call) error {
 	}
 	defer r.Close()
 	show := o.printer(c)
-	shown, cut := 0, false
+	shown, probes, cut := 0, 0, false
 	for s, err := range r.Sessions(ctx, o.storeFilter()) {
 		if err != nil {
 			return err
+		}
+		if !o.all && isProbe(s) {
+			probes++
+			continue
 		}
 		if cut = o.filter.limit > 0 && shown == int(o.filter.limit); cut {
 			break
@@ -80,10 +86,22 @@ func (o *sessionsOptions) run(ctx context.Context, c *call) error {
 	case cut:
 		c.note("the newest %d sessions; there are more: --limit 0 shows all", shown)
 	}
+	if probes > 0 {
+		c.note("not shown: %s that left before logging in, such as pg_isready's; --all shows them", counted(int64(probes), "connection"))
+	}
+	if running, known := store.Running(o.path); o.active && known && !running {
+		c.note("no gprxy runs with %s now: what is active here was open when the last one ended, and the next one records its end", o.path)
+	}
 	return nil
 }
 
-// storeFilter asks for one session more than is shown, to know whether there are more.
+// isProbe: it was told what is asked of those who log in, and left. So does pg_isready, and psql before it asks its user
+// for the password.
+func isProbe(s store.Session) bool {
+	return s.EndReason == store.EndLeftBeforeLogin && s.User == "" && s.ServiceAccount == ""
+}
+
+// storeFilter asks for one session more than is shown, to know whether there are more. Probes are counted as they pass.
 func (o *sessionsOptions) storeFilter() store.SessionFilter {
 	f := store.SessionFilter{
 		Active:         o.active,
@@ -94,7 +112,7 @@ func (o *sessionsOptions) storeFilter() store.SessionFilter {
 		Since:          o.filter.since,
 		Until:          o.filter.until,
 	}
-	if o.filter.limit > 0 {
+	if o.filter.limit > 0 && o.all {
 		f.Limit = int(o.filter.limit) + 1
 	}
 	return f

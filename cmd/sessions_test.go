@@ -3,16 +3,22 @@
 package cmd
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"gprxy/store"
 )
 
 func TestSessionsTable(t *testing.T) {
 	log := fixedLog(t)
 	equal(t, "not a terminal", gprxy(t, log.env, "sessions").out, `
 SESSION           STATE    STARTED               LASTED  USER                 ACCOUNT     DATABASE  CLIENT         STATEMENTS  ROWS  END
-06d3k2p8w1zvq4td  ended    2026-03-05 11:00:06     0 ms  (x\x1b[2J\u202eeve)              =cmd()    10.0.0.4:4000           0     0  left before login
+06d3k2p8w1zvq4td  ended    2026-03-05 11:00:06     0 ms  (x\x1b[2J\u202eeve)              =cmd()    10.0.0.4:4000           0     0  left while waiting
 06d3k2p8w1zvq4tc  active   2026-03-05 11:00:04  59m 55s  bob                  svc         shop      10.0.0.3:4000
 06d3k2p8w1zvq4tb  refused  2026-03-05 11:00:03     0 ms  (mallory)                        shop      10.0.0.2:4000                    bad token
 06d3k2p8w1zvq4ta  ended    2026-03-05 11:00:01   1m 03s  alice@example.com    app_writer  shop      10.0.0.1:4000           3  1234  client closed
@@ -22,7 +28,7 @@ SESSION           STATE    STARTED               LASTED  USER                 AC
 	got := gprxyOn(t, 80, plain, "sessions")
 	equal(t, "80 columns", got.out, `
 STATE    STARTED              USER              ACCOUNT     DATABASE  END
-ended    2026-03-05 11:00:06  (x\x1b[2J\u202e…              =cmd()    left befo…
+ended    2026-03-05 11:00:06  (x\x1b[2J\u202e…              =cmd()    left whil…
 active   2026-03-05 11:00:04  bob               svc         shop
 refused  2026-03-05 11:00:03  (mallory)                     shop      bad token
 ended    2026-03-05 11:00:01  alice@example.c…  app_writer  shop      client cl…
@@ -75,5 +81,65 @@ func TestSessionsJSON(t *testing.T) {
 	hostile := gprxy(t, log.env, "sessions", "--json", "--limit", "1").out
 	if !strings.Contains(hostile, `"requested_user":"x\u001b[2J\u202eeve"`) {
 		t.Errorf("control characters in JSON: %s", hostile)
+	}
+}
+
+// A health check that logs in halfway every few seconds does not push people out of the list. It is counted, and to be had.
+func TestSessionsLeaveProbesOut(t *testing.T) {
+	env := fixedEnvironment(t)
+	env.Variables = []string{"HOME=" + env.Dir, "EVENT_LOG=" + filepath.Join(env.Dir, "events.db")}
+	db := openStore(t, filepath.Join(env.Dir, "events.db"))
+	defer closeStore(t, db)
+	at := func(second int, session string, f store.Fact) store.Event {
+		return store.Event{Time: noon.Add(time.Duration(second) * time.Second), Session: session, Fact: f}
+	}
+	events := []store.Event{
+		at(0, "06d3k2p8w1zvq4ta", store.SessionConnected{Client: "10.0.0.1:1", RequestedUser: "alice", Database: "shop"}),
+		at(1, "06d3k2p8w1zvq4ta", store.SessionRefused{SQLState: "28P01", Reason: "bad_password"}),
+	}
+	const probes = 150
+	for i := range probes {
+		id := fmt.Sprintf("06d3k2p8w1zvq%03d", i)
+		events = append(events, at(10+i, id, store.SessionConnected{Client: "10.0.0.9:1", RequestedUser: "postgres", Database: "postgres"}),
+			at(10+i, id, store.SessionEnded{Reason: store.EndLeftBeforeLogin}))
+	}
+	appendEvents(t, db, events...)
+	for _, row := range []struct {
+		line string
+		rows int
+		note string
+	}{
+		{"sessions --json", 1, "not shown: 150 connections that left before logging in, such as pg_isready's; --all shows them"},
+		{"sessions --json --all", 100, "there are more"},
+		{"sessions --json --all --limit 0", 151, ""},
+	} {
+		got := gprxy(t, env, strings.Fields(row.line)...)
+		if n := strings.Count(got.out, "\n"); n != row.rows || !strings.Contains(got.err, row.note) || (row.note == "" && got.err != "") {
+			t.Errorf("gprxy %s: %d rows, %q, want %d, %q", row.line, n, got.err, row.rows, row.note)
+		}
+	}
+}
+
+// What is active in the log of a proxy that was killed is not.
+func TestActiveSessionsOfAProxyThatDoesNotRun(t *testing.T) {
+	log := fixedLog(t)
+	if got := gprxy(t, log.env, "sessions", "--active"); strings.Contains(got.err, "no gprxy runs") {
+		t.Errorf("while it runs: %q", got.err)
+	}
+	killed := filepath.Join(log.env.Dir, "killed.db")
+	for _, suffix := range []string{"", "-wal"} { // as it lies there after kill -9
+		content, err := os.ReadFile(log.path + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, killed+suffix, string(content))
+	}
+	write(t, killed+".lock", "4711\n")
+	got := gprxy(t, log.env, "sessions", "--active", "--event-log", killed)
+	if !strings.Contains(got.out, "bob") || !strings.Contains(got.err, "no gprxy runs with "+killed+" now") {
+		t.Errorf("of a killed one: %q, %q", got.out, got.err)
+	}
+	if got := gprxy(t, log.env, "sessions", "--event-log", killed); strings.Contains(got.err, "no gprxy runs") {
+		t.Errorf("without --active: %q", got.err)
 	}
 }

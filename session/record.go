@@ -13,7 +13,7 @@ import (
 
 // End reasons of session.ended. The names are public.
 const (
-	endLeftBeforeLogin = "left_before_login"
+	endLeftBeforeLogin = store.EndLeftBeforeLogin
 	endLeftWaiting     = "left_while_waiting"
 	endTokenDiscovery  = "token_discovery"
 	endTerminated      = "client_terminated"

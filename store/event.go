@@ -139,6 +139,9 @@ type CancelRejected struct {
 	Reason     string `json:"reason"`
 }
 
+// EndLeftBeforeLogin is the reason of a session that was never let in, nor refused.
+const EndLeftBeforeLogin = "left_before_login"
+
 // SessionEnded says that the session is over. After a crash the next start writes it
 // with reason ReasonAborted and no figures.
 type SessionEnded struct {

@@ -3,8 +3,10 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -54,6 +56,26 @@ func takeLock(path, suffix string) (*fileLock, error) {
 	}
 	l.file = f
 	return l, nil
+}
+
+// Running reports whether a proxy has the log at path, or lets its last sessions finish. known is false where that cannot
+// be told: whoever may read the log need not be allowed to read the locks beside it.
+func Running(path string) (running, known bool) {
+	for _, suffix := range []string{ownerSuffix, leavingSuffix} {
+		f, err := os.Open(path + suffix)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // nobody has taken it ever
+		}
+		if err != nil {
+			return false, false
+		}
+		running, err := isLocked(f)
+		f.Close() // gives up what was shared
+		if err != nil || running {
+			return running, err == nil
+		}
+	}
+	return false, true
 }
 
 func owner(f *os.File) int {

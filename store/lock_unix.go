@@ -19,3 +19,13 @@ func lockExclusive(f *os.File) (taken bool, err error) {
 	}
 	return err == nil, err
 }
+
+// isLocked tells whether somebody holds the lock, by sharing it for a moment. Who wants it just then tries again, as it
+// does where the one before is about to end.
+func isLocked(f *os.File) (locked bool, err error) {
+	err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return true, nil
+	}
+	return false, err
+}

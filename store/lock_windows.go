@@ -19,3 +19,13 @@ func lockExclusive(f *os.File) (taken bool, err error) {
 	}
 	return err == nil, err
 }
+
+// isLocked tells whether somebody holds the lock, by sharing it for a moment.
+func isLocked(f *os.File) (locked bool, err error) {
+	far := &windows.Overlapped{OffsetHigh: 1}
+	err = windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, far)
+	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) {
+		return true, nil
+	}
+	return false, err
+}

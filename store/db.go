@@ -28,6 +28,8 @@ type Options struct {
 	pragmas    func() []string       // more settings for the writer's connection; tests only
 	afterWrite func(err error) error // replaces the outcome of a batch; tests only
 	now        func() time.Time      // default time.Now
+	walLimit   int64                 // of the write-ahead log, before it is looked at; default walLimit
+	walLook    time.Duration         // how often; default walLook
 }
 
 // DB is the event log as its one writing proxy holds it. It is safe for concurrent use.
@@ -50,6 +52,7 @@ type DB struct {
 	found   int64               // the last seq that stood in the log when it was opened
 	app     *appender           // nil while it has to be reopened
 	unsure  unsure
+	wal     walWatch
 	commits int
 
 	mu      sync.Mutex // guards the rest
@@ -113,6 +116,12 @@ func newDB(path string, o Options) *DB {
 	}
 	if o.now == nil {
 		o.now = time.Now
+	}
+	if o.walLimit == 0 {
+		o.walLimit = walLimit
+	}
+	if o.walLook == 0 {
+		o.walLook = walLook
 	}
 	return &DB{
 		path:    path,

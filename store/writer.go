@@ -68,6 +68,7 @@ func (d *DB) run(ctx context.Context) {
 	for d.await(ctx, retry.C) {
 		d.followUp(ctx)
 		d.flush(ctx)
+		d.watchWAL(ctx)
 		if d.finished() {
 			return
 		}
@@ -81,7 +82,7 @@ func (d *DB) await(ctx context.Context, retry <-chan time.Time) bool {
 	switch {
 	case d.Healthy() != nil:
 		wake, soon, tick = nil, nil, retry
-	case d.before != nil:
+	case d.before != nil, !d.wal.since.IsZero():
 		tick = retry
 	}
 	for {
@@ -126,6 +127,7 @@ func (d *DB) flush(ctx context.Context) {
 			d.fail(err)
 			return
 		}
+		d.watchWAL(ctx)
 	}
 }
 

@@ -30,6 +30,7 @@ var words = map[string]wording{
 	store.ReplicationStarted{}.Type(): say(func(f store.ReplicationStarted) string {
 		return fmt.Sprintf("%s replication by backend %d as %s", f.Kind, f.BackendPID, f.ServiceAccount)
 	}),
+	store.AccountAltered{}.Type(): say(sayAccountAltered),
 	store.SessionRefused{}.Type(): say(saySessionRefused),
 	store.CancelForwarded{}.Type(): say(func(f store.CancelForwarded) string {
 		return fmt.Sprintf("cancel from %s sent to backend %d", f.Client, f.BackendPID)
@@ -138,6 +139,14 @@ func saySessionStarted(f store.SessionStarted) string {
 		kind = "reused"
 	}
 	return fmt.Sprintf("%s backend %d as %s after %s, %s", kind, f.BackendPID, f.ServiceAccount, milliseconds(f.WaitMS), f.Backend)
+}
+
+func sayAccountAltered(f store.AccountAltered) string {
+	account := f.Account
+	if account == "" {
+		account = "a role that is not known"
+	}
+	return fmt.Sprintf("%s altered as %s: %s (%s)", account, f.ServiceAccount, strings.ReplaceAll(strings.Join(f.What, ", "), "_", " "), f.Tag)
 }
 
 func saySessionRefused(f store.SessionRefused) string {

@@ -5,6 +5,7 @@ package cmd
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"gprxy/auth"
 	"gprxy/pool"
@@ -40,7 +41,7 @@ func (p *proxy) sharedAccounts(roles *auth.Roles) (logins []auth.Login) {
 }
 
 func (p *proxy) checkAccount(ctx context.Context, login auth.Login) {
-	super, err := p.pools.Superuser(ctx, pool.Request{
+	facts, err := p.pools.Account(ctx, pool.Request{
 		Key:      pool.Key{User: login.User, Database: "postgres"},
 		Password: login.Password.Reveal(),
 	})
@@ -50,8 +51,16 @@ func (p *proxy) checkAccount(ctx context.Context, login auth.Login) {
 		p.log.Error("every login is refused until the database is upgraded", "error", err)
 	case err != nil:
 		p.log.Warn("could not look at a service account", "service_account", login.User, "error", err)
-	case super:
+	case facts.Superuser:
 		p.log.Warn("a service account that people are mapped to is a superuser: whoever gets it can do anything, also read files and run programs on the database's machine",
 			"service_account", login.User)
+	}
+	switch {
+	case err == nil && facts.Unknown:
+		p.log.Debug("PostgreSQL does not show its pg_hba.conf to a service account: see to it that it lets the account in from this machine alone",
+			"service_account", login.User)
+	case len(facts.Elsewhere) > 0:
+		p.log.Warn("a service account can log in to PostgreSQL past gprxy: let pg_hba.conf take it from this machine alone",
+			"service_account", login.User, "rules", strings.Join(facts.Elsewhere, "; "))
 	}
 }

@@ -24,16 +24,6 @@ func (p *Pools) CheckLogin(ctx context.Context, r Request) error {
 	})
 }
 
-// Superuser says whether r.User is a superuser; it connects as CheckLogin does.
-func (p *Pools) Superuser(ctx context.Context, r Request) (bool, error) {
-	var super bool
-	err := p.temporary(ctx, r, func(pg *pgconn.PgConn, _ *tap) error {
-		super = pg.ParameterStatus("is_superuser") == "on"
-		return nil
-	})
-	return super, err
-}
-
 // temporary runs use with a connection of its own.
 func (p *Pools) temporary(ctx context.Context, r Request, use func(*pgconn.PgConn, *tap) error) error {
 	r.Settings = nil

@@ -62,8 +62,8 @@ func TestSuperuserIsRecognised(t *testing.T) {
 		"superuser": {request(user("postgres"), password(server.SuperuserPassword)), true},
 		"other":     {request(), false},
 	} {
-		if got, err := p.Superuser(t.Context(), row.request); err != nil || got != row.want {
-			t.Errorf("%s: %t, %v", name, got, err)
+		if got, err := p.Account(t.Context(), row.request); err != nil || got.Superuser != row.want {
+			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
 }

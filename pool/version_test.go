@@ -24,7 +24,7 @@ func TestOldServersAreRefusedInWords(t *testing.T) {
 		_, acquiring := p.Acquire(t.Context(), request())
 		_, replicating := p.Acquire(t.Context(), request(walsender(pool.PhysicalReplication, "on")))
 		checking := p.CheckLogin(t.Context(), request())
-		_, asking := p.Superuser(t.Context(), request())
+		_, asking := p.Account(t.Context(), request())
 		for what, err := range map[string]error{"Acquire": acquiring, "a walsender": replicating, "CheckLogin": checking, "Superuser": asking} {
 			old, ok := errors.AsType[*pool.VersionError](err)
 			if !ok || old.Version != row.version {

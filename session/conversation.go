@@ -85,6 +85,7 @@ type conversation struct {
 	parameters func(name, value string) // called for each ParameterStatus
 	alone      func(text string)        // called for each statement that wants a database for itself, before it is sent on
 	record     *statements              // what is recorded of it; nil for nothing
+	accounts   *accountWatch            // nil for none
 
 	statements, errors, rows int64
 }

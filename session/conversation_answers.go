@@ -170,4 +170,7 @@ func (c *conversation) ready(body []byte) {
 		c.record.ready(r.act, c.status)
 	}
 	c.dropUnanswered()
+	if c.accounts != nil && c.owed.empty() {
+		c.accounts.rest()
+	}
 }

@@ -34,6 +34,9 @@ func (c clientFrames) frameBody(kind byte, body []byte, whole bool) {
 			c.alone(text)
 		}
 	}
+	if (kind == msgQuery || kind == msgParse) && c.accounts != nil && !c.skipping {
+		c.accounts.sent(body)
+	}
 	if kind == msgQuery && c.stamped && !c.skipping && mayReset(body[:min(len(body), aloneRoom)]) {
 		c.resetting = true
 	}
@@ -69,7 +72,7 @@ func (b backendFrames) frameStart(kind byte, size uint32) (want uint32) {
 	case replyError:
 		return maxWantedBody
 	case replyCommandComplete, replyParameterDesc:
-		if b.record != nil || b.stamped {
+		if b.record != nil || b.stamped || b.accounts != nil {
 			return maxWantedBody
 		}
 	}
@@ -84,6 +87,9 @@ func (b backendFrames) frameBody(kind byte, body []byte, _ bool) {
 	case replyCommandComplete, replyParameterDesc:
 		b.reply(kind, body)
 		b.unstamped = b.unstamped || b.stamped && kind == replyCommandComplete && hasReset(body)
+		if kind == replyCommandComplete && b.accounts != nil {
+			b.accounts.done(body)
+		}
 	case replyReady:
 		b.ready(body)
 	case replyParameterStatus:

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgproto3/v2"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -188,14 +189,28 @@ func (s *session) accountFailure(err error) error {
 	if !accountRefused(err) {
 		return err
 	}
-	s.log.Error("PostgreSQL refused the login of a service account: check its password and pg_hba.conf",
-		"service_account", s.account.User, "role", s.account.Role, "database", s.database, "error", err)
+	s.tellAccountRefused(err)
 	return &refusal{
 		code:    codeInternal,
 		reason:  "service_account_refused",
 		message: "gprxy could not log in to PostgreSQL with your service account",
 		hint:    "Ask the operator of gprxy: its log has the reason.",
 	}
+}
+
+// tellAccountRefused says in gprxy's log why nobody gets in with a service account, and what to do.
+func (s *session) tellAccountRefused(err error) {
+	said := []any{"service_account", s.account.User, "role", s.account.Role, "rule", s.account.Rule, "database", s.database, "error", err}
+	refused, _ := errors.AsType[*pgconn.PgError](err)
+	if refused == nil || refused.Code != codeInvalidPassword {
+		s.log.Error("PostgreSQL refused the login of a service account: every login with it is refused. Check pg_hba.conf, and that the role may log in", said...)
+		return
+	}
+	if change, known := s.passwordChanges.of(s.account.User); known {
+		said = append(said, "changed_by", change.user, "changed_at", change.at.UTC().Format(time.RFC3339), "changed_in_session", change.session)
+	}
+	s.log.Error("PostgreSQL refused gprxy's password for a service account: every login that needs a new connection is refused. "+
+		"Give gprxy the present password (the rule's setting, or its file), or set gprxy's again with ALTER ROLE ... PASSWORD", said...)
 }
 
 // accountRefused says whether PostgreSQL did not take gprxy for the account. What it refuses once it has, such as

@@ -83,11 +83,13 @@ type Handler struct {
 	clients    clientCount
 	tally      *tally
 	failures   *failures
-	checks     *turns          // of passwords, by PostgreSQL
-	draining   context.Context // ended by Drain
-	drain      context.CancelFunc
-	doorShut   context.Context // ended a little later, see Drain
-	shutDoor   context.CancelFunc
+
+	passwordChanges passwordChanges // of accounts, by sessions
+	checks          *turns          // of passwords, by PostgreSQL
+	draining        context.Context // ended by Drain
+	drain           context.CancelFunc
+	doorShut        context.Context // ended a little later, see Drain
+	shutDoor        context.CancelFunc
 }
 
 // NewHandler returns a handler. Close ends it when its last ServeConn has returned.

@@ -193,13 +193,34 @@ func TestABackendThatEndsDuringTheStamp(t *testing.T) {
 	wantFatal(t, conn, "57P01")
 }
 
-// What gprxy asks a backend for itself is not under the session's time limit for statements.
+// What gprxy asks a backend for itself is not under the session's time limit for statements, also when it takes longer.
 func TestALoginIsNotUnderTheSessionsTimeLimit(t *testing.T) {
 	t.Parallel()
-	p := startProxy(t)
-	for i := range 8 {
-		conn := dial(t, p.addr)
-		login(t, conn, "bob", token("bob@example.com", "WRITER"), "options", "-c statement_timeout=1", "application_name", fmt.Sprint(i))
-		conn.Close()
+	admin(t, "create database timed")
+	t.Cleanup(func() { admin(t, "drop database timed with (force)") })
+	p := startProxy(t, quietly)
+	lock, err := pgx.Connect(t.Context(), postgres.DSN(pooltest.Superuser, postgres.SuperuserPassword, "timed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close(ctxWithoutCancel(t))
+	run(t, lock, "begin; lock table pg_catalog.pg_extension") // which is asked for what it may keep of a session
+	loggedIn := make(chan error, 1)
+	go func() {
+		config := mustParse(t, p.dsn("bob", token("bob@example.com", "WRITER"), "options=-c statement_timeout=100"))
+		config.Database = "timed"
+		conn, err := pgx.ConnectConfig(t.Context(), config)
+		if err == nil {
+			conn.Close(t.Context())
+		}
+		loggedIn <- err
+	}()
+	eventually(t, "the login waits", 20*time.Second, func() bool {
+		return admin(t, "select count(*) from pg_locks where relation = 'pg_extension'::regclass and not granted") == "1"
+	})
+	admin(t, "select pg_sleep(0.3)") // by the clock that the time limit runs by
+	run(t, lock, "commit")
+	if err := <-loggedIn; err != nil {
+		t.Error(err)
 	}
 }

@@ -16,6 +16,7 @@ func (s *session) relay(ctx context.Context) {
 	r.conversation.parameters = s.backend.SetParameter
 	r.conversation.alone = s.leaveDatabases
 	r.stampWith(s.backend)
+	s.watchAccounts(r)
 	r.onFault = func(fault any) {
 		s.log.Error("the relay ended by a fault in gprxy", "fault", fault, "stack", string(debug.Stack()))
 	}

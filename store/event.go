@@ -119,6 +119,29 @@ type ReplicationStarted struct {
 	BackendPID     uint32 `json:"backend_pid"`
 }
 
+// AccountAltered says that the session changed a role of PostgreSQL's with ALTER ROLE or ALTER USER, such as the password of
+// the very account that serves it: who knows that can log in past gprxy, and gprxy cannot any more.
+type AccountAltered struct {
+	Account        string   `json:"account,omitempty"` // whose; "" if the text was not seen
+	ServiceAccount string   `json:"service_account"`   // that served the session
+	What           []string `json:"what"`              // AlteredPassword and others of these
+	// Tag is the command tag with which PostgreSQL said that it was done: ALTER ROLE, or DO for code whose text holds it,
+	// which need not have run all of it.
+	Tag string `json:"tag"`
+}
+
+// What was altered of a role.
+const (
+	AlteredPassword        = "password"
+	AlteredLogin           = "login" // LOGIN or NOLOGIN
+	AlteredValidUntil      = "valid_until"
+	AlteredName            = "name"
+	AlteredConnectionLimit = "connection_limit"
+	AlteredSettings        = "settings" // SET or RESET
+	AlteredRights          = "rights"   // SUPERUSER, CREATEDB and their like
+	AlteredUnknown         = "unknown"
+)
+
 // SessionRefused says that the client was turned away before it could run anything.
 type SessionRefused struct {
 	SQLState string `json:"sqlstate"`
@@ -224,6 +247,7 @@ func (RoleMapped) Type() string         { return "role.mapped" }
 func (RoleDenied) Type() string         { return "role.denied" }
 func (SessionStarted) Type() string     { return "session.started" }
 func (ReplicationStarted) Type() string { return "replication.started" }
+func (AccountAltered) Type() string     { return "account.altered" }
 func (SessionRefused) Type() string     { return "session.refused" }
 func (CancelForwarded) Type() string    { return "cancel.forwarded" }
 func (CancelRejected) Type() string     { return "cancel.rejected" }
@@ -243,6 +267,7 @@ func (RoleMapped) fact()         {}
 func (RoleDenied) fact()         {}
 func (SessionStarted) fact()     {}
 func (ReplicationStarted) fact() {}
+func (AccountAltered) fact()     {}
 func (SessionRefused) fact()     {}
 func (CancelForwarded) fact()    {}
 func (CancelRejected) fact()     {}

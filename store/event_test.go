@@ -44,6 +44,8 @@ func TestFactsKeepTheirBytes(t *testing.T) {
 			`{"service_account":"app_reader","backend_pid":4711,"backend":"127.0.0.1:5432","wait_ms":1.5,"reused":true}`},
 		{ReplicationStarted{"physical", "app_backup", 4711}, "replication.started",
 			`{"kind":"physical","service_account":"app_backup","backend_pid":4711}`},
+		{AccountAltered{"app_reader", "app_reader", []string{AlteredPassword}, "ALTER ROLE"}, "account.altered",
+			`{"account":"app_reader","service_account":"app_reader","what":["password"],"tag":"ALTER ROLE"}`},
 		{SessionRefused{"28000", "no_role", "no role of yours"}, "session.refused",
 			`{"sqlstate":"28000","reason":"no_role","message":"no role of yours"}`},
 		{CancelForwarded{"10.0.0.7:1", 4711}, "cancel.forwarded", `{"client":"10.0.0.7:1","backend_pid":4711}`},

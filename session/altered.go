@@ -1,0 +1,186 @@
+package session
+
+import (
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"gprxy/store"
+)
+
+// Whoever is served by an account may change it: ALTER ROLE CURRENT_USER PASSWORD gives a way into PostgreSQL past gprxy, and
+// locks gprxy out. No proxy can forbid that; it is recorded as an event of its own, whether statements are recorded or not.
+// PostgreSQL's command tag says that it was done, and the text what it was. Inside DO only the text can tell.
+
+const (
+	// So many changes are told of one session, and remembered while they are under way. More are not for keeping a database.
+	maxAlterations = 1000
+	maxAltering    = 16
+)
+
+// accountWatch looks for changes of accounts in one session. The conversation's mu guards it.
+type accountWatch struct {
+	service string // the account that serves the session
+	tell    func(store.AccountAltered)
+
+	underWay []alteration
+	told     int
+}
+
+// alteration is one ALTER ROLE in a text.
+type alteration struct {
+	account string
+	what    []string
+	inCode  bool // the text is a DO
+}
+
+// sent notes what a text that is sent on would change.
+func (w *accountWatch) sent(text []byte) {
+	for i, b := range text {
+		if b|0x20 == 'a' && hasWord(text[i:], "alter") {
+			w.underWay = append(w.underWay, alterationsIn(string(text))...)
+			w.underWay = w.underWay[:min(len(w.underWay), maxAltering)]
+			return
+		}
+	}
+}
+
+// done takes the body of a CommandComplete.
+func (w *accountWatch) done(tag []byte) {
+	switch string(tag) {
+	case "ALTER ROLE\x00":
+		next := alteration{what: []string{store.AlteredUnknown}}
+		if len(w.underWay) > 0 && !w.underWay[0].inCode {
+			next = w.underWay[0]
+			w.underWay = w.underWay[1:]
+		}
+		w.altered(next, "ALTER ROLE")
+	case "DO\x00":
+		for len(w.underWay) > 0 && w.underWay[0].inCode {
+			w.altered(w.underWay[0], "DO")
+			w.underWay = w.underWay[1:]
+		}
+	}
+}
+
+func (w *accountWatch) altered(a alteration, tag string) {
+	if w.told++; w.told > maxAlterations {
+		return
+	}
+	account := a.account
+	switch strings.ToLower(account) {
+	case "current_user", "current_role", "session_user", "user":
+		account = w.service
+	}
+	w.tell(store.AccountAltered{Account: account, ServiceAccount: w.service, What: a.what, Tag: tag})
+}
+
+// rest: nothing is under way any more.
+func (w *accountWatch) rest() { w.underWay = nil }
+
+const gap = `(?:\s|/\*.*?\*/|--[^\n]*\n)+`
+
+var alterRole = regexp.MustCompile(`(?is)\balter` + gap + `(?:role|user)` + gap + `("(?:[^"]|"")+"|[^\s;"]+)([^;]*)`)
+
+// alterationsIn finds each ALTER ROLE and ALTER USER in a text, also in the body of a DO.
+func alterationsIn(text string) (all []alteration) {
+	inCode := strings.HasPrefix(strings.ToLower(strings.TrimLeft(text, " \t\r\n;")), "do")
+	for _, m := range alterRole.FindAllStringSubmatch(text, maxAltering) {
+		name, rest := m[1], strings.ToLower(literal.ReplaceAllString(m[2], " "))
+		if strings.EqualFold(name, "mapping") && strings.HasPrefix(strings.TrimSpace(rest), "for") {
+			continue // ALTER USER MAPPING
+		}
+		all = append(all, alteration{account: roleName(name), what: whatIsAltered(rest), inCode: inCode})
+	}
+	return all
+}
+
+var literal = regexp.MustCompile(`(?s)'(?:[^']|'')*'`)
+
+// roleName is a name as PostgreSQL keeps it.
+func roleName(name string) string {
+	if quoted, ok := strings.CutPrefix(name, `"`); ok {
+		return nameInSQL(strings.ReplaceAll(strings.TrimSuffix(quoted, `"`), `""`, `"`))
+	}
+	return nameInSQL(strings.ToLower(name))
+}
+
+// altering says which words change what of a role.
+var altering = []struct {
+	what  string
+	words *regexp.Regexp
+}{
+	{store.AlteredPassword, regexp.MustCompile(`\bpassword\b`)},
+	{store.AlteredLogin, regexp.MustCompile(`\b(?:no)?login\b`)},
+	{store.AlteredValidUntil, regexp.MustCompile(`\bvalid\s+until\b`)},
+	{store.AlteredName, regexp.MustCompile(`^\s*rename\s+to\b`)},
+	{store.AlteredConnectionLimit, regexp.MustCompile(`\bconnection\s+limit\b`)},
+	{store.AlteredRights, regexp.MustCompile(`\b(?:no)?(?:superuser|createdb|createrole|inherit|replication|bypassrls)\b`)},
+}
+
+var settingOfRole = regexp.MustCompile(`(?s)^\s*(?:in\s+database\s+\S+\s+)?(?:set|reset)\b`)
+
+// whatIsAltered reads what stands behind the name of the role, in lower case and without literals.
+func whatIsAltered(rest string) (what []string) {
+	if settingOfRole.MatchString(rest) {
+		return []string{store.AlteredSettings}
+	}
+	for _, a := range altering {
+		if a.words.MatchString(rest) {
+			what = append(what, a.what)
+		}
+	}
+	if len(what) == 0 {
+		what = []string{store.AlteredUnknown}
+	}
+	return what
+}
+
+// A passwordChange is what is known of the last time that somebody changed an account's password through this gprxy.
+type passwordChange struct {
+	user, session string
+	at            time.Time
+}
+
+// passwordChanges are remembered to explain why PostgreSQL refuses gprxy's password. Safe for concurrent use.
+type passwordChanges struct {
+	mu   sync.Mutex
+	last map[string]passwordChange // by account
+}
+
+const maxPasswordChanges = 1000
+
+func (p *passwordChanges) note(account string, change passwordChange) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.last == nil {
+		p.last = map[string]passwordChange{}
+	}
+	if _, known := p.last[account]; known || len(p.last) < maxPasswordChanges {
+		p.last[account] = change
+	}
+}
+
+func (p *passwordChanges) of(account string) (passwordChange, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change, known := p.last[account]
+	return change, known
+}
+
+// watchAccounts has changes of accounts recorded.
+func (s *session) watchAccounts(r *relay) {
+	r.conversation.accounts = &accountWatch{service: s.backend.CurrentUser(), tell: s.noteAltered}
+}
+
+func (s *session) noteAltered(f store.AccountAltered) {
+	s.Events.Defer(s.event(f))
+	s.log.Warn("a session altered a role of PostgreSQL's", "user", s.identity.User, "account", f.Account, "service_account", f.ServiceAccount,
+		"what", strings.Join(f.What, ","))
+	for _, what := range f.What {
+		if what == store.AlteredPassword && f.Account != "" {
+			s.passwordChanges.note(f.Account, passwordChange{user: s.identity.User, session: s.id, at: time.Now()})
+		}
+	}
+}

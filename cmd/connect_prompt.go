@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -29,6 +31,7 @@ func (o *connectOptions) runPrompt(ctx context.Context, c *call) error {
 		defer done()
 		ctx = own
 		config.Terminal = terminal
+		config.Pager = c.pager()
 		config.History = filepath.Join(c.home(), ".gprxy", "history")
 		interrupts := make(chan os.Signal, 1)
 		signal.Notify(interrupts, os.Interrupt)
@@ -48,6 +51,24 @@ func (o *connectOptions) runPrompt(ctx context.Context, c *call) error {
 		return err
 	}
 	return exitCode(code)
+}
+
+// pager is the shell command for long results: psql's own setting, that of the machine, or what there is. One that is set and
+// blank means none, as for psql.
+func (e Environment) pager() string {
+	for _, name := range []string{"PSQL_PAGER", "PAGER"} {
+		for _, line := range e.Variables {
+			if n, value, _ := strings.Cut(line, "="); n == name {
+				return strings.TrimSpace(value)
+			}
+		}
+	}
+	for _, name := range []string{"less", "more"} {
+		if _, err := exec.LookPath(name); err == nil {
+			return name
+		}
+	}
+	return ""
 }
 
 // loginError is a login at gprxy that failed, in words for the person.

@@ -1,8 +1,9 @@
-// What the catalog knows: \l, \dt, \d.
+// What the catalog knows: \l, \dn, \du, \df, \dt, \d.
 
 package prompt
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -41,20 +42,22 @@ func (p *prompt) ask(ctx context.Context, sql string, parameters ...string) ([][
 
 // show prints rows as a table, with a footer instead of their number unless it is nil.
 func (p *prompt) show(title string, footer *string, names []string, rows [][]string) error {
-	r := &result{out: p.out, expanded: p.expanded, title: title, footer: footer}
-	for _, n := range names {
-		r.column(n, false)
-	}
-	for _, row := range rows {
-		values := make([][]byte, len(row))
-		for i, v := range row {
-			values[i] = []byte(v)
+	return p.paged(func(out *bufio.Writer) error {
+		r := &result{out: out, expanded: p.expanded, title: title, footer: footer}
+		for _, n := range names {
+			r.column(n, false)
 		}
-		if err := r.add(values); err != nil {
-			return err
+		for _, row := range rows {
+			values := make([][]byte, len(row))
+			for i, v := range row {
+				values[i] = []byte(v)
+			}
+			if err := r.add(values); err != nil {
+				return err
+			}
 		}
-	}
-	return r.end()
+		return r.end()
+	})
 }
 
 func (p *prompt) listDatabases(ctx context.Context, pattern namePattern) error {
@@ -72,6 +75,68 @@ func (p *prompt) listDatabases(ctx context.Context, pattern namePattern) error {
 		return err
 	}
 	return p.show("List of databases", nil, []string{"Name", "Owner", "Encoding", "Collate", "Ctype", "Access privileges"}, rows)
+}
+
+func (p *prompt) listSchemas(ctx context.Context, pattern namePattern) error {
+	rows, err := p.ask(ctx, `
+		SELECT n.nspname,
+		       pg_catalog.pg_get_userbyid(n.nspowner)
+		FROM pg_catalog.pg_namespace n
+		WHERE CASE WHEN $1::text = '' THEN n.nspname OPERATOR(pg_catalog.!~) '^pg_' AND n.nspname <> 'information_schema'
+		           ELSE n.nspname OPERATOR(pg_catalog.~) $1::text END
+		ORDER BY 1`, pattern.name)
+	if err != nil {
+		return err
+	}
+	return p.show("List of schemas", nil, []string{"Name", "Owner"}, rows)
+}
+
+func (p *prompt) listRoles(ctx context.Context, pattern namePattern) error {
+	rows, err := p.ask(ctx, `
+		SELECT r.rolname,
+		       pg_catalog.concat_ws(', ',
+		           CASE WHEN r.rolsuper THEN 'Superuser' END,
+		           CASE WHEN NOT r.rolinherit THEN 'No inheritance' END,
+		           CASE WHEN r.rolcreaterole THEN 'Create role' END,
+		           CASE WHEN r.rolcreatedb THEN 'Create DB' END,
+		           CASE WHEN NOT r.rolcanlogin THEN 'Cannot login' END,
+		           CASE WHEN r.rolreplication THEN 'Replication' END,
+		           CASE WHEN r.rolbypassrls THEN 'Bypass RLS' END)
+		       || CASE r.rolconnlimit WHEN -1 THEN '' WHEN 0 THEN E'\nNo connections' WHEN 1 THEN E'\n1 connection'
+		               ELSE E'\n' || r.rolconnlimit || ' connections' END
+		       || coalesce(E'\nPassword valid until ' || r.rolvaliduntil::text, ''),
+		       ARRAY(SELECT b.rolname
+		             FROM pg_catalog.pg_auth_members m
+		             JOIN pg_catalog.pg_roles b ON m.roleid = b.oid
+		             WHERE m.member = r.oid
+		             ORDER BY 1)::text
+		FROM pg_catalog.pg_roles r
+		WHERE CASE WHEN $1::text = '' THEN r.rolname OPERATOR(pg_catalog.!~) '^pg_' ELSE r.rolname OPERATOR(pg_catalog.~) $1::text END
+		ORDER BY 1`, pattern.name)
+	if err != nil {
+		return err
+	}
+	return p.show("List of roles", new(string), []string{"Role name", "Attributes", "Member of"}, rows)
+}
+
+func (p *prompt) listFunctions(ctx context.Context, pattern namePattern) error {
+	rows, err := p.ask(ctx, `
+		SELECT n.nspname,
+		       f.proname,
+		       coalesce(pg_catalog.pg_get_function_result(f.oid), ''),
+		       pg_catalog.pg_get_function_arguments(f.oid),
+		       CASE f.prokind WHEN 'a' THEN 'agg' WHEN 'w' THEN 'window' WHEN 'p' THEN 'proc' ELSE 'func' END
+		FROM pg_catalog.pg_proc f
+		JOIN pg_catalog.pg_namespace n ON n.oid = f.pronamespace
+		WHERE ($1::text = '' OR n.nspname OPERATOR(pg_catalog.~) $1::text)
+		  AND ($2::text = '' OR f.proname OPERATOR(pg_catalog.~) $2::text)
+		  AND ($1::text <> '' OR pg_catalog.pg_function_is_visible(f.oid))
+		  AND ($1::text || $2::text <> '' OR n.nspname NOT IN ('pg_catalog', 'information_schema'))
+		ORDER BY 1, 2, 4`, pattern.schema, pattern.name)
+	if err != nil {
+		return err
+	}
+	return p.show("List of functions", nil, []string{"Schema", "Name", "Result data type", "Argument data types", "Type"}, rows)
 }
 
 func (p *prompt) listTables(ctx context.Context, pattern namePattern) error {

@@ -3,6 +3,7 @@
 package prompt
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"strings"
@@ -13,20 +14,29 @@ const helpText = `  STATEMENT;     run it; it may take several lines, \r gives i
   \d             list tables, views and sequences
   \d NAME        columns, indexes and constraints of a table
   \dt [PATTERN]  list tables; * and ? stand for any letters, SCHEMA.* for a schema
-  \l             list databases
+  \dn [PATTERN]  list schemas
+  \du [PATTERN]  list roles
+  \df [PATTERN]  list functions
+  \l [PATTERN]   list databases
   \c DATABASE    connect to another database
   \x [on|off]    one line for each column
   \timing        how long statements take
-  \g             run the statement without its semicolon
+  \g             run the statement without its semicolon, or the last one again
+  \gx            the same, with one line for each column
+  \i FILE        run the statements and commands of a file, up to its first error
+  \copy WHAT from FILE   copy a file of this machine into a table
+  \copy WHAT to FILE     copy a table or (query) into such a file; stdin and stdout
+                 are this prompt's own
   \echo TEXT     print a text
-  \q             end; so does Ctrl-D
+  \q             end; so do quit, exit and Ctrl-D
+Results that are longer than the screen go through PSQL_PAGER or PAGER.
 Ctrl-C cancels a running statement, or clears the line.
 `
 
 // command does what stands after a backslash.
 func (p *prompt) command(ctx context.Context, text string) error {
 	name, rest, _ := strings.Cut(strings.TrimSpace(text), " ")
-	rest = strings.TrimRight(strings.TrimSpace(rest), ";")
+	rest = strings.TrimSpace(strings.TrimRight(strings.TrimSpace(rest), ";"))
 	if p.restricted != "" && name != "unrestrict" {
 		return p.refuse(`backslash commands are restricted; only \unrestrict is allowed`)
 	}
@@ -34,11 +44,16 @@ func (p *prompt) command(ctx context.Context, text string) error {
 	case "q", "quit":
 		return errQuit
 	case "?":
-		fmt.Fprint(p.out, helpText)
-	case "g":
-		if last, ok := p.split.flush(); ok {
-			return p.query(ctx, last.sql)
-		}
+		return p.paged(func(out *bufio.Writer) error {
+			_, err := out.WriteString(helpText)
+			return err
+		})
+	case "g", "gx":
+		return p.runBuffer(ctx, name == "gx", rest)
+	case "i", "include":
+		return p.include(ctx, rest)
+	case "copy":
+		return p.copyFile(ctx, rest)
 	case "r", "reset":
 		p.split.reset()
 		fmt.Fprintln(p.out, "Query buffer reset (cleared).")
@@ -58,12 +73,59 @@ func (p *prompt) command(ctx context.Context, text string) error {
 		return p.catalog(ctx, rest, p.describe)
 	case "dt":
 		return p.catalog(ctx, rest, p.listTables)
+	case "dn":
+		return p.catalog(ctx, rest, p.listSchemas)
+	case "du":
+		return p.catalog(ctx, rest, p.listRoles)
+	case "df":
+		return p.catalog(ctx, rest, p.listFunctions)
 	case "l", "list":
 		return p.catalog(ctx, rest, p.listDatabases)
 	default:
 		return p.refuse(`there is no command \` + name + `; \? lists those there are, psql has more`)
 	}
 	return nil
+}
+
+// runBuffer is \g and \gx: the statement typed so far, or, as in psql, the last one again.
+func (p *prompt) runBuffer(ctx context.Context, once bool, rest string) error {
+	if rest != "" {
+		return p.refuse(`\g and \gx take nothing behind them here; \copy (QUERY) to FILE writes a file`)
+	}
+	sql := p.last
+	if typed, ok := p.split.flush(); ok {
+		sql = typed.sql
+	}
+	switch {
+	case sql == "":
+		return nil
+	case strings.IndexByte(sql, 0) >= 0:
+		return p.refuse("a statement holds a NUL byte")
+	}
+	return p.exchange(ctx, &exchange{prompt: p, sql: sql, once: once})
+}
+
+// word takes the lines that a person types in place of a command, as psql does: help, and quit or exit. Within a statement they
+// belong to it, and how to get out of it is told.
+func (p *prompt) word(line string) (done bool, err error) {
+	word := strings.TrimRight(strings.TrimSpace(line), "; \t")
+	if word != "help" && word != "quit" && word != "exit" {
+		return false, nil
+	}
+	switch state := p.split.sign(); {
+	case state == '\'' || state == '"' || state == '$' || state == '*':
+		fmt.Fprintln(p.Err, "A quote or comment is open. Press Ctrl-C to clear the statement.")
+		return false, nil
+	case state != '=':
+		fmt.Fprintln(p.Err, `Use \? for help, \q to end, or press Ctrl-C to clear the statement.`)
+		return false, nil
+	case word == "help":
+		fmt.Fprintln(p.out, `This is gprxy's own prompt. Type a statement and end it with a semicolon, \? for the commands there are, or \q to end.`)
+		p.remember()
+		return true, p.out.Flush()
+	}
+	p.remember()
+	return true, errQuit
 }
 
 func (p *prompt) toggle(what *bool, title, to string) error {

@@ -1,4 +1,4 @@
-// COPY … FROM STDIN: the lines after the statement are its data.
+// COPY … FROM STDIN: the lines after the statement are its data, or the file of a \copy.
 
 package prompt
 
@@ -17,7 +17,7 @@ const copyFlush = 64 << 10 // bytes of data sent at once
 // copyIn sends the data and returns the message that answers it. The server may speak at any time: it is
 // listened to while data is sent, or both sides could wait for each other.
 func (e *exchange) copyIn(ctx context.Context) (pgproto3.BackendMessage, error) {
-	if e.interactive() {
+	if e.interactive() && e.from == nil {
 		fmt.Fprintln(e.out, `Enter the data, one row a line. End with a line of \. alone, or with Ctrl-D.`)
 	}
 	if err := e.out.Flush(); err != nil {
@@ -48,6 +48,10 @@ func (e *exchange) copyIn(ctx context.Context) (pgproto3.BackendMessage, error) 
 // sendData sends until the data ends or the server has answered, which it does early only to refuse.
 func (e *exchange) sendData(answered <-chan struct{}) error {
 	front := e.conn.Frontend()
+	next := e.from
+	if next == nil {
+		next = e.lines.data
+	}
 	unsent := 0
 	for {
 		select {
@@ -55,12 +59,12 @@ func (e *exchange) sendData(answered <-chan struct{}) error {
 			return nil
 		default:
 		}
-		data, err := e.lines.data()
+		data, err := next()
 		if err != nil {
 			return e.endData(front, err)
 		}
 		front.Send(&pgproto3.CopyData{Data: data})
-		if unsent += len(data); unsent >= copyFlush || e.interactive() {
+		if unsent += len(data); unsent >= copyFlush || e.interactive() && e.from == nil {
 			unsent = 0
 			if err := front.Flush(); err != nil {
 				return fmt.Errorf("send data: %w", err)
@@ -72,7 +76,11 @@ func (e *exchange) sendData(answered <-chan struct{}) error {
 // endData ends the COPY well, or gives it up when the data could not be read to its end.
 func (e *exchange) endData(front *pgproto3.Frontend, why error) error {
 	var last pgproto3.FrontendMessage = &pgproto3.CopyDone{}
-	if !errors.Is(why, io.EOF) {
+	switch {
+	case errors.Is(why, io.EOF):
+	case e.from != nil:
+		last = &pgproto3.CopyFail{Message: "the client could not read its file: " + safe(why.Error())}
+	default:
 		last = &pgproto3.CopyFail{Message: "canceled by user"}
 	}
 	front.Send(last)

@@ -60,6 +60,12 @@ func openTerminal(t *testing.T) (person, terminal *os.File) {
 
 func sit(t *testing.T, home string) *desk {
 	t.Helper()
+	return sitWith(t, home, "")
+}
+
+// sitWith sits down where long results go through a pager.
+func sitWith(t *testing.T, home, pager string) *desk {
+	t.Helper()
 	person, terminal := openTerminal(t)
 	ctx, stop := context.WithCancel(t.Context())
 	d := &desk{t: t, keys: person, home: home, interrupts: make(chan os.Signal, 1), stop: stop, ended: make(chan struct{})}
@@ -78,7 +84,7 @@ func sit(t *testing.T, home string) *desk {
 	go func() {
 		defer close(d.ended)
 		d.code, d.err = Run(ctx, Config{
-			In: terminal, Out: terminal, Err: terminal, Terminal: terminal, Connect: connectSuperuser,
+			In: terminal, Out: terminal, Err: terminal, Terminal: terminal, Connect: connectSuperuser, Pager: pager,
 			History: filepath.Join(home, ".gprxy", "history"), Interrupts: d.interrupts,
 		})
 	}()
@@ -199,6 +205,125 @@ func TestALostConnectionIsMadeAnew(t *testing.T) {
 	d.expect("Connected again")
 	d.expect("42")
 	d.expect("postgres=> ")
+}
+
+// elsewhere is another connection to the server.
+func elsewhere(t *testing.T, sql string) string {
+	t.Helper()
+	rows, err := postgres.Query(t.Context(), "postgres", sql)
+	if err != nil || len(rows) != 1 {
+		t.Fatal(rows, err)
+	}
+	return rows[0][0]
+}
+
+// restart ends the desk's connection while nothing runs on it, as a restart of the server does, and waits for the end.
+func (d *desk) restart(name string) {
+	d.t.Helper()
+	kill := "select pg_terminate_backend(pid, 20000)::text from pg_stat_activity where application_name = '" + name + "'"
+	if got := elsewhere(d.t, kill); got != "true" {
+		d.t.Fatal(got)
+	}
+}
+
+func TestAStatementTypedAfterTheLossIsSent(t *testing.T) {
+	d := sit(t, t.TempDir())
+	d.expect("=> ")
+	d.press("create table typed (a int); set application_name = 'thinks';\r")
+	defer elsewhere(t, "drop table typed; select ''")
+	d.expect("SET")
+	d.expect("=> ")
+	d.restart("thinks")
+	d.press("insert into typed values (7); set application_name = 'works';\r")
+	d.expect("FATAL:  terminating connection due to administrator command")
+	d.expect("Connected again")
+	d.expect("INSERT 0 1")
+	d.expect("postgres=> ")
+
+	d.press("begin;\r") // what is typed for a transaction is not run without it
+	d.expect("postgres=*> ")
+	d.restart("works")
+	d.press("delete from typed;\r")
+	d.expect("the transaction is gone with the connection; the statement was not sent")
+	d.expect("!> ")
+	d.press("select 'rows: ' || count(*) from typed;\r")
+	d.expect("rows: 1")
+	d.press("\\q\r")
+	d.end()
+}
+
+func TestAStatementThatMayHaveRunIsNotSentAgain(t *testing.T) {
+	d := sit(t, t.TempDir())
+	d.expect("=> ")
+	d.press("select pg_terminate_backend(pg_backend_pid());\r")
+	d.expect("Whether the statement was carried out is not known. It is not sent again")
+	d.expect("!> ")
+	d.press("\x1b[A") // but it is at hand
+	d.expect("select pg_terminate_backend")
+	d.press("\x03")
+	d.expect("!> ")
+}
+
+func TestALongResultGoesThroughThePager(t *testing.T) {
+	d := sitWith(t, t.TempDir(), "sed 's/^/paged:/'")
+	d.expect("=> ")
+	d.press("select i from generate_series(1, 40) i;\r") // fits the 50 lines
+	d.expect("\n 40\r\n(40 rows)")
+	d.press("select i from generate_series(1, 60) i;\r")
+	d.expect("paged:  1\r\n")
+	d.expect("paged:(60 rows)")
+	d.expect("=> ")
+	d.press("select repeat('x', 6000) as wide;\r") // one row that takes 60 lines of 100 columns
+	d.expect("paged:")
+	d.expect("=> ")
+	d.press("\\df pg_catalog.pg_*\r")
+	d.expect("paged:")
+	d.expect("=> ")
+	d.press("copy (select i from generate_series(1, 60) i) to stdout;\r") // data is no table
+	d.expect("\n60\r\n")
+	d.expect("=> ")
+	d.press("\\q\r")
+	d.end()
+}
+
+func TestAPagerThatIsLeftEarlyEndsNothing(t *testing.T) {
+	d := sitWith(t, t.TempDir(), "head -n 3")
+	d.expect("=> ")
+	d.press("select i, repeat('y', 200) from generate_series(1, 50000) i;\r")
+	d.expect("=> ")
+	d.press("select 'still' || 'here';\r")
+	d.expect("stillhere")
+	d.press("\\q\r")
+	if code := d.end(); code != Done {
+		t.Errorf("exit %d, %v", code, d.err)
+	}
+}
+
+func TestHelpAndQuitAreWords(t *testing.T) {
+	for _, word := range []string{"quit", "exit", "  quit ; "} {
+		d := sit(t, t.TempDir())
+		d.expect("=> ")
+		d.press("help\r")
+		d.expect("for the commands there are")
+		d.expect("=> ")
+		d.press("select 1 as\r")
+		d.expect("-> ")
+		d.press("exit\r") // a name here
+		d.expect(`Use \? for help, \q to end, or press Ctrl-C`)
+		d.press(";\r")
+		d.expect(" exit ")
+		d.expect("(1 row)")
+		d.press("select 'x\r")
+		d.expect("'> ")
+		d.press("quit\r")
+		d.expect("A quote or comment is open")
+		d.press("\x03")
+		d.expect("=> ")
+		d.press(word + "\r")
+		if code := d.end(); code != Done || d.err != nil {
+			t.Errorf("exit %d, %v", code, d.err)
+		}
+	}
 }
 
 func TestCopyFromTheKeyboard(t *testing.T) {

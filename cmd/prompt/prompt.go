@@ -27,6 +27,7 @@ type Config struct {
 	Out, Err io.Writer // results; errors and notices
 	Terminal *os.File  // where a person types, if In and Out are it; nil: In is a script
 	History  string    // file of the lines typed, made if need be; "" for none
+	Pager    string    // shell command that long results go through on a Terminal; "" for none
 
 	// Connect logs in to a database; "" is the one the prompt begins with. It calls prepare with the
 	// configuration before it connects. Its errors are shown as they are.
@@ -41,7 +42,7 @@ type Config struct {
 // that broke, or ctx's own. The server's errors were shown.
 func Run(ctx context.Context, c Config) (int, error) {
 	c.Err = &lockedWriter{to: c.Err}
-	p := &prompt{Config: c, out: bufio.NewWriterSize(c.Out, 32<<10)}
+	p := &prompt{Config: c, ctx: ctx, split: &splitter{}, out: bufio.NewWriterSize(c.Out, 32<<10)}
 	defer p.close(ctx)
 	if err := p.connect(ctx, ""); err != nil {
 		return ConnectionLost, err
@@ -74,23 +75,28 @@ var (
 type prompt struct {
 	Config
 	out *bufio.Writer
+	ctx context.Context // Run's; its end ends a pager
 
 	conn     *pgconn.PgConn // nil or closed after it was lost
 	database string         // of conn
 	news     []*pgconn.Notification
 
-	lines   lines
-	split   splitter
-	history *history // nil for a script
+	lines    lines
+	split    *splitter
+	history  *history // nil for a script
+	file     string   // that lines come from, for \i; "" for the input itself
+	included int      // files that include each other by now
+	last     string   // the statement sent last, for \g
 
 	expanded, timing bool
 	restricted       string // the key of \restrict, while it holds
 }
 
-func (p *prompt) interactive() bool { return p.Terminal != nil }
+// interactive reports whether the lines are typed by a person now.
+func (p *prompt) interactive() bool { return p.Terminal != nil && p.included == 0 }
 
 func (p *prompt) open(in *input) {
-	if !p.interactive() {
+	if p.Terminal == nil {
 		p.lines = newScript(in)
 		return
 	}
@@ -169,6 +175,11 @@ func (p *prompt) line(ctx context.Context, line string) error {
 	if p.split.text.Len()+len(line) > maxStatement {
 		return errTooLong
 	}
+	if p.interactive() {
+		if done, err := p.word(line); done || err != nil {
+			return err
+		}
+	}
 	for item := range p.split.line(line) {
 		if err := p.settle(p.do(ctx, item), item); err != nil {
 			return err
@@ -207,7 +218,11 @@ func (p *prompt) settle(err error, i item) error {
 		if flushed := p.out.Flush(); flushed != nil {
 			return flushed
 		}
-		fmt.Fprintf(p.Err, "stopped at line %d of the script\n", i.line)
+		where := "the script"
+		if p.file != "" {
+			where = safe(p.file)
+		}
+		fmt.Fprintf(p.Err, "stopped at line %d of %s\n", i.line, where)
 		return err
 	case p.conn == nil:
 		fmt.Fprintln(p.Err, "The connection was lost; the next statement connects again.")

@@ -73,6 +73,16 @@ var alike = []string{
 	"\\timing off\nselect 1;",
 	"select 1 as \"?column?\", 2;",
 	"insert into pg_temp.x select 1;",
+	"select 1 as a, 'x' as b \\gx\nselect 2;",
+	"select 3 as again;\n\\g\n\\gx\nselect 4;",
+	"\\dn",
+	"\\dn pg_c*",
+	"\\du",
+	"\\df",
+	"\\df now",
+	"\\df pg_catalog.pg_get_function_*",
+	"\\copy (select i, 'a to b' from generate_series(1, 3) i) to stdout",
+	"create temp table t (a int, \"from\" text);\n\\copy t (a, \"from\") from stdin with (format csv)\n1,x\n2,\"y,z\"\n\\.\nselect * from t;",
 	"listen a; unlisten a;",
 }
 

@@ -3,6 +3,7 @@
 package prompt
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -18,15 +19,21 @@ func (p *prompt) query(ctx context.Context, sql string) error {
 	if strings.IndexByte(sql, 0) >= 0 {
 		return p.refuse("a statement holds a NUL byte")
 	}
+	return p.exchange(ctx, &exchange{prompt: p, sql: sql})
+}
+
+// exchange runs a statement on a connection that was there just before.
+func (p *prompt) exchange(ctx context.Context, e *exchange) error {
 	if err := p.online(ctx); err != nil {
 		return err
 	}
+	p.last = e.sql
 	began := time.Now()
-	err := p.watched(ctx, func(ctx context.Context) error {
-		e := &exchange{prompt: p, sql: sql}
-		return e.run(ctx)
-	})
-	return p.finish(err, began)
+	err := p.finish(p.watched(ctx, e.run), began)
+	if errors.Is(err, errLost) && p.interactive() {
+		fmt.Fprintln(p.Err, "Whether the statement was carried out is not known. It is not sent again; the history has it.")
+	}
+	return err
 }
 
 // finish is what follows any work for the person.
@@ -62,10 +69,20 @@ func duration(d time.Duration) string {
 	return ms + " (" + clock + ")"
 }
 
-// online connects again if the connection was lost.
+// online connects again if the connection was lost. A loss that nobody has noticed yet, as after a restart of the server while a
+// person was thinking, is found before the statement is sent: so it cannot have run, and goes to the new connection. If there was
+// a transaction it is not sent either: outside of the transaction it would mean something else.
 func (p *prompt) online(ctx context.Context) error {
 	if p.conn != nil && !p.conn.IsClosed() {
-		return nil
+		lost, in := p.lost(), p.conn.TxStatus()
+		if !lost {
+			return nil
+		}
+		p.conn = nil
+		if in != 'I' {
+			p.complain("the transaction is gone with the connection; the statement was not sent, and the next one connects again")
+			return errLost
+		}
 	}
 	if err := p.connect(ctx, p.database); err != nil {
 		p.complain(err.Error())
@@ -75,16 +92,48 @@ func (p *prompt) online(ctx context.Context) error {
 	return nil
 }
 
+// alive is how long a connection is asked whether its end has arrived.
+const alive = time.Millisecond
+
+// lost reports whether the connection has ended since it was last used, and tells why. In a script that ends the work, as it
+// does in the middle of a statement.
+func (p *prompt) lost() bool {
+	if !p.interactive() {
+		return false
+	}
+	for {
+		ctx, done := context.WithTimeout(context.Background(), alive)
+		_, err := p.conn.ReceiveMessage(ctx) // a notice, notification or parameter goes to the connection's own handlers
+		done()
+		switch {
+		case err != nil && pgconn.Timeout(err) && !p.conn.IsClosed():
+			return false
+		case err != nil:
+			if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
+				p.fail(refused, "")
+			} else {
+				p.complain("the connection was lost: " + err.Error())
+			}
+			return true
+		}
+	}
+}
+
 // exchange is one statement and the messages it is answered with.
 type exchange struct {
 	*prompt
 	sql     string
+	from    func() ([]byte, error) // data for COPY … FROM STDIN; nil: the lines that follow
+	to      *lateFile              // for the data of COPY … TO STDOUT; nil: the output
 	result  *result
-	copied  bool // rows went to the output
+	page    *page // of result; nil: it goes to the output
+	once    bool  // \gx: one line for each column
+	copied  bool  // rows went to the output
 	failure error
 }
 
 func (e *exchange) run(ctx context.Context) error {
+	defer e.leave()
 	front := e.conn.Frontend()
 	front.SendQuery(&pgproto3.Query{String: e.sql})
 	if err := front.Flush(); err != nil {
@@ -123,15 +172,21 @@ func (e *exchange) gone(ctx context.Context, err error) error {
 func (e *exchange) take(message pgproto3.BackendMessage) error {
 	switch m := message.(type) {
 	case *pgproto3.RowDescription:
-		e.result = newResult(e.out, e.expanded, m.Fields)
+		e.begin(m.Fields)
 	case *pgproto3.DataRow:
 		if e.result == nil {
 			return errors.New("the server sent a row without its description")
 		}
 		return e.result.add(m.Values)
 	case *pgproto3.CopyOutResponse:
-		e.copied = true
+		if e.copied = e.to == nil; e.to != nil {
+			e.to.empty()
+		}
 	case *pgproto3.CopyData:
+		if e.to != nil {
+			_, err := e.to.Write(m.Data)
+			return err
+		}
 		_, err := e.out.Write(m.Data)
 		return err
 	case *pgproto3.CommandComplete:
@@ -148,7 +203,7 @@ func (e *exchange) take(message pgproto3.BackendMessage) error {
 
 // complete prints the rest of a result, and the tag of everything that is no plain query.
 func (e *exchange) complete(tag string) error {
-	quiet := e.result != nil || e.copied
+	quiet := e.result != nil || e.copied || e.to != nil && e.to.failed != nil
 	e.copied = false
 	if err := e.endResult(); err != nil {
 		return err
@@ -164,11 +219,29 @@ func (e *exchange) complete(tag string) error {
 	return e.out.Flush()
 }
 
+// begin begins a result, on a page of its own where a person reads it.
+func (e *exchange) begin(fields []pgproto3.FieldDescription) {
+	out := e.out
+	if e.page = e.newPage(); e.page != nil {
+		out = bufio.NewWriterSize(e.page, 32<<10)
+	}
+	e.result = newResult(out, e.expanded || e.once, fields)
+}
+
+// endResult prints the rest of a result, and waits until the person has left its page.
 func (e *exchange) endResult() error {
 	if e.result == nil {
 		return nil
 	}
-	err := e.result.end()
-	e.result = nil
+	return errors.Join(e.result.end(), e.leave())
+}
+
+// leave ends the page, whether the result came to its end or not.
+func (e *exchange) leave() error {
+	var err error
+	if e.page != nil {
+		err = e.page.finish(e.result.out)
+	}
+	e.result, e.page = nil, nil
 	return err
 }

@@ -17,6 +17,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## run the whole story on this machine: PostgreSQL, an identity provider, gprxy, people (make demo KEEP=folder leaves its event log)
+	@echo "Building the demo; the first time this takes a minute or two, for everything is compiled. Then PostgreSQL, an issuer and gprxy start on this machine."
 	@$(GO) run ./cmd/demo $(if $(KEEP),--keep $(KEEP))
 
 test: compiler ## run all tests with the race detector; installs PostgreSQL and a C compiler if there is none

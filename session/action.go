@@ -147,6 +147,11 @@ const maxResults = 1000
 // failedFirst: nothing of a Query was done before it failed.
 func (a *action) failedFirst() bool { return len(a.results) == 1 && a.results[0].sqlstate != "" }
 
+// wasEmpty: a Query held no statement.
+func (a *action) wasEmpty() bool {
+	return len(a.results) == 1 && a.results[0].tag == "" && a.results[0].outcome == ""
+}
+
 // add keeps a result.
 func (a *action) add(r result) {
 	if len(a.results) < maxResults {

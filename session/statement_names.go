@@ -37,7 +37,7 @@ func (n *names) apply(act *action) {
 	act.applied = true
 	switch act.request {
 	case msgQuery:
-		act.stmtBefore = n.unnamed
+		act.stmtBefore, act.bindBefore = n.unnamed, n.portal
 		n.unnamed, n.portal = nil, nil // exec_simple_query drops them
 	case msgParse:
 		act.stmtBefore = n.statement(act.stmt.name)

@@ -22,6 +22,7 @@ func (n *names) undo(skipped []*action) {
 		case !act.applied:
 		case act.request == msgQuery:
 			c.stmts[""] = act.stmtBefore
+			c.portals[""] = act.bindBefore
 		case act.request == msgParse:
 			c.stmts[act.stmt.name] = act.stmtBefore
 		case act.request == msgClose && act.closesStatement:
@@ -31,6 +32,11 @@ func (n *names) undo(skipped []*action) {
 		}
 	}
 	n.change(c)
+}
+
+// keepPortal: a Query held no statement, and only a statement takes the place of the unnamed portal.
+func (n *names) keepPortal(query *action) {
+	n.change(changes{portals: map[string]*action{"": query.bindBefore}})
 }
 
 // change makes the changes. It looks through what was sent after them for what refers
@@ -59,7 +65,7 @@ func (c changes) meet(act *action) (rebound bool) {
 	switch act.request {
 	case msgQuery:
 		c.statementEnds(act, "")
-		delete(c.portals, "")
+		c.portalEnds(act)
 	case msgParse:
 		c.statementEnds(act, act.stmt.name)
 	case msgDescribe:

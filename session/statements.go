@@ -321,9 +321,13 @@ func (s *statements) ready(act *action, status byte) {
 	switch {
 	case act != nil && !s.lost:
 		if act.request == msgQuery && act.failedFirst() {
-			// PostgreSQL need not have come to drop the unnamed statement: a Query that is malformed, or met by an
-			// interrupt, fails before (exec_simple_query in src/backend/tcop/postgres.c). If it has, nothing can run it.
+			// PostgreSQL need not have come to drop the unnamed statement and portal: a Query that is malformed, or met by
+			// an interrupt, or in a failed transaction, fails before (exec_simple_query in src/backend/tcop/postgres.c). If
+			// it has, nothing can run them.
 			s.names.undo([]*action{act})
+		}
+		if act.request == msgQuery && act.wasEmpty() {
+			s.names.keepPortal(act)
 		}
 		s.storeQuery(act, txStatuses[status])
 		s.recycle(act)

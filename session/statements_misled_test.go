@@ -129,6 +129,10 @@ func TestNoNameMisleadsTheRecord(t *testing.T) {
 			parseAs("", evil) + syncing + message('Q', harmless+"\x00\x00") + run, 3, `extended "select 'evil'" tag=SELECT rows=1 tx=I`},
 		"a Query of nothing drops no statement": {
 			parseAs("", evil) + syncing + message('Q', "") + run, 3, `extended "select 'evil'" tag=SELECT rows=1 tx=I`},
+		"a Query of no statement leaves the portal": {
+			query("begin") + parseAs("", "select 'evil' from generate_series(1, 9)") + bindTo("", "") + executePortal("", 1) + syncing + query(";") +
+				executePortal("", 1) + syncing, 4,
+			`extended "select 'evil' from generate_series(1, 9)" part=2 rows=1 outcome=suspended tx=T`},
 		"PREPARE in a DO": {
 			parseAs("s", harmless) + syncing + query("do $$begin execute 'deallocate s'; execute 'prepare s as "+strings.ReplaceAll(evil, "'", "''")+"'; end$$") + bindTo("", "s") + executePortal("", 0) + syncing, 3,
 			`extended "" name=s tag=SELECT rows=1 tx=I`},

@@ -141,7 +141,9 @@ func (j *judge) judgeExtended(n int, rows []row, runs []*ran) {
 	}
 	said, skipped := 0, 0
 	saidFailed := map[string]int{}
-	free := len(j.textless)
+	// In doubt it is not known either whose portal an Execute runs: its row may have the text of another.
+	anybodys := len(j.textless) + j.wildElsewhere(n)
+	free := anybodys
 	for _, r := range rows {
 		if !r.wild() && !sameText(r.SQL, text, r) {
 			j.contradiction("%q ran, and the log has the text %q", text, r.SQL)
@@ -177,12 +179,22 @@ func (j *judge) judgeExtended(n int, rows []row, runs []*ran) {
 		failed[state] += times
 	}
 	j.judgeClaims(n, saidFailed, failed)
-	if ran := len(runs); ran > len(rows)-skipped+len(j.textless) {
+	if ran := len(runs); ran > len(rows)-skipped+anybodys {
 		j.contradiction("%q ran %d times, and the log says: %s", text, ran, tell(rows))
 	}
 	if len(rows) == 0 && (j.bound[n] > 0 || j.named[n]) && len(runs) == 0 {
 		j.contradiction("%q was prepared, and the log has nothing of it", text)
 	}
+}
+
+// wildElsewhere counts the Executes in doubt that have the text of another statement.
+func (j *judge) wildElsewhere(n int) (count int) {
+	for _, r := range j.order {
+		if _, of, ok := markOf(r.SQL); ok && of != n && r.wild() && r.Kind == store.KindExtended {
+			count++
+		}
+	}
+	return count
 }
 
 // judgeNotRun: a text that PostgreSQL did not begin to run. It may have refused it.

@@ -105,6 +105,7 @@ type following struct {
 	own    bool   // that is gprxy's
 	latest string // text that was run
 	done   []*ran // by Execute, and in the transaction of the last of them
+	over   string // the text of the message that was done last
 	past   map[string]bool
 }
 
@@ -200,10 +201,12 @@ func (l *ledger) begin(f *following, e entry, how, text string) {
 func (l *ledger) done(f *following, what, name, text string) {
 	if what == "" {
 		if f.open != nil {
+			f.over = f.open.text
 			f.finish()
 		}
 		return
 	}
+	f.over = text
 	n, ok := l.whose(f, text)
 	if !ok {
 		return
@@ -256,13 +259,13 @@ func (l *ledger) fail(f *following, e entry) {
 	}
 	b := l.book(f.actor)
 	b.total[e.sqlstate]++
-	behind := open == nil && len(f.done) > 0 && f.done[len(f.done)-1].text == e.query
+	behind := open == nil && f.over != "" && f.over == e.query
 	if open == nil {
 		f.undo(e)
 	}
 	switch {
 	case open != nil:
-	case behind: // it came after the text was done, while its end was logged, so it may be told of what comes next
+	case behind: // it came after the message was done, while its end was logged, so it may be told of what comes next
 		b.loose[e.sqlstate]++
 	case ok:
 		b.texts[n] = e.query

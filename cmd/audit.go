@@ -28,6 +28,8 @@ func auditCommand() command {
 		examples: []example{
 			{"gprxy audit --since 1h", "what happened in the last hour"},
 			{"gprxy audit --type auth.failed --since 7d", "failed logins of this week"},
+			{"gprxy audit --state 42501 --since 7d --full", "what was refused for want of a privilege, nothing cut"},
+			{"gprxy audit --text 'from salaries' --user alice@example.com", "what alice ran on a table, where AUDIT_STATEMENTS is on"},
 			{"gprxy audit --session 06d3k2p8w1zvq4tn", "one session from beginning to end"},
 			{"gprxy audit --follow --json", "live, for a program"},
 			{"gprxy audit --since 2026-03-01 --until 2026-04-01 --limit 0 --csv > march.csv", "a whole month for a spreadsheet"},
@@ -40,7 +42,8 @@ type auditOptions struct {
 	readOptions
 	filter        filterOptions
 	kind, session string
-	follow        bool
+	state, text   string
+	follow, full  bool
 	json, csv     bool
 }
 
@@ -48,6 +51,9 @@ func (o *auditOptions) flags(fs *pflag.FlagSet) {
 	o.filter.flags(fs)
 	fs.StringVar(&o.kind, "type", "", "only events of this `TYPE`, such as auth.failed")
 	fs.StringVar(&o.session, "session", "", "only events of this session `ID`")
+	fs.StringVar(&o.state, "state", "", "only refusals and statements that ended with this `SQLSTATE`, such as 42501")
+	fs.StringVar(&o.text, "text", "", "only statements with this `TEXT` in theirs, as recorded; letters of either case")
+	fs.BoolVar(&o.full, "full", false, "cut nothing on a narrow terminal: long values are wrapped, and columns without room stand below")
 	fs.BoolVar(&o.follow, "follow", false, "show the newest 10, then new ones as they happen, until Ctrl-C")
 	fs.BoolVar(&o.json, "json", false, "one JSON object a line")
 	fs.BoolVar(&o.csv, "csv", false, "comma-separated values with a header")
@@ -65,11 +71,18 @@ func (o *auditOptions) validate(c *call) error {
 		return usagef("either --follow or --until", "--follow goes on for ever, --until does not")
 	case o.kind != "" && !slices.Contains(eventTypes(), o.kind):
 		return unknownType(o.kind)
+	case o.state != "" && !isSQLState(strings.ToUpper(o.state)):
+		return usagef("--state with five letters and digits, such as 42501", "%s is no SQLSTATE", quoted(o.state))
 	}
+	o.state = strings.ToUpper(o.state)
 	if o.follow && !c.set.Changed("limit") && o.filter.since.IsZero() {
 		o.filter.limit = followLimit
 	}
 	return o.readOptions.validate(c)
+}
+
+func isSQLState(s string) bool {
+	return len(s) == 5 && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == ""
 }
 
 func unknownType(kind string) error {
@@ -114,6 +127,9 @@ func (o *auditOptions) events(ctx context.Context, r *store.Reader) iter.Seq2[st
 		AlsoUser:       auth.FoldUser(o.filter.user),
 		ServiceAccount: o.filter.serviceAccount,
 		Database:       o.filter.database,
+		RequestedUser:  o.filter.requestedUser,
+		SQLState:       o.state,
+		Text:           o.text,
 		Type:           o.kind,
 		Session:        o.session,
 		Limit:          int(o.filter.limit),

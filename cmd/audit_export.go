@@ -80,6 +80,7 @@ func (o *auditExportOptions) export(ctx context.Context, c *call, r *store.Reade
 	f := store.EventFilter{
 		Since: o.filter.since, Until: o.filter.until, Limit: int(o.filter.limit),
 		User: o.filter.user, AlsoUser: auth.FoldUser(o.filter.user), ServiceAccount: o.filter.serviceAccount, Database: o.filter.database,
+		RequestedUser: o.filter.requestedUser,
 	}
 	out, err := o.printer(w, c.OutWidth > 0)
 	if err != nil {

@@ -30,6 +30,7 @@ func (o *auditOptions) printer(c *call) (eventPrinter, error) {
 		return p, p.out.Write(eventFields)
 	}
 	p := &eventTable{newTable(c.Out, c.OutWidth, c.colour(c.OutWidth), eventColumns()), c}
+	p.full = o.full
 	if o.follow {
 		return p, p.live()
 	}

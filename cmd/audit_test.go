@@ -87,11 +87,52 @@ func TestAuditFilters(t *testing.T) {
 		{"audit --limit 3", 3, "the newest 3 events; there may be more: --limit 0 shows all"},
 		{"audit --limit 0 --since 2026-03-05 --until 2026-03-06", 16, ""},
 		{"audit --user nobody", 0, "no events match"},
+		{"audit --requested-user mallory", 3, ""},
+		{"audit --requested-user alice --type session.ended", 1, ""},
+		{"audit --state 28p01", 1, ""},
+		{"audit --state 42501", 0, "no events match"},
 	} {
 		got := gprxy(t, log.env, append(strings.Fields(row.line), "--json")...)
 		if n := len(lines(t, got.out)); n != row.want || got.code != 0 || !strings.Contains(got.err, row.note) || (row.note == "" && got.err != "") {
 			t.Errorf("gprxy %s: %d events, want %d; exit %d, %q", row.line, n, row.want, got.code, got.err)
 		}
+	}
+}
+
+func TestAuditFindsStatements(t *testing.T) {
+	log := fixedLog(t)
+	path := filepath.Join(t.TempDir(), "events.db")
+	db := openStore(t, path)
+	defer closeStore(t, db)
+	env := log.env
+	env.Variables = []string{"HOME=" + env.Dir, "EVENT_LOG=" + path}
+	appendEvents(t, db, fixedEvents()...)
+	ran := func(sql, outcome, state string) store.Statement {
+		return store.Statement{Kind: store.KindSimple, SQL: sql, Outcome: outcome, SQLState: state, Start: noon.Add(5 * time.Second)}
+	}
+	appendEvents(t, db, store.Event{Session: "06d3k2p8w1zvq4tc", Fact: store.StatementsExecuted{Statements: []store.Statement{
+		ran("SELECT * FROM salaries", "error", "42501"), ran("select 1", "", ""), ran("select 2 from Salaries where name = 'o''brien'", "", ""), ran("selec", "error", "42601"),
+	}}})
+	for _, row := range []struct {
+		line []string
+		want string // texts, in order
+	}{
+		{[]string{"--text", "from salaries"}, "SELECT * FROM salaries|select 2 from Salaries where name = 'o''brien'"},
+		{[]string{"--text", "from salaries", "--limit", "1"}, "select 2 from Salaries where name = 'o''brien'"},
+		{[]string{"--text", "salaries", "--state", "42501"}, "SELECT * FROM salaries"},
+		{[]string{"--text", "select", "--user", "bob", "--type", "statement.executed", "--limit", "2"}, "select 1|select 2 from Salaries where name = 'o''brien'"},
+		{[]string{"--text", "select", "--user", "alice@example.com"}, ""},
+		{[]string{"--state", "42601"}, "selec"},
+	} {
+		var texts []string
+		for _, e := range lines(t, gprxy(t, env, append([]string{"audit", "--json"}, row.line...)...).out) {
+			texts = append(texts, e["detail"].(map[string]any)["sql"].(string))
+		}
+		equal(t, strings.Join(row.line, " "), strings.Join(texts, "|"), row.want)
+	}
+	wrong := gprxy(t, env, "audit", "--state", "denied")
+	if wrong.code != 2 || !strings.Contains(wrong.err, "no SQLSTATE") || !strings.Contains(wrong.err, "--state with five letters and digits") {
+		t.Errorf("%+v", wrong)
 	}
 }
 

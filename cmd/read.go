@@ -66,6 +66,7 @@ func typed(line []string) string {
 // filterOptions are the flags that narrow both sessions and audit.
 type filterOptions struct {
 	user, serviceAccount, database string
+	requestedUser                  string
 	sinceText, untilText           string
 	limit                          limit
 
@@ -74,6 +75,7 @@ type filterOptions struct {
 
 func (o *filterOptions) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.user, "user", "", "only this `PERSON`, as the login proved it")
+	fs.StringVar(&o.requestedUser, "requested-user", "", "only sessions whose client asked for this `NAME`, whoever it proved to be")
 	fs.StringVar(&o.serviceAccount, "service-account", "", "only sessions served by this PostgreSQL `ROLE`")
 	fs.StringVar(&o.database, "database", "", "only this database `NAME`")
 	fs.StringVar(&o.sinceText, "since", "", "from this `TIME` on: 90s, 1h or 7d ago, a date, or RFC 3339; UTC")

@@ -36,12 +36,14 @@ type sessionsOptions struct {
 	active bool
 	all    bool
 	json   bool
+	full   bool
 }
 
 func (o *sessionsOptions) flags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.active, "active", false, "only sessions that are connected now")
 	fs.BoolVar(&o.all, "all", false, "also connections that left before they logged in, such as those of pg_isready")
 	o.filter.flags(fs)
+	fs.BoolVar(&o.full, "full", false, "cut nothing on a narrow terminal: long values are wrapped, and columns without room stand below")
 	fs.BoolVar(&o.json, "json", false, "one JSON object a line")
 	o.readOptions.flags(fs)
 }
@@ -109,6 +111,7 @@ func (o *sessionsOptions) storeFilter() store.SessionFilter {
 		AlsoUser:       auth.FoldUser(o.filter.user),
 		ServiceAccount: o.filter.serviceAccount,
 		Database:       o.filter.database,
+		RequestedUser:  o.filter.requestedUser,
 		Since:          o.filter.since,
 		Until:          o.filter.until,
 	}
@@ -128,6 +131,7 @@ func (o *sessionsOptions) printer(c *call) sessionPrinter {
 		return sessionLines{bufio.NewWriter(c.Out)}
 	}
 	t := newTable(c.Out, c.OutWidth, c.colour(c.OutWidth), sessionColumns())
+	t.full = o.full
 	return &sessionTable{table: t, call: c, now: c.Now()}
 }
 
@@ -181,7 +185,7 @@ func (p *sessionTable) close() error {
 // noteMissing says which columns a narrow terminal had no room for.
 func (c *call) noteMissing(t *table) {
 	if titles := t.missing(); len(titles) > 0 {
-		c.note("not shown for want of room: %s; a wider terminal or --json shows all", strings.Join(titles, ", "))
+		c.note("not shown for want of room: %s; --full or a wider terminal shows all", strings.Join(titles, ", "))
 	}
 }
 

@@ -33,7 +33,7 @@ active   2026-03-05 11:00:04  bob               svc         shop
 refused  2026-03-05 11:00:03  (mallory)                     shop      bad token
 ended    2026-03-05 11:00:01  alice@example.c…  app_writer  shop      client cl…
 `[1:])
-	equal(t, "80 columns, stderr", got.err, "not shown for want of room: session, lasted, client, statements, rows; a wider terminal or --json shows all\n")
+	equal(t, "80 columns, stderr", got.err, "not shown for want of room: session, lasted, client, statements, rows; --full or a wider terminal shows all\n")
 }
 
 func TestSessionsFilters(t *testing.T) {
@@ -44,6 +44,8 @@ func TestSessionsFilters(t *testing.T) {
 		{"sessions --user alice@example.com", "a"},
 		{"sessions --service-account svc", "c"},
 		{"sessions --database shop", "c b a"},
+		{"sessions --requested-user mallory", "b"},
+		{"sessions --requested-user alice --user alice@example.com", "a"},
 		{"sessions --limit 2", "d c"},
 		{"sessions --limit 0", "d c b a"},
 		{"sessions --since 59m --json", "c a"},

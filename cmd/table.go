@@ -1,4 +1,4 @@
-// Tables for people: columns that fit the terminal, cut with … and never wrapped.
+// Tables for people: columns that fit the terminal, cut with …, or wrapped where everything is to be seen.
 
 package cmd
 
@@ -31,10 +31,12 @@ type table struct {
 	out     *bufio.Writer
 	width   int  // of the terminal; 0: none, nothing is cut
 	colour  bool // titles and paint
+	full    bool // nothing is cut: values are wrapped, and those of columns that were left out stand below
 	columns []column
 
 	rows    [][]string // not printed yet
 	widths  []int      // decided by layout; -1: left out
+	unseen  []bool     // columns that were left out although a row has a value in them
 	decided bool
 }
 
@@ -89,8 +91,15 @@ func (t *table) print() error {
 		t.layout(natural)
 	}
 	for _, row := range t.rows {
-		if err := t.line(row, false); err != nil {
+		print := t.line
+		if t.full && t.width > 0 {
+			print = t.wrapped
+		}
+		if err := print(row, false); err != nil {
 			return err
+		}
+		for i, w := range t.widths {
+			t.unseen[i] = t.unseen[i] || w < 0 && row[i] != "" && !t.full
 		}
 	}
 	t.rows = t.rows[:0]
@@ -100,8 +109,9 @@ func (t *table) print() error {
 // layout fits the natural widths into the terminal, and prints the titles.
 func (t *table) layout(natural []int) {
 	t.decided = true
-	t.widths = natural
+	t.widths, t.unseen = natural, make([]bool, len(natural))
 	if t.width > 0 {
+		t.leaveOutEmpty()
 		t.leaveOut()
 		t.shrink()
 	}
@@ -110,6 +120,29 @@ func (t *table) layout(natural []int) {
 		titles[i] = c.title
 	}
 	_ = t.line(titles, true) // out remembers the error
+}
+
+// leaveOutEmpty drops columns without a value, if anything else had to be cut for them.
+func (t *table) leaveOutEmpty() {
+	total := -tableGap
+	for _, w := range t.widths {
+		total += tableGap + w
+	}
+	for i := range t.columns {
+		if total > t.width && len(t.rows) > 0 && t.empty(i) {
+			total -= tableGap + t.widths[i]
+			t.widths[i] = -1
+		}
+	}
+}
+
+func (t *table) empty(i int) bool {
+	for _, row := range t.rows {
+		if row[i] != "" {
+			return false
+		}
+	}
+	return true
 }
 
 // leaveOut drops columns until the rest fits at its least widths.
@@ -123,6 +156,9 @@ func (t *table) leaveOut() {
 			total += tableGap + t.floor(i)
 			if c.drop > worst {
 				last, worst = i, c.drop
+			}
+			if t.full && worst == 0 && i > 0 {
+				last = i // its values stand below, so that any column but the first may go
 			}
 		}
 		if total <= t.width || last < 0 {
@@ -163,11 +199,11 @@ func (t *table) shrink() {
 	}
 }
 
-// missing names the columns that the terminal was too narrow for.
+// missing names the columns with values that the terminal was too narrow for.
 func (t *table) missing() []string {
 	var titles []string
-	for i, w := range t.widths {
-		if w < 0 {
+	for i, unseen := range t.unseen {
+		if unseen {
 			titles = append(titles, strings.ToLower(t.columns[i].title))
 		}
 	}
@@ -196,6 +232,67 @@ func (t *table) line(cells []string, title bool) error {
 	}
 	_, err := t.out.WriteString(strings.TrimRight(b.String(), " ") + "\n")
 	return err
+}
+
+// wrapped prints a row on as many lines as its longest value needs, and below it what had no column.
+func (t *table) wrapped(cells []string, _ bool) error {
+	parts, tallest := make([][]string, len(cells)), 1
+	var below []string
+	for i, text := range cells {
+		if t.widths[i] < 0 {
+			if text != "" {
+				below = append(below, strings.ToLower(t.columns[i].title)+" "+text)
+			}
+			continue
+		}
+		parts[i] = wrapCell(text, t.widths[i])
+		tallest = max(tallest, len(parts[i]))
+	}
+	for n := range tallest {
+		line := make([]string, len(cells))
+		for i, p := range parts {
+			if n < len(p) {
+				line[i] = p[n]
+			}
+		}
+		if err := t.line(line, false); err != nil {
+			return err
+		}
+	}
+	if len(below) == 0 {
+		return nil
+	}
+	const indent = "    "
+	for _, line := range wrapCell(strings.Join(below, ", "), t.width-len(indent)) {
+		if _, err := t.out.WriteString(indent + line + "\n"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wrapCell breaks a text at its blanks, and within what is longer than a line.
+func wrapCell(text string, width int) []string {
+	var lines []string
+	line := ""
+	for i, word := range strings.Split(text, " ") {
+		if i > 0 && lipgloss.Width(line)+1+lipgloss.Width(word) <= width {
+			line += " " + word
+			continue
+		}
+		if i > 0 {
+			lines = append(lines, line)
+		}
+		for lipgloss.Width(word) > width {
+			head := ansi.Truncate(word, width, "")
+			if head == "" {
+				break // one letter that is wider than the column
+			}
+			lines, word = append(lines, head), word[len(head):]
+		}
+		line = word
+	}
+	return append(lines, line)
 }
 
 // cell is the text cut, padded and painted.

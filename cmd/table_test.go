@@ -50,6 +50,56 @@ func TestColourOnlyOnATerminal(t *testing.T) {
 	}
 }
 
+func TestEmptyColumnsGoFirst(t *testing.T) {
+	log := fixedLog(t)
+	log.env.Variables = append(log.env.Variables, "NO_COLOR=1")
+	got := gprxyOn(t, 100, log.env, "audit", "--type", "auth.failed")
+	equal(t, "100 columns", got.out, `
+SEQ  TIME                 TYPE         SESSION           DATABASE  DETAIL
+  7  2026-03-05 11:00:03  auth.failed  06d3k2p8w1zvq4tb  shop      token refused: expired (since 3m)
+`[1:])
+	equal(t, "what is missing", got.err, "not shown for want of room: client; --full or a wider terminal shows all\n")
+}
+
+func TestFullCutsNothing(t *testing.T) {
+	log := fixedLog(t)
+	log.env.Variables = append(log.env.Variables, "NO_COLOR=1")
+	got := gprxyOn(t, 80, log.env, "audit", "--session", "06d3k2p8w1zvq4ta", "--full", "--limit", "2")
+	equal(t, "80 columns", got.out, `
+SEQ  TIME                 TYPE             USER
+  5  2026-03-05 11:00:02  session.started  alice@example.com
+    session 06d3k2p8w1zvq4ta, account app_writer, database shop, client
+    10.0.0.1:4000, detail reused backend 4711 as app_writer after 12 ms,
+    127.0.0.1:5432
+ 16  2026-03-05 11:01:04  session.ended    alice@example.com
+    session 06d3k2p8w1zvq4ta, account app_writer, database shop, client
+    10.0.0.1:4000, detail ended: client closed, 3 statements, 1m 03s
+`[1:])
+	got = gprxyOn(t, 100, log.env, "audit", "--session", "06d3k2p8w1zvq4ta", "--full", "--type", "session.started")
+	equal(t, "100 columns", got.out, `
+SEQ  TIME                 TYPE             USER               DETAIL
+  5  2026-03-05 11:00:02  session.started  alice@example.com  reused backend 4711 as app_writer
+                                                              after 12 ms, 127.0.0.1:5432
+    session 06d3k2p8w1zvq4ta, account app_writer, database shop, client 10.0.0.1:4000
+`[1:])
+	equal(t, "stderr", got.err, "")
+	for _, line := range []string{"sessions --full", "audit --full"} {
+		for _, width := range []int{20, 60, 100, 300} {
+			var words int
+			got := gprxyOn(t, width, log.env, strings.Fields(line)...)
+			for row := range strings.Lines(got.out) {
+				if w := lipgloss.Width(strings.TrimSuffix(row, "\n")); w > width {
+					t.Errorf("gprxy %s on %d columns: %d columns in %q", line, width, w, row)
+				}
+				words += len(strings.Fields(row))
+			}
+			if strings.Contains(got.out, "…") || strings.Contains(got.err, "not shown for want of room") || words == 0 {
+				t.Errorf("gprxy %s on %d columns: cut\n%s%s", line, width, got.out, got.err)
+			}
+		}
+	}
+}
+
 func TestLongColumnsShareTheRoom(t *testing.T) {
 	log := fixedLog(t)
 	log.env.Variables = append(log.env.Variables, "NO_COLOR=1")

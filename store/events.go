@@ -17,7 +17,10 @@ type EventFilter struct {
 	Since, Until                   time.Time
 	User, ServiceAccount, Database string // of the event's session
 	AlsoUser                       string // another spelling of User that counts, too
+	RequestedUser                  string // that the client of the session asked for
 	Type, Session                  string
+	SQLState                       string // of the fact: a refusal's, or a statement's
+	Text                           string // part of a statement's text as recorded; letters of either case
 	AfterSeq                       int64
 	Limit                          int // the newest so many, still oldest first; 0: all
 }
@@ -54,6 +57,8 @@ func (r *Reader) eventsTo(ctx context.Context, f EventFilter, to int64, give fun
 	switch {
 	case err != nil || span.empty():
 		return err
+	case f.byContent():
+		return r.chosenOf(ctx, f, span, give)
 	case f.Limit > 0:
 		return r.newestOf(ctx, f, span, give)
 	case f.bySession():

@@ -90,8 +90,16 @@ func TestEventFilters(t *testing.T) {
 		{"until", EventFilter{Until: at(0.5)}, "1"},
 		{"between, of a user", EventFilter{Since: at(2.5), Until: at(3.5), User: "ann"}, "10"},
 		{"never", EventFilter{Since: at(100)}, ""},
+		{"requested user", EventFilter{RequestedUser: "eve"}, "11 12 13"},
+		{"the newest of a requested user", EventFilter{RequestedUser: "eve", Limit: 1}, "13"},
+		{"SQLSTATE", EventFilter{SQLState: "28P01"}, "13"},
+		{"SQLSTATE of a session", EventFilter{SQLState: "28P01", Session: "s1"}, ""},
+		{"the newest of a SQLSTATE", EventFilter{SQLState: "28P01", Limit: 1}, "13"},
 	} {
 		for _, way := range []string{"", "walking", "by sessions"} {
+			if way != "" && tc.f.byContent() {
+				continue // has a way of its own
+			}
 			var got []string
 			for _, rec := range all(t, eventsBy(t, r, way, tc.f)) {
 				got = append(got, fmt.Sprint(rec.Seq))
@@ -99,6 +107,37 @@ func TestEventFilters(t *testing.T) {
 			if s := strings.Join(got, " "); s != tc.want {
 				t.Errorf("%s %s: got %q, want %q", tc.name, way, s, tc.want)
 			}
+		}
+	}
+}
+
+func TestFindsContentFarBack(t *testing.T) {
+	t.Parallel()
+	path := logPath(t)
+	d := open(t, path, Options{})
+	mustAppend(t, d, login("s1", "ann", "app_reader", t0)...)
+	ran := func(sql, state string) Statement {
+		return Statement{Kind: KindSimple, SQL: sql, SQLState: state, Start: t0.Add(time.Second)}
+	}
+	many := make([]Statement, recentEvents)
+	for i := range many {
+		many[i] = ran("select 1", "")
+	}
+	for _, statements := range [][]Statement{{ran("select a", "42703"), ran("SELECT b", "42703")}, many, {ran("Select c", "42703"), ran("select 1", "")}} {
+		mustAppend(t, d, Event{Session: "s1", Fact: StatementsExecuted{statements}})
+	}
+	r := reader(t, path)
+	for limit, want := range []string{"a b c", "c", "b c", "a b c", "a b c"} {
+		var got []string
+		for _, rec := range all(t, r.Events(t.Context(), EventFilter{SQLState: "42703", Text: "select", User: "ann", Limit: limit})) {
+			var s struct{ SQL string }
+			if err := json.Unmarshal(rec.Detail, &s); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, s.SQL[len("select "):])
+		}
+		if s := strings.Join(got, " "); s != want {
+			t.Errorf("limit %d: %q, want %q", limit, s, want)
 		}
 	}
 }

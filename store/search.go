@@ -50,7 +50,7 @@ func (r *Reader) lastSeq(ctx context.Context) (int64, error) {
 }
 
 func (f EventFilter) bySession() bool {
-	return f.User != "" || f.ServiceAccount != "" || f.Database != ""
+	return f.User != "" || f.ServiceAccount != "" || f.Database != "" || f.RequestedUser != ""
 }
 
 // ofSession are the conditions on the event's session.
@@ -63,6 +63,9 @@ func (f EventFilter) ofSession(c *conditions) {
 	}
 	if f.Database != "" {
 		c.add(`s.database = ?`, f.Database)
+	}
+	if f.RequestedUser != "" {
+		c.add(`s.requested_user = ?`, f.RequestedUser)
 	}
 }
 

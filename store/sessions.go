@@ -14,6 +14,7 @@ type SessionFilter struct {
 	Active                         bool // only those that a backend serves now
 	User, ServiceAccount, Database string
 	AlsoUser                       string    // another spelling of User that counts, too
+	RequestedUser                  string    // that the client asked for
 	Since, Until                   time.Time // sessions that lasted at some moment of [Since, Until)
 	Limit                          int       // the newest so many; 0: all
 }
@@ -81,6 +82,9 @@ func (f SessionFilter) conditions() *conditions {
 	}
 	if f.Database != "" {
 		c.add(`database = ?`, f.Database)
+	}
+	if f.RequestedUser != "" {
+		c.add(`requested_user = ?`, f.RequestedUser)
 	}
 	if !f.Until.IsZero() {
 		c.add(`started < ?`, f.Until.UnixMicro())

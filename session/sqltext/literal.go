@@ -44,7 +44,7 @@ func (r *reader) beginLiteral(t token) {
 	f := r.frame()
 	r.closed, r.columns = false, false
 	r.statement.executes = notExecuting
-	r.held, r.hiding = "", false
+	r.held, r.hiding, r.escapes = "", false, t.quote.escapes || t.open == len("U&'")
 	if r.before == "language" && r.language == "" {
 		r.language = strings.ToLower(content)
 	}
@@ -197,7 +197,7 @@ func (r *reader) plain(content string, last bool) {
 	}
 	rest := s[at:]
 	base := at
-	open := r.names.secretsIn(rest, func(from, to int) {
+	open := r.names.secretsIn(rest, r.escapes, func(from, to int) {
 		if base+from >= limit {
 			return
 		}

@@ -48,10 +48,11 @@ type reader struct {
 	adjacent bool   // nothing stood between it and this token
 	unnamed  bool   // what named was before that name
 
-	treat  treatment // of the literal under way
-	child  *reader
-	held   string
-	hiding bool
+	treat   treatment // of the literal under way
+	child   *reader
+	held    string
+	hiding  bool
+	escapes bool // a backslash in it is one
 
 	expects   bool // the text ended where a secret would stand
 	elsewhere bool // a secret of the text is put into it from elsewhere: 'password %L', 'password $1'
@@ -607,7 +608,7 @@ func (r *reader) comment(t token) {
 		s, end = s[:len(s)-len("*/")], "*/"
 	}
 	at := 0
-	r.names.secretsIn(s, func(from, to int) {
+	r.names.secretsIn(s, false, func(from, to int) {
 		r.emit(from-at, remark, shown)
 		r.emit(to-from, remark, hidden)
 		at = to

@@ -7,9 +7,11 @@ import "strings"
 // secretsIn calls hide for each secret in the content of a literal or comment, or in a value: what
 // follows the name of a secret in the manner of a connection string, of JSON or of SQL, the password
 // of a URL, and what follows Bearer. A secret is taken to end where the content does, since where it
-// ends depends on who reads it; but not if a statement stands behind it: code is not masked. open says
+// ends depends on who reads it; but not if a statement stands behind it, or the end of a comment in which the
+// name stands: code is not masked. escapes says that a backslash is one. open says
 // that the content ends where a value would begin.
-func (n *Names) secretsIn(content string, hide func(from, to int)) (open bool) {
+func (n *Names) secretsIn(content string, escapes bool, hide func(from, to int)) (open bool) {
+	comments := comments{all: content, escapes: escapes, lexer: lexer{rest: content}, escape: -1}
 	code := unknown // where the last statement in it begins
 	for at := 0; ; {
 		at = n.suspect(content, at)
@@ -34,11 +36,65 @@ func (n *Names) secretsIn(content string, hide func(from, to int)) (open bool) {
 		case code >= from:
 			to = from + valueEnd(content[from:])
 		}
+		to = min(to, comments.endAt(at))
 		if to > from {
 			hide(from, to)
 		}
 		at = max(to, at+1)
 	}
+}
+
+// comments finds where comments of SQL end. What stands behind one is no value of a name in it, but may be code,
+// whatever it begins with.
+type comments struct {
+	all     string
+	escapes bool // a backslash may stand for the end of a comment
+	lexer   lexer
+	until   int // up to here the end is known
+	end     int
+	remark  bool // it is that of a comment
+	escape  int  // the next backslash
+}
+
+// endAt is where the comment ends that byte at stands in, else the end of all. The next call is for a later byte.
+func (c *comments) endAt(at int) int {
+	for c.until <= at {
+		t, more := c.lexer.next()
+		if !more {
+			return len(c.all)
+		}
+		c.until, c.end = len(c.all)-len(c.lexer.rest), len(c.all)
+		switch {
+		case t.kind != comment:
+		case strings.HasPrefix(t.text, "--"):
+			c.end = c.until
+		case strings.HasSuffix(t.text, "*/"):
+			c.end = c.until - len("*/")
+		default: // it has no end: one of its beginnings may be none, in a literal that is read in another way
+			from := max(at, c.until-len(t.text))
+			if end := strings.Index(c.all[from:], "*/"); end >= 0 {
+				c.end = from + end
+				c.until = c.end + len("*/")
+				c.lexer.rest = c.all[c.until:]
+			}
+		}
+		c.remark = t.kind == comment
+	}
+	if c.remark && c.escapes {
+		return min(c.end, c.escapeBehind(at))
+	}
+	return c.end
+}
+
+// escapeBehind is where the next backslash stands.
+func (c *comments) escapeBehind(at int) int {
+	if c.escape < at {
+		c.escape = len(c.all)
+		if i := strings.IndexByte(c.all[at:], '\\'); i >= 0 {
+			c.escape = at + i
+		}
+	}
+	return c.escape
 }
 
 // unknown is a place that was not looked for yet.
@@ -178,7 +234,8 @@ func beginsStatement(s string) bool {
 }
 
 // isStatement tells whether the tokens that come begin as a statement does: a command's word, and what
-// it needs beside it, so that a passphrase that begins with "drop" is none.
+// it needs beside it, so that a passphrase that begins with "drop" is none. What is too long to tell is one: spaces and
+// comments do not count, and no list of columns hides what comes behind it.
 func isStatement(l lexer) bool {
 	first, more := l.next()
 	if !more || first.kind != word {
@@ -188,7 +245,7 @@ func isStatement(l lexer) bool {
 	if !known {
 		return false
 	}
-	for i := 0; i < 60; i++ {
+	for i := 0; i < 60; {
 		t, more := l.next()
 		switch {
 		case !more:
@@ -198,6 +255,7 @@ func isStatement(l lexer) bool {
 		case len(needs) == 0:
 			return true
 		}
+		i++
 		text := strings.ToLower(t.text)
 		for _, need := range needs[1:] {
 			if text == need || need == "'" && t.kind == literal {
@@ -208,7 +266,7 @@ func isStatement(l lexer) bool {
 			return false
 		}
 	}
-	return false
+	return true
 }
 
 // commands are the words that statements begin with, and what has to come: next, or later.
@@ -216,12 +274,18 @@ var commands = map[string][]string{
 	"select": {"later", "(", "from", "*", "into"}, "insert": {"next", "into"}, "delete": {"next", "from"}, "merge": {"next", "into"}, "update": {"later", "set"},
 	"truncate": {}, "with": {"later", "as"}, "values": {"next", "("},
 	"create": {"next", "table", "or", "role", "user", "group", "function", "procedure", "trigger", "view", "schema", "extension", "temp", "temporary", "unlogged", "index", "unique",
-		"type", "domain", "rule", "sequence", "server", "subscription", "publication", "foreign", "materialized", "event", "policy", "database", "aggregate", "operator", "cast", "language"},
+		"type", "domain", "rule", "sequence", "server", "subscription", "publication", "foreign", "materialized", "event", "policy", "database", "aggregate", "operator", "cast", "language",
+		"collation", "conversion", "text", "tablespace", "statistics", "access", "transform", "trusted", "procedural", "recursive", "constraint", "global", "local"},
 	"drop": {"next", "table", "role", "user", "group", "function", "procedure", "routine", "trigger", "view", "schema", "extension", "index", "type", "domain", "rule", "sequence",
-		"server", "subscription", "publication", "foreign", "materialized", "event", "policy", "database", "aggregate", "operator", "cast", "owned"},
+		"server", "subscription", "publication", "foreign", "materialized", "event", "policy", "database", "aggregate", "operator", "cast", "owned", "language",
+		"collation", "conversion", "text", "tablespace", "statistics", "access", "transform", "procedural"},
 	"alter": {"next", "table", "role", "user", "group", "function", "procedure", "routine", "trigger", "view", "schema", "extension", "index", "type", "domain", "rule", "sequence",
-		"server", "subscription", "publication", "foreign", "materialized", "event", "policy", "database", "system", "default"},
+		"server", "subscription", "publication", "foreign", "materialized", "event", "policy", "database", "system", "default", "aggregate", "operator", "language",
+		"collation", "conversion", "text", "tablespace", "statistics", "large", "procedural"},
 	"grant": {"later", "to", "on"}, "revoke": {"later", "from", "on"}, "copy": {"later", "from", "to"}, "call": {"later", "("}, "do": {"next", "'", "language"},
-	"set": {"later", "=", "to"}, "explain": {"later", "select", "insert", "update", "delete", "with", "execute", "merge"}, "execute": {}, "perform": {"later", "("},
-	"prepare": {"later", "as"}, "lock": {"next", "table"}, "reassign": {"next", "owned"}, "import": {"next", "foreign"},
+	"set": {"later", "=", "to", "role", "authorization", "constraints", "transaction"}, "explain": {"later", "select", "insert", "update", "delete", "with", "execute", "merge"}, "execute": {}, "perform": {"later", "("},
+	"prepare": {"later", "as"}, "lock": {"next", "table", "only"}, "reassign": {"next", "owned"}, "import": {"next", "foreign"},
+	"comment": {"next", "on"}, "security": {"next", "label"}, "refresh": {"next", "materialized"},
+	"reindex": {"next", "table", "index", "schema", "database", "system", "("}, "discard": {"next", "all", "plans", "sequences", "temp", "temporary"},
+	"reset": {"next", "role", "session", "all"}, "declare": {"later", "cursor"},
 }

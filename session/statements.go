@@ -147,13 +147,24 @@ func (s *statements) executed(act *action, kind byte, body []byte) {
 		r.outcome = store.OutcomeSuspended
 	}
 	stmt, at := act.stmt, len(act.results)
-	s.inBlock = s.inBlock || r.tag == "BEGIN" || r.tag == "START TRANSACTION"
+	s.noteBlock(r.tag)
 	s.doneWith(act, r)
 	switch {
 	case changesNames(r.tag):
 		s.names.changedBy(r.tag, stmt.part(at), stmt != nil && stmt.secret)
 	case stmt != nil && stmt.dropsNames: // act may be recycled
 		s.names.forget()
+	}
+}
+
+// noteBlock: a statement that was run begins or ends a transaction block. AND CHAIN and TO SAVEPOINT, after which it goes
+// on, have the same tags; an error at the Sync undoes what was done in it then as well.
+func (s *statements) noteBlock(tag string) {
+	switch tag {
+	case "BEGIN", "START TRANSACTION":
+		s.inBlock = true
+	case "COMMIT", "ROLLBACK", "PREPARE TRANSACTION":
+		s.inBlock = false
 	}
 }
 

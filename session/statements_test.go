@@ -127,6 +127,12 @@ func TestStatementsAreRecordedAsTheyRan(t *testing.T) {
 			`simple "insert into deferred values (1), (1)" state=23505 outcome=error tx=I`}},
 		{"a commit that fails at the Sync", parseAs("", "insert into deferred values (1), (1)") + bindTo("", "") + executePortal("", 0) + syncing, 1, []string{
 			`extended "insert into deferred values (1), (1)" tag=INSERT rows=2 state=23505 outcome=error tx=I`}},
+		{"a commit that fails at the Sync, behind a transaction", atOnce("begin", "commit", "insert into deferred values (1), (1)"), 1, []string{
+			`extended "begin" tag=BEGIN`, `extended "commit" tag=COMMIT`,
+			`extended "insert into deferred values (1), (1)" tag=INSERT rows=2 state=23505 outcome=error tx=I`}},
+		{"a commit that fails at the Sync, behind what was rolled back", atOnce("begin", "rollback", "insert into deferred values (1), (1)"), 1, []string{
+			`extended "begin" tag=BEGIN`, `extended "rollback" tag=ROLLBACK`,
+			`extended "insert into deferred values (1), (1)" tag=INSERT rows=2 state=23505 outcome=error tx=I`}},
 		{"extended", parseAs("", "select $1::int") + bindTo("", "", "7") + message('D', "P\x00") + executePortal("", 0) + syncing, 1,
 			[]string{`extended "select $1::int" tag=SELECT rows=1 tx=I params=["7"]`}},
 		{"named, twice, and closed", parseAs("one", "select $1::text") + bindTo("", "one", "a") + executePortal("", 0) + bindTo("p", "one", "b") + executePortal("p", 0) +
@@ -208,6 +214,14 @@ func TestStatementsAreRecordedAsTheyRan(t *testing.T) {
 			t.Errorf("%s:\n got %s\nwant %s", test.name, strings.Join(got, "\n     "), strings.Join(test.want, "\n     "))
 		}
 	}
+}
+
+// atOnce runs statements without a Sync between them.
+func atOnce(texts ...string) (sent string) {
+	for _, text := range texts {
+		sent += parseAs("", text) + bindTo("", "") + executePortal("", 0)
+	}
+	return sent + syncing
 }
 
 // However requests and answers are cut into chunks, the rows are the same. One byte at

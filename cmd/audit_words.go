@@ -191,6 +191,9 @@ func sayExecuted(f store.Statement) string {
 	if f.Masking != "" {
 		text += "; masked in " + f.Masking
 	}
+	if f.Encoding != "" {
+		text += "; encoding: " + f.Encoding
+	}
 	return text + ")"
 }
 

@@ -20,6 +20,7 @@ type prepared struct {
 	room        int            // what a text that is cut may take
 	params      sqltext.Params // those that are secret
 	twoReadings bool           // see sqltext.Masked
+	charset     charset        // of text and name
 
 	parsed bool     // it stood in a Parse
 	told   bool     // a row of the log has it

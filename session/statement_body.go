@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"strings"
 	"unicode/utf8"
 
 	"gprxy/session/sqltext"
@@ -146,12 +145,14 @@ func (s *statements) prepare(name string, raw []byte) *prepared {
 	p := &prepared{name: name, dropsNames: holdsDrop(text)}
 	if ended && len(text) <= keep {
 		p.take(s.masking().Mask(string(text), s.options()), &s.names)
+		p.charset = charsetOf(p.text, s.reading())
 		if many := bytes.IndexByte(bytes.TrimRight(text, "; \t\r\n"), ';') >= 0; many && !p.twoReadings {
 			p.parts = s.parts(p.text)
 		}
 		return p
 	}
 	p.room = keep
+	p.charset = charset{name: s.settings.Encoding, unsure: s.reading().Unsure, cut: true}
 	c := &cutText{stmt: p, hash: sha256.New(), stream: s.masking().Stream(keep, s.options())}
 	c.add(raw)
 	if c.over {
@@ -193,8 +194,6 @@ func cutRunes(text []byte, n int) []byte {
 	}
 	return text[:n]
 }
-
-func validText(text []byte) string { return strings.ToValidUTF8(string(text), string(utf8.RuneError)) }
 
 // functionCall: there is no text; the function is known by its OID.
 func (s *statements) functionCall(act *action, body []byte, whole bool) {

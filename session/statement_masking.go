@@ -147,7 +147,6 @@ type cutText struct {
 // secret that they are right: of that, it is a keyed one.
 func (s *statements) endCut(c *cutText) {
 	m := c.stream.End()
-	m.Text = validText([]byte(m.Text))
 	c.stmt.take(m, &s.names)
 	sum := c.hash.Sum(nil)
 	if c.stmt.secret {

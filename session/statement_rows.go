@@ -2,8 +2,6 @@ package session
 
 import (
 	"slices"
-	"strings"
-	"unicode/utf8"
 
 	"gprxy/store"
 )
@@ -96,7 +94,8 @@ func (s *statements) rowsOf(act *action) []store.Statement {
 			r = results[i]
 		}
 		rows[i] = s.row(act, r)
-		rows[i].SQL, rows[i].Kind = text, kindOf(kind, r)
+		rows[i].SQL, rows[i].Encoding = act.stmt.charset.show(text)
+		rows[i].Kind = kindOf(kind, r)
 	}
 	return rows
 }
@@ -156,7 +155,6 @@ func kindOf(kind string, r result) string {
 // row is what every row has.
 func (s *statements) row(act *action, r result) store.Statement {
 	st := store.Statement{
-		Portal:     validName(act.portal),
 		Tag:        r.tag,
 		Rows:       r.rows,
 		SQLState:   r.sqlstate,
@@ -173,22 +171,22 @@ func (s *statements) row(act *action, r result) store.Statement {
 	if s.lost {
 		st.Doubt = s.talk.doubt
 	}
+	now := charset{name: s.settings.Encoding, unsure: s.reading().Unsure}
+	st.Portal = now.showName(act.portal)
 	if p := act.stmt; p != nil {
-		st.SQL, st.Name, st.Parsed = p.text, validName(p.name), p.parsed
+		st.SQL, st.Encoding = p.charset.show(p.text)
+		st.Name, st.Parsed = p.charset.showName(p.name), p.parsed
 		st.TextBytes, st.TextSHA256, st.TextHMAC = p.bytes, p.sum, p.keyedSum
 		if p.twoReadings {
 			st.Masking = store.MaskingTwoReadings
 		}
 	} else if act.bound != nil {
-		st.Name = validName(act.bound.name)
+		st.Name = now.showName(act.bound.name)
 	} else {
-		st.Name = validName(act.name)
+		st.Name = now.showName(act.name)
 	}
 	return st
 }
-
-// validName is a name as text, even if its 63 bytes end within a character.
-func validName(name string) string { return strings.ToValidUTF8(name, string(utf8.RuneError)) }
 
 // asStarted is a statement before it is sent.
 func (s *statements) asStarted(act *action) store.Statement {

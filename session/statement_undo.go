@@ -130,7 +130,7 @@ func (n *names) forget() {
 // changedBy follows what SQL does to names that the protocol has in hand too. Neither
 // touches the unnamed statement. Where it cannot be told which name it is, what any
 // stands for is not known any more.
-func (n *names) changedBy(tag, text string, secret bool) {
+func (n *names) changedBy(tag, text string, secret bool, from charset) {
 	c := changes{stmts: map[string]*prepared{}, portals: map[string]*action{}}
 	name, known := namedInSQL(tag, text)
 	switch {
@@ -139,7 +139,7 @@ func (n *names) changedBy(tag, text string, secret bool) {
 	case tag == "DECLARE CURSOR":
 		c.forgetPortals(n)
 	case tag == "PREPARE" && known:
-		c.stmts[name] = n.preparedInSQL(name, text, secret)
+		c.stmts[name] = n.preparedInSQL(name, text, secret, from)
 	case known:
 		c.stmts[name] = nil
 	default:
@@ -185,10 +185,10 @@ func namedInSQL(tag, text string) (name string, known bool) {
 }
 
 // preparedInSQL: the text was recorded when it was run.
-func (n *names) preparedInSQL(name, text string, secret bool) *prepared {
+func (n *names) preparedInSQL(name, text string, secret bool, from charset) *prepared {
 	if n.held+len(text) > maxPreparedBytes && len(text) > shortText {
-		text = validText(cutRunes([]byte(text), shortText))
+		text, from.cut, from.plain = string(cutRunes([]byte(text), shortText)), true, false
 	}
 	params := n.secrets[sqltext.NameKey(name)]
-	return &prepared{name: name, text: text, parsed: true, secret: secret, params: params, told: true}
+	return &prepared{name: name, text: text, parsed: true, secret: secret, params: params, told: true, charset: from}
 }

@@ -75,16 +75,16 @@ func formatOf(formats []int16, i int) int16 {
 // value writes a value as people do, or in base64 where that is not certain.
 func (s *statements) value(stmt *prepared, i int, format int16, raw []byte) store.Param {
 	if format == pgtype.TextFormatCode {
-		return store.Param{Text: s.masking().MaskValue(string(raw))}
+		return s.textValue(s.masking().MaskValue(string(raw)))
 	}
 	if format == pgtype.BinaryFormatCode && stmt != nil && i < len(stmt.types) {
 		if text, ok := s.fromBinary(stmt.types[i], raw); ok {
-			return store.Param{Text: s.masking().MaskValue(text)}
+			return s.textValue(s.masking().MaskValue(text))
 		}
 	}
 	text := string(raw)
 	if masked := s.masking().MaskValue(text); masked != text || s.masking().NamesSecret(text) {
-		return store.Param{Text: masked} // text after all
+		return s.textValue(masked) // text after all
 	}
 	return store.Param{Text: base64.StdEncoding.EncodeToString(raw), Base64: true}
 }

@@ -151,7 +151,11 @@ func (s *statements) executed(act *action, kind byte, body []byte) {
 	s.doneWith(act, r)
 	switch {
 	case changesNames(r.tag):
-		s.names.changedBy(r.tag, stmt.part(at), stmt != nil && stmt.secret)
+		var from charset
+		if stmt != nil {
+			from = stmt.charset
+		}
+		s.names.changedBy(r.tag, stmt.part(at), stmt != nil && stmt.secret, from)
 	case stmt != nil && stmt.dropsNames: // act may be recycled
 		s.names.forget()
 	}

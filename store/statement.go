@@ -53,6 +53,10 @@ type Statement struct {
 	Masking  string `json:"masking,omitempty"`
 	TextHMAC string `json:"text_hmac,omitempty"` // in place of TextSHA256 when something of SQL is masked: a keyed hash
 
+	// Encoding is the client encoding from which SQL was decoded, or EncodingBytes or EncodingUnsure. "" is
+	// the usual case: SQL is in ASCII, or the client sent it in UTF-8.
+	Encoding string `json:"encoding,omitempty"`
+
 	Start  time.Time `json:"-"` // for the writer
 	Parsed bool      `json:"-"` // for the writer: the text stood in a Parse
 }
@@ -82,6 +86,12 @@ const (
 // MaskingTwoReadings: it depends on a setting that was perhaps about to change where the literals of the
 // text end. What is a value in one reading and code in the other was left to be read.
 const MaskingTwoReadings = "two readings"
+
+// What Encoding says besides names of encodings.
+const (
+	EncodingBytes  = "bytes"  // it could not be decoded: SQL has bytes beyond ASCII as \xE9, and two backslashes for each
+	EncodingUnsure = "unsure" // client_encoding was perhaps about to change: SQL is what the bytes say in UTF-8
+)
 
 // Param is a bind value. Its JSON is null, the text, {"base64":"…"}, or {"cut":true}.
 type Param struct {

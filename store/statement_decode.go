@@ -65,6 +65,8 @@ func (s *Statement) member(name string) any {
 		return &s.Masking
 	case "text_hmac":
 		return &s.TextHMAC
+	case "encoding":
+		return &s.Encoding
 	}
 	return nil
 }

@@ -53,7 +53,8 @@ func appendStatement(b []byte, s *Statement) []byte {
 	b = intMember(b, `,"seq_started":`, s.SeqStarted)
 	b = stringMember(b, `,"doubt":`, s.Doubt)
 	b = stringMember(b, `,"masking":`, s.Masking)
-	return stringMember(b, `,"text_hmac":`, s.TextHMAC)
+	b = stringMember(b, `,"text_hmac":`, s.TextHMAC)
+	return stringMember(b, `,"encoding":`, s.Encoding)
 }
 
 func appendParams(b []byte, params []Param) []byte {

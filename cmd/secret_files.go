@@ -127,7 +127,7 @@ func (f secretFile) read(account string) (auth.Secret, error) {
 	login, bad := parseMapping(content)
 	switch {
 	case bad != nil:
-		return "", errors.New(bad.wrong)
+		return "", errors.New(bad.wrong + ": " + inFile(bad).instead)
 	case login.User != account:
 		return "", errors.New("names another account now, which takes a restart of gprxy")
 	}
@@ -165,7 +165,11 @@ func (l *loader) secretFile(variable, path string) (given, bool) {
 	}
 	secret, bad := readSecret(path)
 	if bad != nil {
-		l.problem(variable, bad.wrong, bad.instead)
+		instead := bad.instead
+		if strings.HasPrefix(variable, "ROLE_MAPPING_") {
+			instead = strings.Replace(instead, "the secret alone", "username:password of the service account alone", 1)
+		}
+		l.problem(variable, bad.wrong, instead)
 		return given{}, false
 	}
 	if l.secretFiles == nil {

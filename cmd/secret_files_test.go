@@ -65,7 +65,7 @@ func TestAnUnusablePasswordFileLeavesTheLastPassword(t *testing.T) {
 		told    string
 	}{
 		{"", "old", "is empty"},
-		{"app", "old", "has no password"},
+		{"app", "old", "has no password: write username:password"},
 		{"someone:tops3cret", "old", "another account"},
 		{"app:new\n", "new", "has changed"},
 		{"app:new\n", "new", ""},

@@ -29,6 +29,10 @@ func roleMappings(s *Settings, l *loader, _ string) *badValue {
 			continue
 		}
 		login, bad := parseMapping(g.text)
+		if bad != nil && strings.HasSuffix(g.variable, "_FILE") {
+			bad = inFile(bad)
+			bad.wrong = "names a file that " + bad.wrong
+		}
 		if bad != nil {
 			l.problem(g.variable, bad.wrong, bad.instead)
 			continue
@@ -74,9 +78,17 @@ func (l *loader) ifEmpty(name string) {
 	}
 }
 
+const mappingInstead = "set it to username:password of the service account"
+
+// inFile says the same of a mapping that stands in a file: people write the password alone into it.
+func inFile(bad *badValue) *badValue {
+	const instead = "write username:password of the service account into the file"
+	return &badValue{bad.wrong, strings.Replace(bad.instead, mappingInstead, instead, 1)}
+}
+
 // parseMapping takes username:password apart at the first colon; the password may hold more of them.
 func parseMapping(text string) (auth.Login, *badValue) {
-	const instead = "set it to username:password of the service account"
+	const instead = mappingInstead
 	user, password, colon := strings.Cut(text, ":")
 	switch {
 	case len(text) > maxValue:

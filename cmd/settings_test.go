@@ -250,6 +250,17 @@ func TestWrongSettings(t *testing.T) {
 	}
 }
 
+// Who writes the password alone into a role's file is told what belongs there.
+func TestRoleFileWithoutUser(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "writer")
+	write(t, file, "topsecret\n")
+	_, _, err := load(t, fixedEnvironment(t, append([]string{"ROLE_MAPPING_W_FILE=" + file}, append(oidc, enough...)...)...))
+	if err == nil || !strings.Contains(err.Error(), "ROLE_MAPPING_W_FILE names a file that has no password") ||
+		!strings.Contains(err.Error(), "write username:password of the service account into the file") || strings.Contains(err.Error(), "topsecret") {
+		t.Errorf("told %v", err)
+	}
+}
+
 func TestClaimSettings(t *testing.T) {
 	env := fixedEnvironment(t, append([]string{"HOME=/h", "PASSWORD_LOGIN=off", "CLOCK_SKEW=2m", "USER_CASE=exact", "AUDIENCE_CLAIM=client_id",
 		"REQUIRED_CLAIMS=hd=example.com|example.org, email_verified=true"}, oidc...)...)

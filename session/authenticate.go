@@ -33,8 +33,12 @@ func (s *session) mayLogIn() error {
 	if err := s.chooseAuth(); err != nil {
 		return err
 	}
-	if s.secured == "" && s.needsTLS() {
+	switch {
+	case s.secured != "" || !s.needsTLS():
+	case s.RequireTLS == TLSAlways:
 		return errTLSRequired
+	default:
+		return errTLSFromOutside
 	}
 	if err := s.mayReplicate(); err != nil {
 		return err

@@ -65,12 +65,8 @@ var (
 		message: "terminating connection because gprxy is shutting down",
 		hint:    "Connect again in a moment.",
 	}
-	errTLSRequired = &refusal{
-		code:    codeInvalidAuthorization,
-		reason:  "tls_required",
-		message: "gprxy accepts a login from another machine only over TLS",
-		hint:    "Connect with sslmode=require or stronger.",
-	}
+	errTLSRequired    = tlsRequired("gprxy accepts logins only over TLS")
+	errTLSFromOutside = tlsRequired("gprxy accepts a login from another machine only over TLS")
 	// errTokenDiscovery is no failure: a client without a token has been told
 	// where to get one.
 	errTokenDiscovery = &refusal{
@@ -119,6 +115,10 @@ type faultError struct {
 }
 
 func (e *faultError) Error() string { return fmt.Sprintf("a fault in gprxy: %v\n%s", e.fault, e.stack) }
+
+func tlsRequired(message string) *refusal {
+	return &refusal{code: codeInvalidAuthorization, reason: "tls_required", message: message, hint: "Connect with sslmode=require or stronger."}
+}
 
 func malformed(message string) error {
 	return &refusal{code: codeProtocolViolation, reason: "malformed", message: message}

@@ -337,8 +337,8 @@ func TestTLS(t *testing.T) {
 	t.Run("a plain login is refused before a password is asked for", func(t *testing.T) {
 		conn := dial(t, p.addr)
 		send(t, conn, startupPacket(3<<16, "user", "bob", "database", database))
-		if m := wantFatal(t, conn, "28000"); m.field('H') == "" {
-			t.Error("no hint")
+		if m := wantFatal(t, conn, "28000"); m.field('M') != "gprxy accepts logins only over TLS" || m.field('H') == "" {
+			t.Errorf("told %q, hint %q", m.field('M'), m.field('H'))
 		}
 		if s := p.sessions()[0]; s.State != "refused" || s.EndReason != "tls_required" {
 			t.Errorf("session %+v", s)

@@ -39,6 +39,7 @@ func baseConfig(c Config) (*pgxpool.Config, error) {
 		return nil, fmt.Errorf("preparing the connection settings: %w", err)
 	}
 	neutralise(config.ConnConfig, c.ConnectTimeout)
+	config.ConnConfig.Host, config.ConnConfig.Port = c.Host, c.Port // dialer has its own; errors name these
 	config.MaxConns = maxPoolConns
 	config.MinConns, config.MinIdleConns = 0, 0
 	config.MaxConnLifetime = c.MaxLifetime

@@ -4,6 +4,7 @@ package pool_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -103,17 +104,19 @@ func TestAnUnreachableServerIsToldWithoutItsName(t *testing.T) {
 		{"no answer about TLS", func(c *pool.Config) {
 			c.Port, c.SSLMode = uint16(silent.Addr().(*net.TCPAddr).Port), "prefer"
 		}, "no answer in time"},
+		{"nobody listens at another address", func(c *pool.Config) { c.Host, c.Port = "127.0.0.2", closed }, "connection refused"},
 		{"no such socket", func(c *pool.Config) { c.Host = t.TempDir() }, "connection refused"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			p := newPools(t, config(row.change, func(c *pool.Config) { c.ConnectTimeout = 100 * time.Millisecond }))
+			host := ""
+			p := newPools(t, config(row.change, func(c *pool.Config) { c.ConnectTimeout, host = 100*time.Millisecond, c.Host }))
 			_, acquired := p.Acquire(t.Context(), request())
 			for _, err := range []error{acquired, p.CheckLogin(t.Context(), request())} {
 				unreachable, ok := errors.AsType[*pool.UnreachableError](err)
 				if !ok || !strings.Contains(err.Error(), row.says) || strings.Contains(err.Error(), "127.0.0.1") {
 					t.Errorf("got %v (%T)", err, err)
-				} else if unreachable.Unwrap() == nil {
-					t.Error("the log cannot tell more")
+				} else if told := fmt.Sprint(unreachable.Unwrap()); !strings.Contains(told, host) || strings.Contains(told, "localhost") {
+					t.Errorf("the log says %q, and the host is %s", told, host)
 				}
 			}
 			if s := p.Stats(); len(s) != 0 {

@@ -10,10 +10,11 @@ import (
 )
 
 func TestAVanishedClientIsNoticedByKeepAlive(t *testing.T) {
-	socket, err := listen(t.Context(), Settings{ProxyHost: "127.0.0.1"}, Environment{})
+	sockets, err := listen(t.Context(), Settings{ProxyHost: "127.0.0.1"}, Environment{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	socket := sockets[0]
 	defer socket.Close()
 	client, err := net.Dial("tcp", socket.Addr().String())
 	if err != nil {

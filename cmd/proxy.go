@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -51,7 +52,7 @@ type proxy struct {
 
 	handler *session.Handler
 	server  *listener.Server
-	socket  net.Listener
+	sockets []net.Listener
 
 	checks sync.WaitGroup // of what may be wrong outside, while the proxy already serves
 	upkeep sync.WaitGroup // of the event log, for as long as the proxy serves
@@ -73,7 +74,7 @@ func (p *proxy) open(ctx context.Context, env Environment) (err error) {
 	if err != nil {
 		return err
 	}
-	if p.socket, err = listen(ctx, p.settings, env); err != nil {
+	if p.sockets, err = listen(ctx, p.settings, env); err != nil {
 		return err
 	}
 	if p.events, err = p.openLog(ctx); err != nil {
@@ -108,7 +109,7 @@ func (p *proxy) run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("record the start: %w", err), p.close(ctx))
 	}
-	p.log.Info("listening", "address", p.socket.Addr().String(), "tls", p.settings.ProxyCert != "",
+	p.log.Info("listening", "address", p.addresses(), "tls", p.settings.ProxyCert != "",
 		"postgresql", p.upstream(), "event_log", p.settings.EventLog,
 		"token_login", p.tokens != nil, "password_login", p.settings.PasswordLogin, "statements", p.settings.Audit.Statements)
 	keep, stopKeeping := context.WithCancel(ctx)
@@ -116,8 +117,10 @@ func (p *proxy) run(ctx context.Context) error {
 	p.upkeep.Go(func() { p.keepRetention(keep) })
 	p.upkeep.Go(func() { p.keepCheckpoints(keep) })
 	var serving sync.WaitGroup
-	failed := make(chan error, 1)
-	serving.Go(func() { failed <- p.server.Serve(ctx, p.socket) })
+	failed := make(chan error, len(p.sockets))
+	for _, socket := range p.sockets {
+		serving.Go(func() { failed <- p.server.Serve(ctx, socket) })
+	}
 	reason := "signal"
 	if err = p.untilEnd(ctx, failed); err != nil {
 		reason = "listener failed"
@@ -171,8 +174,8 @@ func (p *proxy) close(ctx context.Context) error {
 	p.checks.Wait()
 	p.upkeep.Wait()
 	var problems []error
-	if p.socket != nil {
-		if err := p.socket.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+	for _, socket := range p.sockets {
+		if err := socket.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			problems = append(problems, err)
 		}
 	}
@@ -195,7 +198,7 @@ func (p *proxy) serverTLS(home string) (*tls.Config, error) {
 	case "":
 		return nil, nil
 	case CertAuto:
-		files, err := listener.EnsureLocalCA(filepath.Join(home, ".gprxy", "tls"), p.settings.ProxyHost)
+		files, err := listener.EnsureLocalCA(filepath.Join(home, ".gprxy", "tls"), p.settings.certificateHost())
 		if err != nil {
 			return nil, err
 		}
@@ -238,7 +241,7 @@ func (p *proxy) openAuth() (*auth.Roles, error) {
 func (p *proxy) started() store.Event {
 	started := store.ProxyStarted{
 		Version:  thisBuild().Version,
-		Listen:   p.socket.Addr().String(),
+		Listen:   p.addresses(),
 		Upstream: p.upstream(),
 		PID:      os.Getpid(),
 	}
@@ -246,6 +249,15 @@ func (p *proxy) started() store.Event {
 		started.Durability = p.settings.Audit.Durability
 	}
 	return store.Event{Time: time.Now(), Fact: started}
+}
+
+// addresses are what gprxy listens on, as the log has them.
+func (p *proxy) addresses() string {
+	var all []string
+	for _, socket := range p.sockets {
+		all = append(all, socket.Addr().String())
+	}
+	return strings.Join(all, ",")
 }
 
 func (p *proxy) upstream() string {

@@ -4,9 +4,8 @@ package cmd
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
-	"strconv"
+	"os"
 	"strings"
 	"time"
 
@@ -42,11 +41,12 @@ const (
 // consistent: every field holds a checked value or its default, and the rules between fields hold.
 // It carries secrets only as auth.Secret, so it may be printed.
 type Settings struct {
-	ProxyHost  string // address to listen on, never empty
-	ProxyPort  uint16 // 0: any free port
-	ProxyCert  string // PEM file, CertAuto, or "" for no TLS
-	ProxyKey   string // PEM file; set exactly when ProxyCert names a file
-	RequireTLS string // RequireTLSAuto, RequireTLSAlways or RequireTLSNever
+	ProxyHost  string      // what to listen on: addresses, names and folders with commas, never empty
+	ProxyPort  uint16      // 0: any free port
+	SocketMode os.FileMode // of Unix sockets
+	ProxyCert  string      // PEM file, CertAuto, or "" for no TLS
+	ProxyKey   string      // PEM file; set exactly when ProxyCert names a file
+	RequireTLS string      // RequireTLSAuto, RequireTLSAlways or RequireTLSNever
 
 	TrustedProxies     []netip.Prefix // whose connections begin with a PROXY protocol header
 	MaxClients         int            // served or waiting for a backend
@@ -101,11 +101,6 @@ type Settings struct {
 
 // TokenLogin reports whether people can log in with a token.
 func (s Settings) TokenLogin() bool { return s.OIDCIssuer != "" }
-
-// ListenAddress is host:port for net.Listen.
-func (s Settings) ListenAddress() string {
-	return net.JoinHostPort(s.ProxyHost, strconv.Itoa(int(s.ProxyPort)))
-}
 
 // Problem is one wrong or missing setting, told so that a person can put it right. It never holds the
 // value of a secret.

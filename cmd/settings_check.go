@@ -13,6 +13,7 @@ import (
 )
 
 func checkSettings(s *Settings, l *loader) {
+	checkListen(s, l)
 	checkCertificate(s, l)
 	checkDatabase(s, l)
 	checkPasswordLogin(s, l)
@@ -52,11 +53,11 @@ func checkCertificate(s *Settings, l *loader) {
 		}
 	case s.RequireTLS == RequireTLSAlways:
 		l.problem("REQUIRE_TLS", "is always, but there is no certificate, so nobody could log in", "set PROXY_CERT and PROXY_KEY, or PROXY_CERT=auto for development")
-	case s.RequireTLS == RequireTLSAuto && !loopback(s.ProxyHost) && s.ProxyHost != "":
-		l.warn("PROXY_HOST is %s but PROXY_CERT is not set: clients that are not on this machine will be refused (REQUIRE_TLS=auto)", s.ProxyHost)
+	case s.RequireTLS == RequireTLSAuto && s.beyondLoopback() != "":
+		l.warn("PROXY_HOST is %s but PROXY_CERT is not set: clients that are not on this machine will be refused (REQUIRE_TLS=auto)", s.beyondLoopback())
 	case s.RequireTLS == RequireTLSAuto && len(s.TrustedProxies) > 0:
 		l.warn("TRUSTED_PROXIES is set but PROXY_CERT is not: clients that come through a load balancer will be refused (REQUIRE_TLS=auto)")
-	case s.RequireTLS == RequireTLSNever && !loopback(s.ProxyHost) && s.ProxyHost != "":
+	case s.RequireTLS == RequireTLSNever && s.beyondLoopback() != "":
 		l.warn("REQUIRE_TLS is never and PROXY_CERT is not set: passwords and tokens cross the network unencrypted")
 	}
 }

@@ -60,15 +60,17 @@ func settingsTable() []setting {
 
 func listenSettings() []setting {
 	return []setting{
-		{name: "PROXY_HOST", def: "127.0.0.1", meaning: "address to listen on; 0.0.0.0 for every interface",
-			parse: host(func(s *Settings) *string { return &s.ProxyHost })},
+		{name: "PROXY_HOST", def: "127.0.0.1", meaning: "what to listen on, a list with commas: addresses, host names, and folders for a Unix socket; 0.0.0.0 for every interface",
+			parse: listenHosts},
 		{name: "PROXY_PORT", def: "7777", meaning: "port to listen on; 0 takes any free port",
 			parse: port(0, func(s *Settings) *uint16 { return &s.ProxyPort })},
+		{name: "PROXY_SOCKET_PERMISSIONS", def: "0777", meaning: "who may connect to a Unix socket of PROXY_HOST, as chmod takes it; everybody still has to log in",
+			parse: socketMode},
 		{name: "PROXY_CERT", none: "no TLS", meaning: "PEM certificate chain, re-read when it changes; auto makes a local CA and certificate for development",
 			parse: filePath(func(s *Settings) *string { return &s.ProxyCert })},
 		{name: "PROXY_KEY", none: "none", meaning: "PEM key of PROXY_CERT",
 			parse: filePath(func(s *Settings) *string { return &s.ProxyKey })},
-		{name: "REQUIRE_TLS", def: RequireTLSAuto, meaning: "who must use TLS to log in; auto: every client that is not on loopback",
+		{name: "REQUIRE_TLS", def: RequireTLSAuto, meaning: "who must use TLS to log in; auto: every client that is not on loopback; never on a Unix socket",
 			allowed: []string{RequireTLSAuto, RequireTLSAlways, RequireTLSNever},
 			parse:   text(func(s *Settings) *string { return &s.RequireTLS })},
 		{name: "LOGIN_TIMEOUT", def: "60s", meaning: "time a client has from the accepted connection to a finished login",

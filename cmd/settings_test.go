@@ -60,7 +60,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatalf("error %v, warnings %q", err, warnings)
 	}
 	want := Settings{
-		ProxyHost: "127.0.0.1", ProxyPort: 7777, RequireTLS: "auto",
+		ProxyHost: "127.0.0.1", ProxyPort: 7777, SocketMode: 0o777, RequireTLS: "auto",
 		DBHost: "localhost", DBPort: 5432, DBSSLMode: "prefer",
 		ServiceUser: "svc", ServicePassword: "pw", PasswordLogin: true, PasswordAccount: "service",
 		SignOn: SignOn{
@@ -78,8 +78,8 @@ func TestDefaults(t *testing.T) {
 	if len(got.Roles.Mapping) != 0 || fmt.Sprintf("%#v", got) != fmt.Sprintf("%#v", want) || got.ServicePassword != "pw" {
 		t.Errorf("got  %#v\nwant %#v", got, want)
 	}
-	if got.TokenLogin() || got.ListenAddress() != "127.0.0.1:7777" {
-		t.Errorf("token login %v, address %s", got.TokenLogin(), got.ListenAddress())
+	if got.TokenLogin() || got.ProxyHost != "127.0.0.1" {
+		t.Errorf("token login %v, address %s", got.TokenLogin(), got.ProxyHost)
 	}
 }
 
@@ -132,6 +132,16 @@ var wrongSettings = []struct {
 	{given: []string{"DB_PORT=0"}, want: []string{`DB_PORT is "0"`}, instead: "from 1 to 65535"},
 	{given: []string{"DB_PORT=five"}, want: []string{`DB_PORT is "five"`}},
 	{given: []string{"PROXY_HOST=127.0.0.1:7777"}, want: []string{`PROXY_HOST is "127.0.0.1:7777", which holds a port`}, instead: "7777"},
+	{given: []string{"PROXY_HOST=127.0.0.1,,::1"}, want: []string{`PROXY_HOST has an empty entry`}, instead: "one comma"},
+	{given: []string{"PROXY_HOST=127.0.0.1 ::1"}, want: []string{`which holds a space`}, instead: "separate addresses by commas"},
+	{given: []string{"PROXY_HOST=postgres://u:geheim@h/"}, want: []string{`PROXY_HOST holds more than a host`}, instead: "PROXY_PORT's"},
+	{given: []string{"PROXY_HOST=127.0.0.1,127.0.0.1"}, want: []string{`names "127.0.0.1" twice`}, instead: "once"},
+	{given: []string{"PROXY_HOST=*"}, want: []string{`PROXY_HOST is "*"`}, instead: "0.0.0.0"},
+	{given: []string{"PROXY_HOST=/tmp/.s.PGSQL.7777"}, want: []string{`which is the socket itself`}, instead: "set it to its folder, /tmp, and PROXY_PORT to 7777"},
+	{given: []string{"PROXY_HOST=/no/such/folder"}, want: []string{`PROXY_HOST names a folder that cannot be used`}, instead: "mkdir /no/such/folder"},
+	{given: []string{"PROXY_HOST=/etc/passwd"}, want: []string{`which is no folder`}, instead: "folder"},
+	{given: []string{"PROXY_HOST=/tmp", "PROXY_PORT=0"}, want: []string{`PROXY_PORT is 0, but a Unix socket's name has a port`}, instead: "7777"},
+	{given: []string{"PROXY_SOCKET_PERMISSIONS=rwx"}, want: []string{`PROXY_SOCKET_PERMISSIONS is "rwx"`}, instead: "0770"},
 	{given: []string{"PROXY_HOST=[::1]"}, want: []string{`PROXY_HOST is "[::1]"`}, instead: "without brackets: ::1"},
 	{given: []string{"DB_HOST=postgres://u:topsecret@db"}, want: []string{"DB_HOST holds more than a host, such as a whole URL"}},
 	{given: []string{"DB_HOST=u:topsecret@db"}, want: []string{"DB_HOST holds more than a host, such as a whole URL"}},

@@ -104,25 +104,6 @@ func account(field func(*Settings) *string) func(*Settings, *loader, string) *ba
 	}
 }
 
-// host takes a name, an address, or a folder of a Unix socket, all without a port.
-func host(field func(*Settings) *string) func(*Settings, *loader, string) *badValue {
-	return func(s *Settings, _ *loader, t string) *badValue {
-		h, p, err := net.SplitHostPort(t)
-		switch {
-		case strings.Contains(t, "://") || strings.Contains(t, "@"): // may hold a password: not quoted
-			return &badValue{"holds more than a host, such as a whole URL", "set it to the host name alone"}
-		case err == nil && net.ParseIP(t) == nil:
-			return &badValue{fmt.Sprintf("is %q, which holds a port", t), fmt.Sprintf("set it to %s, and the port variable beside it to %s", h, p)}
-		case strings.HasPrefix(t, "["):
-			return &badValue{fmt.Sprintf("is %q", t), "write an IPv6 address without brackets: " + strings.Trim(t, "[]")}
-		case !strings.HasPrefix(t, "/") && strings.ContainsFunc(t, unicode.IsSpace):
-			return &badValue{fmt.Sprintf("is %q, which holds a space", t), "set it to one host name or address"}
-		}
-		*field(s) = t
-		return nil
-	}
-}
-
 func port(lowest uint64, field func(*Settings) *uint16) func(*Settings, *loader, string) *badValue {
 	return func(s *Settings, _ *loader, t string) *badValue {
 		n, err := strconv.ParseUint(t, 10, 16)

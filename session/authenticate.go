@@ -48,6 +48,8 @@ func (s *session) mayLogIn() error {
 
 func (s *session) needsTLS() bool {
 	switch {
+	case s.unix:
+		return false
 	case s.RequireTLS == TLSAlways:
 		return true
 	case s.RequireTLS == TLSNever && s.asks == AuthPassword:

@@ -42,7 +42,8 @@ func badStartupLength(head string) error {
 	bad := &refusal{code: codeProtocolViolation, reason: "malformed", message: "invalid length of startup packet", silent: true}
 	if head == "PROX" || head == "\r\n\r\n" {
 		bad.silent = false
-		bad.hint = "It looks like a PROXY protocol header, but comes from an address that is not in gprxy's TRUSTED_PROXIES."
+		bad.message = "this connection begins with a PROXY protocol header, and gprxy does not expect one from its address"
+		bad.hint = "A load balancer sends it whose address is not in gprxy's TRUSTED_PROXIES: add it there, or turn the header off in the load balancer."
 	}
 	return bad
 }

@@ -40,10 +40,34 @@ func hasClosed(conn net.Conn) bool {
 	closed := false
 	_ = control(conn, func(fd int) error {
 		info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
-		closed = err == nil && (info.State == unix.BPF_TCP_CLOSE_WAIT || info.State == unix.BPF_TCP_CLOSE)
+		if err != nil {
+			closed = hungUp(fd)
+			return nil
+		}
+		closed = info.State == unix.BPF_TCP_CLOSE_WAIT || info.State == unix.BPF_TCP_CLOSE
 		return nil
 	})
 	return closed
+}
+
+// hungUp is hasClosed for a Unix socket.
+func hungUp(fd int) bool {
+	asked := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+	n, err := unix.Poll(asked, 0)
+	return err == nil && n == 1 && asked[0].Revents&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0
+}
+
+// peerOf asks the kernel who opened the other end of a Unix socket.
+func peerOf(conn *net.UnixConn) *peer {
+	var found *peer
+	_ = control(conn, func(fd int) error {
+		cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+		if err == nil {
+			found = &peer{uid: cred.Uid, pid: cred.Pid}
+		}
+		return err
+	})
+	return found
 }
 
 // unanswered tells whether the peer's host has gone without a word. Either what was

@@ -38,7 +38,7 @@ func (s *session) startup(ctx context.Context) error {
 	if _, err := io.ReadFull(s.conn, first); err != nil {
 		return clientLeft(err)
 	}
-	direct := s.TLS != nil && first[0] == handshakeRecord
+	direct := s.offersTLS() && first[0] == handshakeRecord
 	if direct {
 		if err := s.acceptDirectTLS(ctx, first); err != nil {
 			return err
@@ -87,7 +87,7 @@ func (s *session) decline(request string) error {
 }
 
 func (s *session) answerSSLRequest(ctx context.Context) error {
-	if s.TLS == nil || s.secured != "" {
+	if !s.offersTLS() || s.secured != "" {
 		return s.decline("SSL request")
 	}
 	// What a client sent in plain text before the handshake could have been
@@ -100,6 +100,9 @@ func (s *session) answerSSLRequest(ctx context.Context) error {
 	}
 	return s.shakeHands(ctx)
 }
+
+// offersTLS: never on a Unix socket, as PostgreSQL. What passes there passes through the kernel of this machine alone.
+func (s *session) offersTLS() bool { return s.TLS != nil && !s.unix }
 
 // handshakeRecord begins a TLS handshake. No startup packet begins with it: its
 // length would be far too large.
@@ -226,6 +229,7 @@ func (s *session) connectedFact() store.SessionConnected {
 		ApplicationName: truncateName(s.parameters.get("application_name")),
 		TLS:             s.secured,
 		Protocol:        s.protocolName(),
+		Peer:            s.peer.fact(),
 	}
 }
 

@@ -185,6 +185,8 @@ func prefixName(p netip.Prefix) string {
 	switch {
 	case !p.IsValid():
 		return ""
+	case p.Bits() == 128 && p.Addr().Is6():
+		return peerName(p)
 	case p.IsSingleIP():
 		return p.Addr().String()
 	default:

@@ -52,13 +52,21 @@ type ProxyStopped struct {
 
 // SessionConnected says that a client's startup packet was accepted.
 type SessionConnected struct {
-	Client          string `json:"client"` // ip:port
+	Client          string `json:"client"` // ip:port, or [local] over a Unix socket
 	RequestedUser   string `json:"requested_user"`
 	Database        string `json:"database"`
 	ApplicationName string `json:"application_name,omitempty"`
-	TLS             string `json:"tls,omitempty"` // "" or for example "TLSv1.3"
-	Protocol        string `json:"protocol"`      // for example "3.0"
-	Via             string `json:"via,omitempty"` // ip:port of the proxy that passed the connection on
+	TLS             string `json:"tls,omitempty"`  // "" or for example "TLSv1.3"
+	Protocol        string `json:"protocol"`       // for example "3.0"
+	Via             string `json:"via,omitempty"`  // ip:port of the proxy that passed the connection on
+	Peer            *Peer  `json:"peer,omitempty"` // over a Unix socket, where the kernel says who it is
+}
+
+// Peer is the process that opened the other end of a Unix socket. It proves nobody's identity to gprxy.
+type Peer struct {
+	UID  uint32 `json:"uid"`
+	PID  int32  `json:"pid"`            // at that moment
+	User string `json:"user,omitempty"` // the operating system's name for the uid, if it has one
 }
 
 // AuthSucceeded says that the client proved to be User.

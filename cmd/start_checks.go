@@ -50,7 +50,8 @@ func (p *proxy) checkAccount(ctx context.Context, login auth.Login) {
 	case old:
 		p.log.Error("every login is refused until the database is upgraded", "error", err)
 	case err != nil:
-		p.log.Warn("could not look at a service account", "service_account", login.User, "error", err)
+		what, remedy := accountTrouble(err, login.User, p.servedBy(login.User))
+		p.log.Warn(what, "service_account", login.User, "remedy", remedy, "error", err)
 	case facts.Superuser:
 		p.log.Warn("a service account that people are mapped to is a superuser: whoever gets it can do anything, also read files and run programs on the database's machine",
 			"service_account", login.User)

@@ -53,6 +53,10 @@ func (e *UnreachableError) Error() string {
 
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
+// Distrusted says that a server answered which does not prove to be the one that was asked for: no TLS, or a certificate
+// that is not trusted.
+func (e *UnreachableError) Distrusted() bool { return distrusted(e.Err) }
+
 // TimeoutError says that no backend became free within Config.AcquireTimeout.
 type TimeoutError struct {
 	Limit   string        // the setting whose limit was reached: POOL_MAX_CONNS or POOL_MAX_TOTAL

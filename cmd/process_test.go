@@ -24,6 +24,7 @@ import (
 
 	"gprxy/auth/authtest"
 	"gprxy/pool/pooltest"
+	"gprxy/store"
 )
 
 // install is one gprxy with all it needs around it: a binary, PostgreSQL, an issuer, a home.
@@ -81,6 +82,23 @@ var gprxyBinary = sync.OnceValues(func() (string, error) {
 })
 
 func (i *install) log() string { return filepath.Join(i.home, ".gprxy", "events.db") }
+
+// events are those of a type in the log.
+func (i *install) events(of string) (all []store.Record) {
+	i.t.Helper()
+	reader, err := store.OpenReader(i.t.Context(), i.log())
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	defer reader.Close()
+	for e, err := range reader.Events(i.t.Context(), store.EventFilter{Type: of}) {
+		if err != nil {
+			i.t.Fatal(err)
+		}
+		all = append(all, e)
+	}
+	return all
+}
 
 func (i *install) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(i.binary, args...)
@@ -247,7 +265,7 @@ func TestTheProcess(t *testing.T) {
 			t.Errorf("still active: %s", out)
 		}
 	})
-	t.Run("ends at once on a second signal", func(t *testing.T) {
+	t.Run("ends at once when signals keep coming", func(t *testing.T) {
 		r := i.start()
 		conn := r.mustConnect("alice", "alice-secret")
 		if _, err := conn.Exec(t.Context(), "begin"); err != nil {
@@ -255,7 +273,7 @@ func TestTheProcess(t *testing.T) {
 		}
 		r.Process.Signal(syscall.SIGTERM)
 		waitFor(t, "it drains", func() bool { return strings.Contains(r.output(), "shutting down") })
-		waitFor(t, "it ends", func() bool { // the first of these may still count as the same signal
+		waitFor(t, "it ends", func() bool { // a third ends the process as it is
 			r.Process.Signal(syscall.SIGTERM)
 			select {
 			case err := <-r.ended:
@@ -267,6 +285,22 @@ func TestTheProcess(t *testing.T) {
 		})
 		if code := r.wait(); code == 0 {
 			t.Errorf("exit code %d", code)
+		}
+	})
+	t.Run("records its end when two signals come at once", func(t *testing.T) {
+		r := i.start()
+		before := len(i.events(store.ProxyStopped{}.Type()))
+		conn := r.mustConnect("alice", "alice-secret")
+		if _, err := conn.Exec(t.Context(), "begin"); err != nil {
+			t.Fatal(err)
+		}
+		r.Process.Signal(syscall.SIGINT)
+		r.Process.Signal(syscall.SIGTERM)
+		if code := r.wait(); code == 0 {
+			t.Errorf("exit code %d", code)
+		}
+		if stops := i.events(store.ProxyStopped{}.Type()); len(stops) != before+1 {
+			t.Errorf("%d events proxy.stopped, want %d\n%s", len(stops), before+1, r.output())
 		}
 	})
 	t.Run("cuts off what does not end in SHUTDOWN_TIMEOUT", func(t *testing.T) {

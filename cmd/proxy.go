@@ -105,6 +105,9 @@ func (p *proxy) open(ctx context.Context, env Environment) (err error) {
 
 // run serves until ctx ends, lets running sessions finish, and closes everything.
 func (p *proxy) run(ctx context.Context) error {
+	signals := make(chan os.Signal, 2) // beside those that end ctx: the second one is for drain
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
 	err := p.events.Append(ctx, p.started())
 	if err != nil {
 		return errors.Join(fmt.Errorf("record the start: %w", err), p.close(ctx))
@@ -126,12 +129,16 @@ func (p *proxy) run(ctx context.Context) error {
 		reason = "listener failed"
 	}
 	stopKeeping()
-	p.drain(ctx)
+	if p.drain(ctx, signals) {
+		err = errors.Join(err, errCutOff)
+	}
 	serving.Wait()
 	p.handler.Close()
 	p.recordStop(ctx, reason)
 	return errors.Join(err, p.close(ctx))
 }
+
+var errCutOff = errors.New("a second signal came: the sessions that were left were cut off")
 
 // untilEnd returns when ctx ends, or with the listener's failure. SIGHUP makes the pools reconnect, with the
 // passwords that their files hold.
@@ -152,19 +159,35 @@ func (p *proxy) untilEnd(ctx context.Context, failed <-chan error) error {
 	}
 }
 
-// drain stops accepting and gives sessions SHUTDOWN_TIMEOUT to finish what they are doing.
-func (p *proxy) drain(ctx context.Context) {
+// drain stops accepting and gives sessions SHUTDOWN_TIMEOUT to finish what they are doing, or until a second signal comes. It
+// tells whether one came. The end is recorded then, too; a third signal ends the process as it is.
+func (p *proxy) drain(ctx context.Context, signals chan os.Signal) (again bool) {
 	p.log.Info("shutting down: running queries may finish, a second signal ends at once",
 		"connections", p.server.Open(), "timeout", p.settings.ShutdownTimeout)
 	limit, done := context.WithTimeout(context.WithoutCancel(ctx), p.settings.ShutdownTimeout)
-	defer done()
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		for range 2 {
+			select {
+			case <-signals:
+			case <-limit.Done():
+				return
+			}
+		}
+		signal.Stop(signals)
+		again = true
+		done()
+	})
 	p.handler.Drain()
 	if err := p.events.Leave(limit); err != nil {
 		p.log.Warn("the next gprxy can have the event log only when this one has ended", "error", err)
 	}
 	if err := p.server.Shutdown(limit, killGrace); err != nil {
-		p.log.Warn("sessions were cut off at the end of SHUTDOWN_TIMEOUT")
+		p.log.Warn("sessions were cut off, at the end of SHUTDOWN_TIMEOUT or by a second signal")
 	}
+	done()
+	watch.Wait()
+	return again
 }
 
 // close gives back whatever was opened, last first.

@@ -29,7 +29,7 @@ func auditCommand() command {
 			{"gprxy audit --since 1h", "what happened in the last hour"},
 			{"gprxy audit --type auth.failed --since 7d", "failed logins of this week"},
 			{"gprxy audit --state 42501 --since 7d --full", "what was refused for want of a privilege, nothing cut"},
-			{"gprxy audit --text 'from salaries' --user alice@example.com", "what alice ran on a table, where AUDIT_STATEMENTS is on"},
+			{"gprxy audit --text salaries --user alice@example.com", "what alice ran on a table, where AUDIT_STATEMENTS is on"},
 			{"gprxy audit --session 06d3k2p8w1zvq4tn", "one session from beginning to end"},
 			{"gprxy audit --follow --json", "live, for a program"},
 			{"gprxy audit --since 2026-03-01 --until 2026-04-01 --limit 0 --csv > march.csv", "a whole month for a spreadsheet"},

@@ -68,7 +68,7 @@ func TestCommandLine(t *testing.T) {
 		{line: "sessions --since yesterday", code: 2, err: "--since \"yesterday\" is not understood\nTry: --since with one of 90s, 1h, 7d, "},
 		{line: "sessions --since 1h --until 2h", code: 2, err: "--since 1h is not before --until 2h"},
 		{line: "audit --type auth.fail", code: 2, err: "Try: --type auth.failed\n"},
-		{line: "audit --type nothing", code: 2, err: "Try: --type with one of auth.failed, "},
+		{line: "audit --type nothing", code: 2, err: "Try: --type with one of account.altered, auth.failed, "},
 		{line: "audit --json --csv", code: 2, err: "--json and --csv exclude each other"},
 		{line: "audit --follow --until 1h", code: 2, err: "--follow goes on for ever"},
 		{line: "start --gprxy-pass x", code: 2, err: "a command line is no place for a password\nTry: set GPRXY_PASS or GPRXY_PASS_FILE"},

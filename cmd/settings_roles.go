@@ -34,9 +34,6 @@ func roleMappings(s *Settings, l *loader, _ string) *badValue {
 			bad.wrong = "names a file that " + bad.wrong
 		}
 		if bad != nil {
-			if strings.HasSuffix(g.variable, "_FILE") {
-				bad.wrong, bad.instead = "names a file whose text "+bad.wrong, "write username:password of the service account into the file, on one line; the file holds both, not the password alone"
-			}
 			l.problem(g.variable, bad.wrong, bad.instead)
 			continue
 		}

@@ -88,6 +88,7 @@ const (
 	hearOutQuiet = 300 * time.Millisecond
 	hearOutTime  = 2 * time.Second
 	hearOutBytes = 16 << 20
+	heardAtOnce  = 2 << 10
 )
 
 // hearOut follows hangUp. It ends with ctx.
@@ -95,15 +96,14 @@ func (s *session) hearOut(ctx context.Context) {
 	conn := s.socket()
 	stop := whenDone(ctx, func() { conn.SetReadDeadline(longAgo) })
 	defer stop()
-	buf := chunks.Get().(*[chunkSize]byte)
-	defer chunks.Put(buf)
+	buf := make([]byte, heardAtOnce) // small, for there may be many
 	end := time.Now().Add(hearOutTime)
 	for heard := 0; heard < hearOutBytes; {
 		conn.SetReadDeadline(earlier(end, time.Now().Add(hearOutQuiet)))
 		if ctx.Err() != nil {
 			break // and what it set may just have been undone
 		}
-		n, err := conn.Read(buf[:])
+		n, err := conn.Read(buf)
 		if err != nil {
 			break
 		}

@@ -27,6 +27,9 @@ func originOfUnix(conn *net.UnixConn) origin {
 	return o
 }
 
+// peers has the prefixes of users.
+var peers = netip.MustParsePrefix("100::/64")
+
 // peerPrefix is what counts as one address in limits: the user. It lies in the network that no packet comes from
 // (100::/64, RFC 6666), and is longer than the prefixes of IPv6 clients, so that none of them is the same.
 func peerPrefix(uid uint32) netip.Prefix {

@@ -185,7 +185,7 @@ func prefixName(p netip.Prefix) string {
 	switch {
 	case !p.IsValid():
 		return ""
-	case p.Bits() == 128 && p.Addr().Is6():
+	case peers.Contains(p.Addr()):
 		return peerName(p)
 	case p.IsSingleIP():
 		return p.Addr().String()

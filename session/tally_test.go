@@ -156,6 +156,7 @@ func TestPrefixNames(t *testing.T) {
 		netip.MustParsePrefix("2001:db8::/64"):  "2001:db8::/64",
 		{}:                                      "",
 		netip.MustParsePrefix("2001:db8::/128"): "2001:db8::",
+		peerPrefix(70000):                       "[local] uid 70000",
 	} {
 		if got := prefixName(prefix); got != want {
 			t.Errorf("%v is called %q, want %q", prefix, got, want)

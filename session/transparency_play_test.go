@@ -206,7 +206,10 @@ func (c *peer) closeWrite() error {
 	if secured, ok := c.conn.(*tls.Conn); ok {
 		return secured.CloseWrite()
 	}
-	return c.socket.CloseWrite()
+	if err := c.socket.CloseWrite(); !errors.Is(err, syscall.ENOTCONN) { // the other side may have ended it by now
+		return err
+	}
+	return nil
 }
 
 // read takes in what has come; io.EOF when the stream has ended, however it did.

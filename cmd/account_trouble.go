@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"gprxy/pool"
@@ -15,7 +14,7 @@ import (
 func accountTrouble(err error, account, served string) (what, remedy string) {
 	refused, _ := errors.AsType[*pgconn.PgError](err)
 	unreachable, _ := errors.AsType[*pool.UnreachableError](err)
-	name := pgx.Identifier{account}.Sanitize()
+	name := `"` + strings.ReplaceAll(account, `"`, `""`) + `"`
 	switch {
 	case refused != nil && refused.Code == "28P01":
 		return "PostgreSQL refuses gprxy's password for a service account: every login " + served + " will be refused",

@@ -2,6 +2,7 @@ package session
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -14,9 +15,10 @@ import (
 // PostgreSQL's command tag says that it was done, and the text what it was. Inside DO only the text can tell.
 
 const (
-	// So many changes are told of one session, and remembered while they are under way. More are not for keeping a database.
+	// So many changes of settings alone are told of one session. All others are.
 	maxAlterations = 1000
-	maxAltering    = 16
+	// So many are told apart while they are under way.
+	maxAltering = 16
 )
 
 // accountWatch looks for changes of accounts in one session. The conversation's mu guards it.
@@ -25,7 +27,9 @@ type accountWatch struct {
 	tell    func(store.AccountAltered)
 
 	underWay []alteration
-	told     int
+	parsed   []alteration // that stood in a Parse: an Execute may run any of them, now or later
+	refused  bool         // there was an error since the last rest, so whose a tag is cannot be told by the order
+	told     int          // changes of settings
 }
 
 // alteration is one ALTER ROLE in a text.
@@ -36,14 +40,42 @@ type alteration struct {
 }
 
 // sent notes what a text that is sent on would change.
-func (w *accountWatch) sent(text []byte) {
+func (w *accountWatch) sent(text []byte, parse bool) {
 	for i, b := range text {
 		if b|0x20 == 'a' && hasWord(text[i:], "alter") {
-			w.underWay = append(w.underWay, alterationsIn(string(text))...)
+			found := alterationsIn(string(text))
+			w.underWay = append(w.underWay, found...)
 			w.underWay = w.underWay[:min(len(w.underWay), maxAltering)]
+			if parse {
+				w.keep(found)
+			}
 			return
 		}
 	}
+}
+
+func (w *accountWatch) keep(found []alteration) {
+	w.parsed = append(w.parsed, found...)
+	if len(w.parsed) > maxAltering {
+		w.parsed = []alteration{anyOf(w.parsed)}
+	}
+}
+
+// anyOf says what any of several would have changed: it may say too much, never too little.
+func anyOf(all []alteration) alteration {
+	sum := all[0]
+	sum.what = slices.Clone(sum.what)
+	for _, a := range all[1:] {
+		if a.account != sum.account {
+			sum.account = ""
+		}
+		for _, what := range a.what {
+			if !slices.Contains(sum.what, what) {
+				sum.what = append(sum.what, what)
+			}
+		}
+	}
+	return sum
 }
 
 // done takes the body of a CommandComplete.
@@ -51,9 +83,16 @@ func (w *accountWatch) done(tag []byte) {
 	switch string(tag) {
 	case "ALTER ROLE\x00":
 		next := alteration{what: []string{store.AlteredUnknown}}
-		if len(w.underWay) > 0 && !w.underWay[0].inCode {
-			next = w.underWay[0]
+		all := w.parsed
+		switch known := len(w.underWay) > 0 && !w.underWay[0].inCode; {
+		case w.refused:
+			all = slices.Concat(w.underWay, all) // none is taken off
+		case known:
+			all = slices.Concat(w.underWay[:1], all)
 			w.underWay = w.underWay[1:]
+		}
+		if len(all) > 0 {
+			next = anyOf(all)
 		}
 		w.altered(next, "ALTER ROLE")
 	case "DO\x00":
@@ -65,8 +104,10 @@ func (w *accountWatch) done(tag []byte) {
 }
 
 func (w *accountWatch) altered(a alteration, tag string) {
-	if w.told++; w.told > maxAlterations {
-		return
+	if len(a.what) == 1 && a.what[0] == store.AlteredSettings {
+		if w.told++; w.told > maxAlterations {
+			return
+		}
 	}
 	account := a.account
 	switch strings.ToLower(account) {
@@ -77,7 +118,7 @@ func (w *accountWatch) altered(a alteration, tag string) {
 }
 
 // rest: nothing is under way any more.
-func (w *accountWatch) rest() { w.underWay = nil }
+func (w *accountWatch) rest() { w.underWay, w.refused = nil, false }
 
 const gap = `(?:\s|/\*.*?\*/|--[^\n]*\n)+`
 

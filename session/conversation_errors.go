@@ -11,6 +11,9 @@ func (c *conversation) failed(body []byte) {
 	fatal := isFatal(body)
 	c.fatal = c.fatal || fatal
 	c.forgotten = true
+	if c.accounts != nil {
+		c.accounts.refused = true
+	}
 	switch {
 	case c.doubt != "":
 		return

@@ -35,7 +35,7 @@ func (c clientFrames) frameBody(kind byte, body []byte, whole bool) {
 		}
 	}
 	if (kind == msgQuery || kind == msgParse) && c.accounts != nil && !c.skipping {
-		c.accounts.sent(body)
+		c.accounts.sent(body, kind == msgParse)
 	}
 	if kind == msgQuery && c.stamped && !c.skipping && mayReset(body[:min(len(body), aloneRoom)]) {
 		c.resetting = true

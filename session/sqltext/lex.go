@@ -40,6 +40,7 @@ type quoting struct {
 	asSet   bool   // whether it does is up to standard_conforming_strings
 	single  bool   // a doubled quote is no part of it, as in B'…'
 	tag     string // $tag$
+	point   byte   // what begins an escape in U&'…'
 }
 
 // reading says what decides where a literal ends besides its text. See Settings.
@@ -181,7 +182,7 @@ func (l *lexer) word() token {
 			}
 		case 'u':
 			if strings.HasPrefix(after, "&'") {
-				return l.quotes(literal, 3, quoting{mark: '\''})
+				return l.quotes(literal, 3, quoting{mark: '\'', point: '\\'})
 			}
 			if strings.HasPrefix(after, `&"`) {
 				return l.quotes(quoted, 3, quoting{mark: '"'})

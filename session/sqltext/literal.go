@@ -1,10 +1,6 @@
 package sqltext
 
-import (
-	"strconv"
-	"strings"
-	"unicode/utf8"
-)
+import "strings"
 
 // What becomes of literals.
 
@@ -15,9 +11,6 @@ func (r *reader) readLiteral(t token) {
 		r.emit(t.open, code, shown)
 	}
 	content := t.content()
-	if r.treat == asValue && (t.partial || t.resumed) && lastStatement(content, searchedWithin) >= 0 {
-		r.treat = asPlain // it is code after all, or data with code in them
-	}
 	switch r.treat {
 	case asIs:
 		r.emit(len(content), value, shown)
@@ -28,7 +21,7 @@ func (r *reader) readLiteral(t token) {
 	case asCode:
 		r.foreign(content, !t.partial)
 	case asSQL:
-		s, raws := decode(content, t.quote)
+		s, raws := decode(content, r.quoting, r.wide)
 		r.child.write(s, raws, !t.partial)
 	}
 	if !t.partial {
@@ -40,31 +33,43 @@ func (r *reader) readLiteral(t token) {
 
 // beginLiteral decides what becomes of a literal.
 func (r *reader) beginLiteral(t token) {
-	content := t.content()
 	f := r.frame()
+	r.quoting = r.quotingOf(t)
+	content, _ := decode(t.content(), r.quoting, r.wide)
 	r.closed, r.columns = false, false
 	r.statement.executes = notExecuting
-	r.held, r.hiding, r.escapes = "", false, t.quote.escapes || t.open == len("U&'")
+	r.held, r.text = "", plainText{}
 	if r.before == "language" && r.language == "" {
 		r.language = strings.ToLower(content)
 	}
 	switch {
+	case t.partial && r.quoting.point != 0 && !r.isPassword():
+		r.treat = asIs // what its escapes are is told behind it
 	case r.isBody():
 		r.beginBody(t)
 	case r.isPassword():
 		r.treat = asSecret
+	case r.before == "uescape":
+		r.treat = asIs
+	case f.named && f.goesOn && !r.isSecretAnyway():
+		r.treat, r.text = asPlain, plainText{format: f.format, goesOn: true, starts: true}
 	case r.isSecretHere() || r.isSecretBehind():
 		r.treat = asValue
 		switch {
-		case f.named && r.child != nil && r.before == "|" && strings.ContainsAny(content, "';"):
-			r.beginSQL(t, false) // it continues SQL
-			r.child.frame().named = true
+		case f.named && r.child != nil && (r.before == "|" || r.last == literal): // it continues SQL
+			if r.treat, r.text = asPlain, (plainText{goesOn: true, starts: true}); strings.ContainsAny(content, "';") {
+				r.beginSQL(t, false)
+				r.child.frame().expect()
+			}
 		case beginsStatement(content):
 			r.beginSQL(t, false)
+		case t.partial:
+			r.treat, r.text = asPlain, plainText{words: true}
 		}
 	case !t.partial && r.names.isKey(content):
 		r.treat = asIs
-		f.named, f.comma = true, true
+		f.expect()
+		f.comma = true
 	case r.names.suspect(content, 0) < 0 && !t.partial:
 		r.treat = asIs
 	case beginsStatement(content):
@@ -72,6 +77,41 @@ func (r *reader) beginLiteral(t token) {
 	default:
 		r.treat = asPlain
 	}
+}
+
+// quotingOf is how a literal is written. UESCAPE behind it may name another character for its escapes.
+func (r *reader) quotingOf(t token) quoting {
+	q := t.quote
+	if q.point == 0 || t.partial {
+		return q
+	}
+	ahead := r.lexer
+	for named := false; ; {
+		t, more := ahead.next()
+		switch {
+		case !more:
+			return q
+		case t.kind == space, t.kind == comment, !named && t.kind == literal:
+		case named && t.kind == literal:
+			if c := t.content(); len(c) == 1 {
+				q.point = c[0]
+			}
+			return q
+		case t.kind == word && strings.EqualFold(t.text, "uescape"):
+			named = true
+		default:
+			return q
+		}
+	}
+}
+
+// isSecretAnyway tells whether a value that stands here is secret by something else than the literal before it.
+func (r *reader) isSecretAnyway() bool {
+	f := r.frame()
+	f.named = false
+	secret := r.isSecretHere() || r.isSecretBehind()
+	f.named = true
+	return secret
 }
 
 // isPassword: PostgreSQL itself takes the literal for a secret, and runs it nowhere.
@@ -158,8 +198,9 @@ func (r *reader) endLiteral() {
 		if r.child.more {
 			r.child.write("", nil, true)
 		}
-		f := r.frame()
-		f.named = f.named || r.child.expects
+		if r.child.expects {
+			r.frame().expect()
+		}
 		r.statement.all = r.statement.all || r.child.elsewhere
 	case asPlain:
 		r.plain("", true)
@@ -167,54 +208,6 @@ func (r *reader) endLiteral() {
 		r.foreign("", true)
 	}
 	r.treat = asIs
-}
-
-// overlap is how much of a literal that comes in pieces is looked at again with the next: a secret may
-// stand in both.
-const overlap = 256
-
-// plain hides what is secret in a literal that is no SQL. Of what more is to follow, it keeps back
-// what a secret may begin in.
-func (r *reader) plain(content string, last bool) {
-	if r.held == "" && content == "" {
-		return
-	}
-	s := r.held + content
-	limit := len(s)
-	if !last {
-		limit = max(0, limit-overlap)
-	}
-	at := 0
-	if r.hiding { // a secret goes on
-		if lastStatement(s, searchedWithin) < 0 {
-			r.emit(len(s), value, hidden)
-			r.held = ""
-			return
-		}
-		at = valueEnd(s)
-		r.emit(at, value, hidden)
-		r.hiding = false
-	}
-	rest := s[at:]
-	base := at
-	open := r.names.secretsIn(rest, r.escapes, func(from, to int) {
-		if base+from >= limit {
-			return
-		}
-		r.emit(base+from-at, value, shown)
-		r.emit(to-from, value, hidden)
-		at = base + to
-		r.hiding = !last && at == len(s)
-	})
-	if at < limit {
-		r.emit(limit-at, value, shown)
-		at = limit
-	}
-	r.held = s[at:]
-	if last && open {
-		f := r.frame()
-		f.named = true // 'password=' || 'x'
-	}
 }
 
 // foreign hides secrets in code of a language that is not known here: a string that is assigned to the
@@ -281,85 +274,4 @@ func (r *reader) isSecretBehind() bool {
 		}
 	}
 	return name != "" && r.names.isSecret(name) && !r.comments()
-}
-
-// decode gives what the content of a literal means, and, unless each byte is itself, how many bytes of
-// the literal each byte stands for.
-func decode(content string, q quoting) (s string, raws []byte) {
-	if q.mark == 0 || strings.IndexByte(content, q.mark) < 0 && (!q.escapes || strings.IndexByte(content, '\\') < 0) {
-		return content, nil
-	}
-	out := make([]byte, 0, len(content))
-	for i := 0; i < len(content); {
-		c, n := content[i], 1
-		switch {
-		case c == q.mark && !q.single && i+1 < len(content):
-			n = 2
-		case c == '\\' && q.escapes && i+1 < len(content):
-			var r rune
-			if r, n = escape(content[i:]); r >= utf8.RuneSelf {
-				before := len(out)
-				out = utf8.AppendRune(out, r)
-				for k := range len(out) - before {
-					raws = append(raws, byte(b2i(k == 0)*n))
-				}
-				i += n
-				continue
-			}
-			c = byte(r)
-		}
-		out, raws = append(out, c), append(raws, byte(n))
-		i += n
-	}
-	return string(out), raws
-}
-
-func b2i(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// escape is the character that an escape stands for, and how long the escape is.
-func escape(s string) (rune, int) {
-	switch c := s[1]; {
-	case c == 'n':
-		return '\n', 2
-	case c == 't':
-		return '\t', 2
-	case c == 'r':
-		return '\r', 2
-	case c == 'b' || c == 'f':
-		return ' ', 2
-	case c >= '0' && c <= '7':
-		return number36(s, 1, 8, 3)
-	case c == 'x':
-		return number36(s, 2, 16, 2)
-	case c == 'u':
-		return number36(s, 2, 16, 4)
-	case c == 'U':
-		return number36(s, 2, 16, 8)
-	default:
-		return rune(c), 2
-	}
-}
-
-// number36 reads at most so many digits that begin at byte at.
-func number36(s string, at, base, most int) (rune, int) {
-	end := at
-	for end < len(s) && end-at < most {
-		if _, err := strconv.ParseUint(s[end:end+1], base, 8); err != nil {
-			break
-		}
-		end++
-	}
-	n, err := strconv.ParseUint(s[at:end], base, 31)
-	if err != nil {
-		return rune(s[1]), 2
-	}
-	if n >= utf8.RuneSelf && base == 8 || n >= utf8.RuneSelf && most == 2 {
-		return '?', end // a byte of a character
-	}
-	return rune(n), end
 }

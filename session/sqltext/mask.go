@@ -88,7 +88,7 @@ func (m *Masker) MaskValue(v string) string {
 	}
 	w := weave{m: m, out: &ends{most: -1}, src: v}
 	at := 0
-	m.names.secretsIn(v, false, func(from, to int) {
+	m.names.secretsIn(v, func(from, to int) {
 		w.put(from-at, shown)
 		w.put(to-from, hidden)
 		at = to

@@ -33,11 +33,11 @@ func TestMask(t *testing.T) {
 		// Foreign servers, connections.
 		{"create user mapping for u server s options (user 'u', password 'hunter2')", "create user mapping for u server s options (user 'u', password '***')"},
 		{`alter server s options (set "password" 'hunter2', add sslpassword 'hunter2', host 'h')`, `alter server s options (set "password" '***', add sslpassword '***', host 'h')`},
-		{"select dblink_connect('c', 'host=h password=hunter2 user=u')", "select dblink_connect('c', 'host=h password=***')"},
+		{"select dblink_connect('c', 'host=h password=hunter2 user=u')", "select dblink_connect('c', 'host=h password=*** user=u')"},
 		{"select dblink_connect('postgresql://u:hunter2@h/d')", "select dblink_connect('postgresql://u:***@h/d')"},
 		{"select dblink_connect('host=h password='\n'hunter2')", "select dblink_connect('host=h password='\n'***')"},
 		{"select dblink_connect('host=h password=' || 'hunter2')", "select dblink_connect('host=h password=' || '***')"},
-		{"create subscription s connection 'host=h password = ''hunter2''' publication p", "create subscription s connection 'host=h password = ***' publication p"},
+		{"create subscription s connection 'host=h password = ''hunter2''' publication p", "create subscription s connection 'host=h password = ''***''' publication p"},
 		{"alter system set primary_conninfo = 'host=h password=hunter2'", "alter system set primary_conninfo = 'host=h password=***'"},
 		{"copy t from program 'curl https://u:hunter2@h/x'", "copy t from program 'curl https://u:***@h/x'"},
 		{"select http_get(h => http_header('Authorization', 'Bearer hunter2'))", "select http_get(h => http_header('Authorization', '***'))"},
@@ -67,7 +67,7 @@ func TestMask(t *testing.T) {
 		{"select jsonb_build_object('name', 'x', 'password', 'hunter2', 'a', 'b')", "select jsonb_build_object('name', 'x', 'password', '***', 'a', 'b')"},
 		{"select jsonb_set(d, '{login,password}', '\"hunter2\"')", "select jsonb_set(d, '{login,password}', '***')"},
 		{"select 'hunter2' as password, 'x' as name", "select '***' as password, 'x' as name"},
-		{`select '{"password": "hunter2"}'::json`, `select '{"password": ***'::json`},
+		{`select '{"password": "hunter2"}'::json`, `select '{"password": "***"}'::json`},
 		{"create table users (name text default 'x', password text default 'hunter2', b text default 'y')", "create table users (name text default 'x', password text default '***', b text default 'y')"},
 		{"with t(name, password) as (values ('eve', 'hunter2')) select 'x'", "with t(name, password) as (values ('***', '***')) select 'x'"},
 		{"create table t (name, password) as select 'eve', 'hunter2'; select 'x'", "create table t (name, password) as select '***', '***'; select 'x'"},
@@ -106,7 +106,7 @@ func TestMask(t *testing.T) {
 		{"select dblink_exec('c', 'update users set password = ''hunter2''; delete from t')", "select dblink_exec('c', 'update users set password = ''***''; delete from t')"},
 		{"select cron.schedule('n', '0 0 * * *', $$delete from t where token = 'hunter2'$$)", "select cron.schedule('n', '0 0 * * *', $$delete from t where token = '***'$$)"},
 		{"do $$ begin execute s || ' password=1 ; delete from t'; end $$", "do $$ begin execute s || ' password=1 ; delete from t'; end $$"},
-		{"do $$ begin execute s || '/* password=1 */ delete from t'; end $$", "do $$ begin execute s || '/* password=****/ delete from t'; end $$"},
+		{"do $$ begin execute s || '/* password=1 */ delete from t'; end $$", "do $$ begin execute s || '/* password=*** */ delete from t'; end $$"},
 		{"select s || 'a, password=hunter2 delete from t'", "select s || 'a, password=*** delete from t'"},
 		// Comments.
 		{"-- alter role a password 'hunter2'\nselect 1", "-- alter role a password ***\nselect 1"},
@@ -293,7 +293,7 @@ func TestNamesThatAnOperatorAdds(t *testing.T) {
 	m := masker("SSN", "geheim")
 	for text, want := range map[string]string{
 		"select * from t where ssn = 'x'": "select * from t where ssn = '***'", "select * from t where user_SSN = 'x'": "select * from t where user_SSN = '***'",
-		"select * from t where classname = 'ssn'": "select * from t where classname = 'ssn'", "select '{\"geheim\":1}'": "select '{\"geheim\":***'",
+		"select * from t where classname = 'ssn'": "select * from t where classname = 'ssn'", "select '{\"geheim\":1}'": "select '{\"geheim\":***}'",
 		"insert into t (a, geheim) values ('a', 'x')": "insert into t (a, geheim) values ('a', '***')", "alter role a password 'x'": "alter role a password '***'",
 	} {
 		if got := short(m.Mask(text, Options{}).Text); got != want {

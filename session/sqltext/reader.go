@@ -49,10 +49,10 @@ type reader struct {
 	unnamed  bool   // what named was before that name
 
 	treat   treatment // of the literal under way
+	quoting quoting   // how it is written
 	child   *reader
+	text    plainText
 	held    string
-	hiding  bool
-	escapes bool // a backslash in it is one
 
 	expects   bool // the text ended where a secret would stand
 	elsewhere bool // a secret of the text is put into it from elsewhere: 'password %L', 'password $1'
@@ -89,8 +89,10 @@ type frame struct {
 	unknown bool   // they are of a statement that is not known
 	options bool   // OPTIONS (…)
 
-	named   bool // the name of a secret has come, and what follows is its value
-	comma   bool // after one comma: the name was a literal
+	named   bool   // the name of a secret has come, and what follows is its value,
+	goesOn  bool   // in a literal that goes on with the one in which the name stands,
+	format  format // and begins so
+	comma   bool   // after one comma: the name was a literal
 	between bool
 	cases   int
 	names   bool // a name of a secret stood in it
@@ -111,6 +113,12 @@ const (
 	inRows               // VALUES
 	inQuery              // SELECT
 )
+
+// expect: the name of a secret has come.
+func (f *frame) expect() { f.named, f.goesOn = true, false }
+
+// expectRest: it has come at the end of a literal of that format.
+func (f *frame) expectRest(of format) { f.named, f.goesOn, f.format = true, true, of }
 
 // treatment is what becomes of the content of a literal.
 type treatment byte
@@ -348,7 +356,8 @@ func (r *reader) word(w string) {
 	case r.closed && w == "as":
 		r.closed, r.columns = false, true
 	case r.closed:
-		f.named, r.closed = true, false
+		f.expect()
+		r.closed = false
 	case r.columns && w != "as" && w != "materialized" && w != "not":
 		f.all, r.columns = true, false
 	}
@@ -433,8 +442,8 @@ func (r *reader) name(n string) {
 	if !r.names.isSecret(n) || r.comments() {
 		return
 	}
-	f.named, f.comma, f.between = true, false, false
-	f.names = true
+	f.expect()
+	f.comma, f.between, f.names = false, false, true
 	if f.list {
 		f.secret = append(f.secret, f.arg)
 	}
@@ -474,7 +483,7 @@ func (r *reader) punctuation(p string) {
 	if r.closed {
 		switch p {
 		case "=", "<", ">", "!", "~", "|", ":", "-":
-			f.named = true
+			f.expect()
 		}
 		r.closed = false
 	}
@@ -597,7 +606,8 @@ func (r *reader) endStatement() {
 	r.frames, r.deeper = r.frames[:0], 0
 }
 
-// comment hides secrets in a comment, such as statements that are commented out.
+// comment hides secrets in a comment, such as statements that are commented out. In a literal of which it is not
+// certain that it is SQL, a comment may be code.
 func (r *reader) comment(t token) {
 	s, end := t.text, ""
 	if !t.resumed {
@@ -608,11 +618,16 @@ func (r *reader) comment(t token) {
 		s, end = s[:len(s)-len("*/")], "*/"
 	}
 	at := 0
-	r.names.secretsIn(s, false, func(from, to int) {
+	hide := func(from, to int) {
 		r.emit(from-at, remark, shown)
 		r.emit(to-from, remark, hidden)
 		at = to
-	})
+	}
+	if r.level == 0 || r.body {
+		r.names.secretsIn(s, hide)
+	} else {
+		r.names.wordsIn(s, hide)
+	}
 	r.emit(len(s)-at, remark, shown)
 	r.emit(len(end), code, shown)
 }

@@ -1,0 +1,383 @@
+package sqltext
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Literals that are no SQL, as far as can be seen: connection strings, JSON, URLs, a piece of a text that is put together
+// elsewhere. Something may still run what stands in one. So what is masked in it is never "the rest", but the least that the
+// secret can be: one word, or what stands between two quotes, and nothing that commands or calls.
+
+// plainText is such a literal, as far as it has come.
+type plainText struct {
+	held string // decoded, and not said yet
+	raws []byte // how many bytes of the literal each of its bytes stands for; nil: one
+
+	begun  bool
+	pieces bool // it comes in pieces
+	format format
+	goesOn bool // it goes on with what the literal before holds, which ended with the name of a secret
+	starts bool // and the value of that is still to come
+	words  bool // it is one itself, but too long to see whether it can be run: its long words are hidden
+
+	within  ending // the secret under way
+	running bool   // there is one
+}
+
+// format is what the literal begins like.
+type format byte
+
+const (
+	noFormat         format = iota
+	connectionString        // name=value …: no statement begins so
+	jsonDocument            // { or [: neither does one so
+)
+
+// formatOf looks at the beginning of a literal.
+func formatOf(s string) format {
+	s = strings.TrimLeft(s, " \t\r\n\f\v")
+	if s == "" {
+		return noFormat
+	}
+	if s[0] == '{' || s[0] == '[' {
+		return jsonDocument
+	}
+	n := 0
+	for n < len(s) && n < 64 && (isNameByte(s[n]) || n > 0 && s[n] == ' ') {
+		n++
+	}
+	if n > 0 && n < len(s) && s[n] == '=' && !strings.HasPrefix(s[n:], "=>") && !strings.Contains(strings.TrimRight(s[:n], " "), " ") {
+		return connectionString
+	}
+	return noFormat
+}
+
+// ending is how a value ends.
+type ending struct {
+	quote byte // at this quote, but for one behind a backslash; 0: where the word ends,
+	loose bool // of which only space and quotes are the end
+}
+
+// of is where the value that begins at byte i ends.
+func (e ending) of(s string, i int) int {
+	switch {
+	case e.quote != 0:
+		for ; i < len(s) && s[i] != e.quote; i++ {
+			if s[i] == '\\' && i+1 < len(s) {
+				i++
+			}
+		}
+	case e.loose:
+		for i < len(s) && !isSpace(s[i]) && s[i] != '\'' && s[i] != '"' {
+			i++
+		}
+	default:
+		return wordEnd(s, i)
+	}
+	return i
+}
+
+// wordEnd is where a word ends, as far as it can be one token of SQL, or one with operators in it. A backslash is none.
+func wordEnd(s string, i int) int {
+	for i < len(s) && !isSpace(s[i]) && strings.IndexByte(`"';,()}&`, s[i]) < 0 && !isRemark(s[i:]) {
+		i++
+	}
+	return i
+}
+
+// isRemark tells whether a comment begins or ends here. One with -- is not meant: it holds all that is left of a word.
+func isRemark(s string) bool { return strings.HasPrefix(s, "/*") || strings.HasPrefix(s, "*/") }
+
+const (
+	// overlap is how much of a literal that comes in pieces is looked at again with the next: a secret may stand in both.
+	overlap = 256
+
+	// longWord is how long a word of a long value has to be to be hidden: names are shorter.
+	longWord = 40
+)
+
+// plain hides what is secret in a literal that is no SQL. Of what more is to follow, it keeps back what a
+// secret may begin in.
+func (r *reader) plain(content string, last bool) {
+	p := &r.text
+	s, raws := decode(content, r.quoting, r.wide)
+	if p.raws != nil || raws != nil {
+		p.raws = append(ones(p.raws, len(p.held)), ones(raws, len(s))...)
+	}
+	p.held += s
+	p.pieces = p.pieces || !last
+	if !p.begun && p.held != "" {
+		p.begun, p.format = true, max(p.format, formatOf(p.held))
+	}
+	at := 0
+	say := func(to int, h hiding) {
+		r.emitPlain(to-at, h)
+		at = to
+	}
+	s = p.held
+	hide := func(to int, e ending) {
+		if !last && to == len(s) {
+			p.within, p.running = e, true
+			to -= min(len(s)-at, trailingWord(s))
+		}
+		say(to, hidden)
+	}
+	if p.running {
+		p.running = false
+		to := p.within.of(s, 0)
+		if p.within != (ending{}) && commands.in(s[:to]) {
+			p.within, to = ending{}, wordEnd(s, 0)
+		}
+		hide(to, p.within)
+	}
+	limit := len(s)
+	if !last {
+		limit = max(at, limit-overlap)
+	}
+	for !p.running {
+		v := p.next(r.names, s, at, last)
+		if v.open && last {
+			r.frame().expectRest(p.format)
+		}
+		r.statement.all = r.statement.all || v.elsewhere
+		if v.from < 0 || v.from >= limit {
+			break
+		}
+		say(v.from, shown)
+		hide(v.to, v.ending)
+	}
+	if !p.running && at < limit {
+		say(limit, shown)
+	}
+	p.held = s[at:]
+}
+
+// trailingWord is how long the word is that s ends with, up to what a command may have: more of it may come.
+func trailingWord(s string) int {
+	n := 0
+	for n < len(s) && n < longestName && isWordStart(s[len(s)-1-n]) {
+		n++
+	}
+	return n
+}
+
+// emitPlain says of the next n bytes of what the literal means what becomes of them.
+func (r *reader) emitPlain(n int, h hiding) {
+	raw := n
+	if p := &r.text; p.raws != nil {
+		raw = 0
+		for _, b := range p.raws[:n] {
+			raw += int(b)
+		}
+		p.raws = p.raws[n:]
+	}
+	r.emit(raw, value, h)
+}
+
+// valueAt is where a secret stands. from is -1 if there is none.
+type valueAt struct {
+	from, to int
+	ending   ending
+
+	open      bool // the name of one stands at the end, and its value would come next
+	elsewhere bool // a secret is put into it from elsewhere
+}
+
+// next finds the next secret that begins at byte at of s or behind it.
+func (p *plainText) next(names *Names, s string, at int, last bool) (v valueAt) {
+	if p.words {
+		return longWordIn(s, at)
+	}
+	if p.starts && s != "" {
+		p.starts = false
+		if v = p.value(s, 0, last); v.from >= 0 {
+			return v
+		}
+	}
+	var open, elsewhere bool
+	v.from = -1
+	for at = names.suspect(s, at); at >= 0 && v.from < 0; at = names.suspect(s, at+1) {
+		from, url := names.valueBehind(s, at)
+		switch {
+		case from < 0:
+		case from == len(s):
+			open = true
+		case url:
+			if to := from + strings.LastIndexByte(firstWord(s[from:]), '@'); to > from && !commands.in(s[from:to]) {
+				v = valueAt{from: from, to: to}
+			}
+		case isPlaceholder(s[from:]):
+			elsewhere = true
+		default:
+			v = p.value(s, from, last)
+		}
+	}
+	v.open, v.elsewhere = open, elsewhere
+	return v
+}
+
+// wordsIn calls hide for each secret in s as if it were a literal that is no SQL.
+func (n *Names) wordsIn(s string, hide func(from, to int)) {
+	p := plainText{goesOn: true}
+	for v := p.next(n, s, 0, true); v.from >= 0; v = p.next(n, s, v.to, true) {
+		hide(v.from, v.to)
+	}
+}
+
+// isPlaceholder tells whether s begins with $1, or with %s, %I, %L, %1$L or the like of format().
+func isPlaceholder(s string) bool {
+	switch {
+	case len(s) < 2:
+		return false
+	case s[0] == '$':
+		return isDigit(s[1])
+	case s[0] != '%':
+		return false
+	}
+	i := 1
+	for i < len(s) && i < 12 && (isDigit(s[i]) || s[i] == '$' || s[i] == '-' || s[i] == '*') {
+		i++
+	}
+	return i < len(s) && strings.IndexByte("sIL", s[i]) >= 0 && (i+1 == len(s) || !isWordStart(s[i+1]) && !isDigit(s[i+1]))
+}
+
+// longWordIn finds the first long word.
+func longWordIn(s string, at int) valueAt {
+	for at < len(s) {
+		to := wordEnd(s, at)
+		if to-at >= longWord {
+			return valueAt{from: at, to: to}
+		}
+		at = max(to, at+1)
+	}
+	return valueAt{from: -1}
+}
+
+// value is what of s is the value that begins at byte from.
+func (p *plainText) value(s string, from int, last bool) valueAt {
+	quote := s[from]
+	if quote != '"' && quote != '\'' {
+		quote = 0
+	}
+	switch {
+	case p.format == jsonDocument && quote == '"', p.format == connectionString && quote != 0:
+		e := ending{quote: quote}
+		if to := e.of(s, from+1); !commands.in(s[from:to]) {
+			return valueAt{from: from + 1, to: to, ending: e}
+		}
+	case p.format == connectionString:
+		e := ending{loose: true}
+		if to := e.of(s, from); to > from && !commands.in(s[from:to]) {
+			return valueAt{from: from, to: to, ending: e}
+		}
+	case quote != 0 && !p.pieces && !p.goesOn:
+		if a, b := literalAt(s, from); b > a && !commands.in(s[a:b]) && !callsIn(s[a:b]) {
+			return valueAt{from: a, to: b}
+		}
+	}
+	from = behindScheme(s, skip(s, from, `"'\`))
+	to := wordEnd(s, from)
+	if to == from || commands.in(lastWord(s[from:to])) || isCalled(s, to, last) {
+		return valueAt{from: -1}
+	}
+	return valueAt{from: from, to: to}
+}
+
+// behindScheme is where the credentials begin behind the word that says of what kind they are, as in "Authorization: Bearer x".
+func behindScheme(s string, from int) int {
+	for _, scheme := range []string{"bearer ", "basic ", "token "} {
+		if len(s)-from > len(scheme) && strings.EqualFold(s[from:from+len(scheme)], scheme) {
+			return skip(s, from+len(scheme), " ")
+		}
+	}
+	return from
+}
+
+// literalAt gives what stands in the literal or quoted name that begins at byte from, if s is read as SQL: the quote may also
+// end one. Where a backslash makes that uncertain there is none.
+func literalAt(s string, from int) (a, b int) {
+	l := lexer{rest: s}
+	for {
+		at := len(s) - len(l.rest)
+		t, more := l.next()
+		if !more || at > from || strings.IndexByte(t.text, '\\') >= 0 {
+			return 0, 0
+		}
+		if at == from && t.shut > 0 {
+			return at + t.open, at + len(t.text) - t.shut
+		}
+	}
+}
+
+// isCalled tells whether an argument list follows the word that ends at byte i, or may: then it is the name of a function.
+// No name is as long as a word that goes on in the next piece.
+func isCalled(s string, i int, last bool) bool {
+	to := i
+	for i < len(s) && isSpace(s[i]) {
+		i++
+	}
+	if i == len(s) {
+		return !last && i > to
+	}
+	return s[i] == '(' || strings.HasPrefix(s[i:], "/*") || strings.HasPrefix(s[i:], "--")
+}
+
+// callsIn tells whether s holds what looks like a call.
+func callsIn(s string) bool {
+	for i := strings.IndexByte(s, '('); i > 0; {
+		if before := strings.TrimRight(s[:i], " \t\r\n\f\v\""); before != "" && (isWordStart(before[len(before)-1]) || isDigit(before[len(before)-1]) || strings.HasSuffix(before, "/")) {
+			return true
+		}
+		next := strings.IndexByte(s[i+1:], '(')
+		if next < 0 {
+			break
+		}
+		i += 1 + next
+	}
+	return false
+}
+
+// lastWord is the word that s ends with.
+func lastWord(s string) string {
+	at := len(s)
+	for at > 0 && isWordStart(s[at-1]) {
+		at--
+	}
+	return s[at:]
+}
+
+// commandWords are words that make SQL do something.
+type commandWords map[string]bool
+
+// in tells whether one of them stands in s.
+func (c commandWords) in(s string) bool {
+	for at := 0; at < len(s); {
+		if !isWordStart(s[at]) {
+			at++
+			continue
+		}
+		end := at
+		for end < len(s) && (isWordStart(s[end]) || isDigit(s[end]) || s[end] == '$') {
+			end++
+		}
+		if end-at <= longestCommand && c[strings.ToLower(s[at:end])] {
+			return true
+		}
+		at = end
+	}
+	return false
+}
+
+// longestCommand is the length of the longest of them.
+const longestCommand = len("intersect")
+
+// commands are the words that statements begin with, and those that put another query into one.
+var commands = func() commandWords {
+	c := commandWords(set("union", "except", "intersect", "into"))
+	for _, w := range slices.Concat(slices.Collect(maps.Keys(statements)), slices.Collect(maps.Keys(namedStatements)), loneStatements) {
+		c[w] = true
+	}
+	return c
+}()

@@ -1,0 +1,161 @@
+package sqltext
+
+import (
+	"slices"
+	"strings"
+)
+
+// What begins as a statement does.
+
+// searchedWithin is how deep literals and comments in what is searched for statements are searched too.
+const searchedWithin = 2
+
+// lastStatement is where the last statement in s seems to begin, or what it stands in: that would be
+// code. -1 if there is none.
+func lastStatement(s string, within int) (at int) {
+	at = -1
+	l := lexer{rest: s}
+	for {
+		here := len(s) - len(l.rest)
+		if isStatement(l) {
+			at = here
+		}
+		t, more := l.next()
+		if !more {
+			return at
+		}
+		switch t.kind {
+		case literal, quoted, comment:
+			if within > 0 && strings.IndexByte(t.text, ' ') > 0 && lastStatement(inner(t), within-1) >= 0 {
+				at = here
+			}
+		}
+	}
+}
+
+// inner is what stands in a literal, a quoted name or a comment.
+func inner(t token) string {
+	if t.kind == comment {
+		return t.text[2:]
+	}
+	return t.content()
+}
+
+// beginsStatement tells whether s is SQL that something may run: it begins as a statement does, or what
+// stands behind one of its semicolons.
+func beginsStatement(s string) bool {
+	l := lexer{rest: s}
+	for begins := true; ; {
+		if begins && isStatement(l) {
+			return true
+		}
+		t, more := l.next()
+		switch {
+		case !more:
+			return false
+		case t.kind == space, t.kind == comment, t.text == "(":
+		default:
+			begins = t.text == ";"
+		}
+	}
+}
+
+// isStatement tells whether the tokens that come begin as a statement does: a command's word, and what
+// it needs beside it, so that a passphrase that begins with "drop" is none. What is too long to tell is one: spaces and
+// comments do not count, and no list of columns hides what comes behind it.
+func isStatement(l lexer) bool {
+	first, more := l.next()
+	if !more || first.kind != word {
+		return false
+	}
+	needs, known := statements[strings.ToLower(first.text)]
+	if !known {
+		return isShortStatement(l, strings.ToLower(first.text))
+	}
+	for i := 0; i < 60; {
+		t, more := l.next()
+		switch {
+		case !more:
+			return false
+		case t.kind == space, t.kind == comment:
+			continue
+		case len(needs) == 0:
+			return true
+		}
+		i++
+		text := strings.ToLower(t.text)
+		for _, need := range needs[1:] {
+			if text == need || need == "'" && t.kind == literal {
+				return true
+			}
+		}
+		if needs[0] == "next" || text == ";" {
+			return false
+		}
+	}
+	return true
+}
+
+// statements are the words that statements begin with, and what has to come: next, or later.
+var statements = map[string][]string{
+	"select": {"later", "(", "from", "*", "into"}, "insert": {"next", "into"}, "delete": {"next", "from"}, "merge": {"next", "into"}, "update": {"later", "set"},
+	"truncate": {}, "with": {"later", "as"}, "values": {"next", "("},
+	"create": {"next", "table", "or", "role", "user", "group", "function", "procedure", "trigger", "view", "schema", "extension", "temp", "temporary", "unlogged", "index", "unique",
+		"type", "domain", "rule", "sequence", "server", "subscription", "publication", "foreign", "materialized", "event", "policy", "database", "aggregate", "operator", "cast", "language",
+		"collation", "conversion", "text", "tablespace", "statistics", "access", "transform", "trusted", "procedural", "recursive", "constraint", "global", "local"},
+	"drop": {"next", "table", "role", "user", "group", "function", "procedure", "routine", "trigger", "view", "schema", "extension", "index", "type", "domain", "rule", "sequence",
+		"server", "subscription", "publication", "foreign", "materialized", "event", "policy", "database", "aggregate", "operator", "cast", "owned", "language",
+		"collation", "conversion", "text", "tablespace", "statistics", "access", "transform", "procedural"},
+	"alter": {"next", "table", "role", "user", "group", "function", "procedure", "routine", "trigger", "view", "schema", "extension", "index", "type", "domain", "rule", "sequence",
+		"server", "subscription", "publication", "foreign", "materialized", "event", "policy", "database", "system", "default", "aggregate", "operator", "language",
+		"collation", "conversion", "text", "tablespace", "statistics", "large", "procedural"},
+	"grant": {"later", "to", "on"}, "revoke": {"later", "from", "on"}, "copy": {"later", "from", "to"}, "call": {"later", "("}, "do": {"next", "'", "language"},
+	"set":     {"later", "=", "to", "role", "authorization", "constraints", "transaction"},
+	"explain": {"later", "select", "insert", "update", "delete", "with", "execute", "merge"}, "execute": {}, "perform": {"later", "("},
+	"prepare": {"later", "as"}, "reassign": {"next", "owned"}, "import": {"next", "foreign"},
+	"comment": {"next", "on"}, "security": {"next", "label"}, "refresh": {"next", "materialized"},
+	"reindex": {"next", "table", "index", "schema", "database", "system", "("}, "discard": {"next", "all", "plans", "sequences", "temp", "temporary"},
+	"reset": {"next", "role", "session", "all"}, "declare": {"later", "cursor"},
+}
+
+// namedStatements are ordinary words: they begin a statement if one name follows, and then nothing but what may stand there.
+var namedStatements = map[string]map[string]bool{
+	"table": set("order", "limit", "offset", "fetch", "for", "union", "except", "intersect"), "lock": set("in", "nowait"),
+	"notify": nil, "listen": nil, "unlisten": nil, "vacuum": nil, "analyze": nil, "cluster": set("using"),
+}
+
+// beforeNames may stand before that name.
+var beforeNames = set("table", "only", "full", "freeze", "verbose", "analyze")
+
+// loneStatements need nothing.
+var loneStatements = []string{"commit", "rollback", "abort", "checkpoint"}
+
+// isShortStatement tells whether such a word, behind which l reads, begins a statement.
+func isShortStatement(l lexer, first string) bool {
+	behind, known := namedStatements[first]
+	if !known && !slices.Contains(loneStatements, first) {
+		return false
+	}
+	nameToCome := known
+	for {
+		t, more := l.next()
+		text := strings.ToLower(t.text)
+		switch {
+		case !more || text == ";":
+			return !nameToCome
+		case t.kind == space, t.kind == comment:
+		case !known:
+			return false
+		case text == "(", !nameToCome && (text == "," || behind[text]):
+			return true
+		case text == ".":
+			nameToCome = true
+		case nameToCome && t.kind == word && beforeNames[text]:
+		case nameToCome && (t.kind == word || t.kind == quoted || text == "*"):
+			nameToCome = false
+		case !nameToCome && text == "*":
+		default:
+			return false
+		}
+	}
+}

@@ -180,9 +180,11 @@ func TestExport(t *testing.T) {
 }
 
 // ocsfRequired are the attributes that OCSF 1.3.0 requires of a class and of the objects in it, from
-// https://schema.ocsf.io/1.3.0/classes/authentication and .../datastore_activity. A list of lists: at least
-// one of each.
+// https://schema.ocsf.io/1.3.0/classes/authentication, .../account_change and .../datastore_activity. A list of lists:
+// at least one of each. The actor of an account's change is only recommended there, but what the event is for.
 var ocsfRequired = map[int][][]string{
+	3001: {{"activity_id"}, {"category_uid"}, {"class_uid"}, {"metadata.product.vendor_name"}, {"metadata.version"}, {"severity_id"}, {"time"}, {"type_uid"},
+		{"user.name", "user.uid"}, {"actor.user.name", "actor.user.uid"}},
 	3002: {{"activity_id"}, {"category_uid"}, {"class_uid"}, {"metadata.product.vendor_name"}, {"metadata.version"}, {"severity_id"}, {"time"}, {"type_uid"},
 		{"user.name", "user.uid"}, {"service.name", "dst_endpoint.ip"}},
 	6005: {{"activity_id"}, {"category_uid"}, {"class_uid"}, {"metadata.product.vendor_name"}, {"metadata.version"}, {"severity_id"}, {"time"}, {"type_uid"},
@@ -226,6 +228,51 @@ func TestExportAsOCSF(t *testing.T) {
 	want := map[string]int{"300201 Success": 3, "300201 Failure": 1, "300202 Success": 3, "600503 Success": 3, "600503 Failure": 1, "600504 Success": 1, "600504 Failure": 1}
 	if fmt.Sprint(seen) != fmt.Sprint(want) {
 		t.Errorf("events %v, want %v", seen, want)
+	}
+}
+
+// Who altered whose account, and what of it, is a class of its own.
+func TestExportOfAlteredAccountsAsOCSF(t *testing.T) {
+	env := fixedEnvironment(t)
+	path := filepath.Join(env.Dir, "events.db")
+	env.Variables = []string{"EVENT_LOG=" + path}
+	db := openStore(t, path)
+	facts := []store.Fact{
+		store.SessionConnected{Client: "10.0.0.1:1", RequestedUser: "eve", Database: "shop", Protocol: "3.0"},
+		store.AuthSucceeded{Method: "token", User: "eve@example.com"},
+		store.SessionStarted{ServiceAccount: "app_writer", BackendPID: 9, Backend: "127.0.0.1:5432"},
+		store.AccountAltered{Account: "app_writer", ServiceAccount: "app_writer", What: []string{store.AlteredLogin, store.AlteredPassword}, Tag: "ALTER ROLE"},
+		store.AccountAltered{Account: "app_reader", ServiceAccount: "app_writer", What: []string{store.AlteredRights}, Tag: "DO"},
+		store.AccountAltered{ServiceAccount: "app_writer", What: []string{store.AlteredUnknown}, Tag: "ALTER ROLE"},
+	}
+	for _, f := range facts {
+		appendEvents(t, db, store.Event{Time: noon, Session: "a", Fact: f})
+	}
+	closeStore(t, db)
+	var told []string
+	for line := range strings.Lines(gprxy(t, env, "audit", "export", "--format", "ocsf").out) {
+		var e map[string]any
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatal(err)
+		}
+		if e["class_uid"] != 3001.0 {
+			continue
+		}
+		for _, one := range ocsfRequired[3001] {
+			if !slices.ContainsFunc(one, func(path string) bool { return within(e, path) != nil }) {
+				t.Errorf("%v is missing in %s", one, line)
+			}
+		}
+		told = append(told, fmt.Sprint(e["type_uid"], " ", e["activity_name"], " ", e["status"], " ", e["severity"], ": ", within(e, "actor.user.name"), " ", within(e, "user.name"), " ",
+			within(e, "user.type"), " ", within(e, "unmapped.altered"), " ", within(e, "unmapped.command_tag"), " ", within(e, "actor.session.uid"), " ", within(e, "src_endpoint.ip")))
+	}
+	want := []string{
+		"300103 Password Change Success Medium: eve@example.com app_writer Service [login password] ALTER ROLE a 10.0.0.1",
+		"300199 Alter Unknown Medium: eve@example.com app_reader <nil> [rights] DO a 10.0.0.1",
+		"300199 Alter Success Medium: eve@example.com unknown <nil> [unknown] ALTER ROLE a 10.0.0.1",
+	}
+	if !slices.Equal(told, want) {
+		t.Errorf("told\n%s\nwant\n%s", strings.Join(told, "\n"), strings.Join(want, "\n"))
 	}
 }
 

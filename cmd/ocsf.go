@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,6 +17,9 @@ const ocsfVersion = "1.3.0"
 
 // The classes and activities that events become.
 const (
+	ocsfAccountChange  = 3001
+	ocsfPasswordChange = 3
+
 	ocsfAuthentication = 3002
 	ocsfLogon          = 1
 	ocsfLogoff         = 2
@@ -30,6 +34,7 @@ const (
 
 	ocsfOther = 99
 
+	ocsfUnknown = 0
 	ocsfSuccess = 1
 	ocsfFailure = 2
 
@@ -37,7 +42,7 @@ const (
 	ocsfMedium        = 3
 )
 
-// ocsfEvent has the attributes of both classes; those a class does not have are absent.
+// ocsfEvent has the attributes of all the classes; those a class does not have are absent.
 type ocsfEvent struct {
 	ActivityID   int            `json:"activity_id"`
 	ActivityName string         `json:"activity_name"`
@@ -76,7 +81,8 @@ type ocsfUnmapped struct {
 	BackendPID      *uint32       `json:"backend_pid,omitempty"`
 	RequestedUser   string        `json:"requested_user,omitempty"`
 	ApplicationName string        `json:"application_name,omitempty"`
-	Kind            string        `json:"kind,omitempty"` // of a statement
+	Altered         []string      `json:"altered,omitempty"` // of an account
+	Kind            string        `json:"kind,omitempty"`    // of a statement
 	CommandTag      string        `json:"command_tag,omitempty"`
 	Statements      *int64        `json:"statements,omitempty"`
 	Rows            *int64        `json:"rows,omitempty"`
@@ -116,8 +122,10 @@ type ocsfEndpoint struct {
 }
 
 type ocsfUser struct {
-	Name string `json:"name"`
-	UID  string `json:"uid,omitempty"`
+	Name   string `json:"name"`
+	UID    string `json:"uid,omitempty"`
+	Type   string `json:"type,omitempty"`
+	TypeID int    `json:"type_id,omitempty"`
 }
 
 type ocsfNamed struct {
@@ -158,6 +166,8 @@ func toOCSF(e store.Record, w *wishes) (*ocsfEvent, error) {
 		return ocsfFrom(e, saySessionEnded, func(o *ocsfEvent, f store.SessionEnded) { o.ended(f) })
 	case store.SessionStarted{}.Type():
 		return ocsfFrom(e, saySessionStarted, func(o *ocsfEvent, f store.SessionStarted) { o.started(f) })
+	case store.AccountAltered{}.Type():
+		return ocsfFrom(e, sayAccountAltered, func(o *ocsfEvent, f store.AccountAltered) { o.altered(f) })
 	case store.SessionRefused{}.Type():
 		return ocsfFrom(e, saySessionRefused, func(o *ocsfEvent, f store.SessionRefused) { o.refused(f); o.wished(w, e.Session) })
 	case store.StatementsExecuted{}.Type():
@@ -220,6 +230,28 @@ func (o *ocsfEvent) datastore(activity int, name string) {
 	o.ActivityID, o.ActivityName = activity, name
 	o.TypeID = 1 // a database
 	o.Actor.Session, o.Session = o.Session, nil
+}
+
+// altered makes it a change of a role of PostgreSQL's: the person is the actor, the role is the user. A text that changes
+// a password and more is a change of the password; all that it changes is in unmapped. Enable and Disable are not used:
+// the event does not say whether LOGIN was given or taken.
+func (o *ocsfEvent) altered(f store.AccountAltered) {
+	o.ClassUID, o.ClassName, o.CategoryUID, o.CategoryName = ocsfAccountChange, "Account Change", 3, "Identity & Access Management"
+	o.ActivityID, o.ActivityName = ocsfOther, "Alter"
+	if slices.Contains(f.What, store.AlteredPassword) {
+		o.ActivityID, o.ActivityName = ocsfPasswordChange, "Password Change"
+	}
+	o.User = &ocsfUser{Name: orUnknown(f.Account)}
+	if f.Account == f.ServiceAccount {
+		o.User.Type, o.User.TypeID = "Service", 4
+	}
+	o.Actor.Session, o.Session, o.Database = o.Session, nil, nil
+	o.SeverityID = ocsfMedium
+	if f.Tag == "DO" {
+		o.StatusID, o.StatusDetail = ocsfUnknown, "the text of a DO holds it, which need not have run all of it"
+	}
+	u := o.unmapped()
+	u.ServiceAccount, u.Altered, u.CommandTag = f.ServiceAccount, f.What, f.Tag
 }
 
 func (o *ocsfEvent) fail(code, detail string) {
@@ -310,10 +342,11 @@ func ocsfActivity(f store.Statement) (id int, name string) {
 // complete fills in what follows from the rest.
 func (o *ocsfEvent) complete() {
 	o.TypeUID = o.ClassUID*100 + o.ActivityID
-	o.Severity, o.Status = "Informational", "Success"
-	if o.StatusID == ocsfFailure {
-		o.Severity, o.Status = "Medium", "Failure"
+	o.Severity = "Informational"
+	if o.SeverityID == ocsfMedium {
+		o.Severity = "Medium"
 	}
+	o.Status = [...]string{ocsfUnknown: "Unknown", ocsfSuccess: "Success", ocsfFailure: "Failure"}[o.StatusID]
 	if o.ClassUID == ocsfAuthentication {
 		o.Actor = nil
 	}

@@ -61,6 +61,7 @@ type DB struct {
 	closing bool
 
 	outageSince time.Time
+	trouble     trouble
 }
 
 type job struct {
@@ -229,7 +230,7 @@ func (d *DB) Defer(events ...Event) {
 		if err == nil {
 			err = d.push(item{events: []encoded{enc}})
 		}
-		if err != nil {
+		if _, lost := errors.AsType[*UnavailableError](err); err != nil && !lost { // what is lost is counted, and told as such
 			d.log.Error("an event was not recorded", "session_id", e.Session, "error", err)
 		}
 	}

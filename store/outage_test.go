@@ -7,6 +7,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -60,6 +62,9 @@ func outage(t *testing.T, path string, o Options, break_, repair func()) {
 	repair()
 	healed(t, d)
 	mustAppend(t, d, Event{Time: t0, Fact: ProxyStopped{Reason: "after"}})
+	if err := d.Close(t.Context()); err != nil { // which tells that the outage is over without waiting to be sure
+		t.Error(err)
+	}
 	if begin, heal := lines.count("level=ERROR"), lines.count("can be written again"); begin != 1 || heal != 1 {
 		t.Errorf("%d errors and %d healings logged:\n%s", begin, heal, lines.b.String())
 	}
@@ -119,6 +124,97 @@ func TestFullDatabase(t *testing.T) {
 		return []string{"max_page_count(1000000)"}
 	}}
 	outage(t, logPath(t), o, func() {}, func() { full.Store(false) })
+}
+
+// A disk that is full and not full in turns is told once, and once when it has been well for a while.
+func TestFlappingIsToldOnce(t *testing.T) {
+	t.Parallel()
+	var (
+		lines logBuffer
+		err   atomic.Pointer[error]
+		clock atomic.Int64
+	)
+	const flaps = 5
+	fail := func(e error) { err.Store(&e) }
+	pass := func(d time.Duration) { clock.Add(int64(d)) }
+	full, unwritable := errors.New("database or disk is full"), fmt.Errorf("look at the file: %w", fs.ErrNotExist)
+	fail(nil)
+	d := open(t, logPath(t), Options{
+		Log:    slog.New(slog.NewTextHandler(&lines, nil)),
+		limits: limits{events: 10, bytes: 1 << 20},
+		now:    func() time.Time { return t0.Add(time.Duration(clock.Load())) },
+		afterWrite: func(written error) error {
+			if e := *err.Load(); e != nil {
+				return e
+			}
+			return written
+		},
+	})
+	between := func() { // rounds of the writer's, at whose end it says what there is to say
+		t.Helper()
+		if err := d.do(t.Context(), func(context.Context, *appender) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	round := func() {
+		t.Helper()
+		between()
+		mustAppend(t, d, Event{Fact: ProxyStopped{}})
+		between()
+	}
+	flap := func(e error, well time.Duration, deferred int) {
+		t.Helper()
+		fail(e)
+		if err := d.Append(t.Context(), Event{Fact: ProxyStopped{}}); err == nil {
+			t.Fatal("appended during the outage")
+		}
+		for range deferred {
+			d.Defer(Event{Fact: ProxyStopped{}})
+		}
+		pass(time.Second)
+		fail(nil)
+		healed(t, d)
+		round()
+		pass(well)
+	}
+	said := func(what string, errors, heals int) {
+		t.Helper()
+		round()
+		if e, h := lines.count("level=ERROR"), lines.count("can be written again"); e != errors || h != heals {
+			t.Errorf("%s: %d errors and %d healings, want %d and %d:\n%s", what, e, h, errors, heals, lines.b.String())
+		}
+	}
+	for range flaps {
+		flap(full, wellAfter-time.Second, 0)
+	}
+	said("a disk that flaps", 1, 0)
+	flap(unwritable, wellAfter-time.Second, 0)
+	flap(unwritable, wellAfter-time.Second, 0)
+	said("another reason", 2, 0)
+	pass(time.Second)
+	said("well for a minute", 2, 1)
+	if want := `well_for=1m0s failed_times=7 lasted=6m1s kept_events=7 lost_events=0`; lines.count(want) != 1 {
+		t.Errorf("%s is not in\n%s", want, lines.b.String())
+	}
+	pass(time.Hour)
+	said("well for an hour", 2, 1)
+	flap(full, wellAfter-time.Second, 20) // 9 find room beside the one that was waited for
+	flap(full, wellAfter, 20)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(20 * time.Second); lines.count("can be written again") < 2; { // nobody writes anything
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("the end of the next trouble is not told:\n%s", lines.b.String())
+		}
+	}
+	if want := "failed_times=2 lasted=1m1s kept_events=20 lost_events=22"; lines.count(want) != 1 {
+		t.Errorf("%s is not in\n%s", want, lines.b.String())
+	}
+	if n := lines.count("events are being lost"); n != 1 {
+		t.Errorf("losses were told %d times", n)
+	}
 }
 
 func TestFolderMovedAway(t *testing.T) {
@@ -292,7 +388,10 @@ func TestBacklogIsBoundedAndDeferredEventsGoFirst(t *testing.T) {
 	if gap.Reason != GapUnwritable || gap.Lost != 18 || !gap.Since.Before(gap.Until) {
 		t.Errorf("the log says %+v", gap)
 	}
-	if lines.count("events are being lost") != 1 || lines.count("lost_events=18") != 1 {
+	if err := d.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if lines.count("events are being lost") != 1 || lines.count("lost_events=18") != 1 || lines.count("level=ERROR") != 2 {
 		t.Errorf("log:\n%s", lines.b.String())
 	}
 }

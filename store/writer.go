@@ -4,7 +4,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -30,7 +29,7 @@ func (d *DB) push(it item) error {
 	}
 	outage := d.outage
 	if !d.queue.push(it) {
-		if d.queue.lost == len(it.events) {
+		if d.lossIsNew(len(it.events)) {
 			d.log.Error("events are being lost: too many wait to be written", "waiting", d.queue.events)
 		}
 		if outage != nil {
@@ -63,12 +62,14 @@ const gather = 5 * time.Millisecond
 // run is the writer goroutine. It ends after Close, when the queue is empty or Close waits no longer.
 func (d *DB) run(ctx context.Context) {
 	defer close(d.done)
+	defer d.tellWell(true)
 	retry := time.NewTicker(d.opts.retryEvery)
 	defer retry.Stop()
 	for d.await(ctx, retry.C) {
 		d.followUp(ctx)
 		d.flush(ctx)
 		d.watchWAL(ctx)
+		d.tellWell(false)
 		if d.finished() {
 			return
 		}
@@ -82,7 +83,7 @@ func (d *DB) await(ctx context.Context, retry <-chan time.Time) bool {
 	switch {
 	case d.Healthy() != nil:
 		wake, soon, tick = nil, nil, retry
-	case d.before != nil, !d.wal.since.IsZero():
+	case d.before != nil, !d.wal.since.IsZero(), d.troubled():
 		tick = retry
 	}
 	for {
@@ -237,9 +238,7 @@ func (d *DB) settle(n int, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.outage != nil { // an error about an event came from a log that works
-		d.log.Info("the event log can be written again", "kept_events", d.queue.events, "lost_events", d.queue.lost)
-		over = d.afterOutage()
-		d.outage, d.queue.lost = nil, 0
+		over = d.outageEnds()
 	}
 	for i := range d.queue.items[:n] {
 		it := &d.queue.items[i]
@@ -254,29 +253,10 @@ func (d *DB) settle(n int, err error) {
 			it.events[j].recycle()
 		}
 	}
+	waiting := d.queue.events
 	d.queue.drop(n)
+	d.trouble.written(waiting - d.queue.events)
 	if len(over.events) > 0 {
 		d.queue.push(over)
-	}
-}
-
-// fail begins or continues an outage: the connection is given up, since only a new one recovers
-// from every kind of failure; every waiter is told; the events stay queued.
-func (d *DB) fail(err error) {
-	if d.app != nil {
-		err = errors.Join(err, d.app.close())
-		d.app = nil
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	outage := &UnavailableError{Path: d.path, Err: err}
-	if d.outage == nil {
-		d.outageSince = d.opts.now()
-		d.log.Error("the event log cannot be written: new logins are refused, running sessions go on",
-			"error", outage.Err, "do", remedy(d.path, err), "path", d.path)
-	}
-	d.outage = outage
-	for i := range d.queue.items {
-		d.queue.items[i].tell(outage)
 	}
 }

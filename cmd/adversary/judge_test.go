@@ -89,6 +89,8 @@ func TestEveryContradictionIsFound(t *testing.T) {
 			recorded(extended(three, store.OutcomeCancelled, "57014")), ""},
 		"nothing, where that interrupt is told of the next": {append(append([]string{}, ranThree...), "ERROR 57014 "+three),
 			recorded(extended(three, "", ""), extended(two, store.OutcomeCancelled, "57014")), ""},
+		"nothing, where a portal is refused that a failed Query left": {append(append([]string{}, ranThree...), "LOG execute <unnamed>: ", "ERROR 25P02 "),
+			recorded(extended(three, "", ""), extended(three, store.OutcomeError, "25P02")), ""},
 		"an error of a Sync before": {append(append(append([]string{}, ranThree...), ranOne...), "ERROR 08P01"),
 			recorded(extended(three, store.OutcomeError, "08P01"), simple(one, "", "")), "ran 1 times"},
 		"a refusal that is missing":               {[]string{"ERROR 42601 " + one}, recorded(), "failed with 42601"},

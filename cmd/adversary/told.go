@@ -71,6 +71,9 @@ type ran struct {
 	place    int    // in the order of the log
 }
 
+// blank: it is a portal whose text PostgreSQL does not know any more, since it survived a rollback, or a Query that failed left it.
+func (r *ran) blank() bool { return r.text == "" && !r.simple }
+
 // book is what PostgreSQL did for one actor.
 type book struct {
 	texts  map[int]string // by number, as PostgreSQL had them
@@ -83,7 +86,7 @@ type book struct {
 	total  map[string]int         // all errors
 	calls  []*ran
 	lines  []string // as they came, for people
-	blank  int      // runs of a portal whose text PostgreSQL does not know any more: it survived a rollback
+	blank  int      // runs that are blank
 }
 
 func newBook() *book {
@@ -180,7 +183,7 @@ func (l *ledger) begin(f *following, e entry, how, text string) {
 		return
 	}
 	n, ok := l.whose(f, text)
-	if !ok && text == "" && how != "statement" {
+	if !ok && r.blank() {
 		l.book(f.actor).blank++
 		return
 	}
@@ -264,6 +267,8 @@ func (l *ledger) fail(f *following, e entry) {
 		f.undo(e)
 	}
 	switch {
+	case open != nil && open.blank(): // refused, and the log may know of which text
+		b.loose[e.sqlstate]++
 	case open != nil:
 	case behind: // it came after the message was done, while its end was logged, so it may be told of what comes next
 		b.loose[e.sqlstate]++

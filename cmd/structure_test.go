@@ -27,6 +27,13 @@ var folders = map[string]struct{ code, tests []string }{
 	"deploy":     {code: []string{"listener", "session", "auth", "pool", "store", "cmd"}},
 }
 
+// rooms is which packages of ours the code of a package may import that is a room of its folder: it knows nothing of what it
+// serves.
+var rooms = map[string][]string{
+	"gprxy/session/admission": {"gprxy/store"},
+	"gprxy/session/sqltext":   {},
+}
+
 // homes is where a module may be imported, by prefix of the import path; the longest prefix counts.
 var homes = map[string][]string{
 	"github.com/jackc/pgproto3/v2": {"session"},
@@ -95,6 +102,17 @@ func TestImportsFollowTheArrows(t *testing.T) {
 		}
 		checkArrows(t, p, p.Imports, rules.code, "")
 		checkArrows(t, p, slices.Concat(p.TestImports, p.XTestImports), slices.Concat(rules.code, rules.tests), " in tests")
+	}
+}
+
+func TestRoomsAreLeaves(t *testing.T) {
+	for _, p := range listPackages(t) {
+		allowed, room := rooms[p.ImportPath]
+		for _, i := range p.Imports {
+			if room && strings.HasPrefix(i, "gprxy/") && !slices.Contains(allowed, i) {
+				t.Errorf("%s imports %s: it is to be read without that", p.ImportPath, i)
+			}
+		}
 	}
 }
 

@@ -143,15 +143,15 @@ func (s *session) authenticatePassword(ctx context.Context, password string) err
 // checkPassword lets PostgreSQL judge the password, when it is the client's turn.
 // Nothing reaches the database before the log has taken the session down.
 func (s *session) checkPassword(ctx context.Context, password string) error {
-	done, err := s.checks.take(ctx, s.prefix)
+	done, err := s.checks.Acquire(ctx, s.prefix)
 	if err != nil {
 		return err
 	}
 	defer done()
-	if _, refused := s.failures.look(s.prefix, s.guessedAt(auth.MethodPassword), time.Now()); refused { // those who were ahead in line
+	if _, refused := s.throttle.Check(s.prefix, s.guessedAt(auth.MethodPassword), time.Now()); refused { // those who were ahead in line
 		return &authFailure{method: auth.MethodPassword, reason: reasonTooManyFailures}
 	}
-	if err := s.Pools.Down(); err != nil && s.tally.spent(s.prefix, time.Now()) {
+	if err := s.Pools.Down(); err != nil && s.condenser.Spent(s.prefix, time.Now()) {
 		return err // nobody can judge the password, and its attempt need not be recorded by itself
 	}
 	if err := s.record(ctx); err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gprxy/pool"
+	"gprxy/session/admission"
 	"gprxy/store"
 )
 
@@ -46,7 +47,7 @@ const (
 type cancelKeys struct {
 	mu    sync.Mutex // guards all below
 	byPID map[uint32][]cancelTarget
-	wrong recent[netip.Prefix, bucket] // keys that an origin has sent
+	wrong admission.LRU[netip.Prefix, admission.LeakyBucket] // keys that an origin has sent
 }
 
 type cancelTarget struct {
@@ -99,12 +100,12 @@ func (k *cancelKeys) find(key backendKey, from netip.Prefix, now time.Time) (tar
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	target, right := k.open(key)
-	guessing := from.IsValid() && k.wrong.entry(from).fill(0, now, wrongKeysPerSecond) > wrongKeys
+	guessing := from.IsValid() && k.wrong.Entry(from).Fill(0, now, wrongKeysPerSecond) > wrongKeys
 	if right && (!guessing || target.from == from) {
 		return target, ""
 	}
-	wrong := k.wrong.entry(from)
-	wrong.level = min(wrong.level+1, 2*wrongKeys) // who goes on is not let in between
+	wrong := k.wrong.Entry(from)
+	wrong.Level = min(wrong.Level+1, 2*wrongKeys) // who goes on is not let in between
 	if guessing {
 		return cancelTarget{}, reasonTooManyKeys
 	}
@@ -151,12 +152,12 @@ const (
 func (s *session) cancel(ctx context.Context) {
 	ctx, done := context.WithTimeout(ctx, cancelTimeout)
 	defer done()
-	s.place.work()
+	s.slot.Pin()
 	pid := s.cancelKey.pid
 	target, why := s.keys.find(*s.cancelKey, s.prefix, time.Now())
 	if why != "" {
 		rejected := store.CancelRejected{Client: s.client, BackendPID: pid, Reason: why}
-		if s.tally.admit(rejected.Type(), rejected.Reason, s.prefix, time.Now()) {
+		if s.condenser.Admit(rejected.Type(), rejected.Reason, s.prefix, time.Now()) {
 			s.recordCancel(ctx, store.Event{Fact: rejected})
 		}
 		return

@@ -10,7 +10,7 @@ import (
 // wrong, and however many sessions there are.
 func BenchmarkFindKey(b *testing.B) {
 	keys := cancelKeys{byPID: map[uint32][]cancelTarget{}}
-	keys.wrong.most = wrongKeysOrigins
+	keys.wrong.Most = wrongKeysOrigins
 	for pid := range uint32(100_000) {
 		secret := make([]byte, secretSize30)
 		rand.Read(secret)

@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"gprxy/pool"
+	"gprxy/session/admission"
 )
 
 // Two servers behind one name, or one that was restarted while sessions of the old
 // one have not ended, may use the same pid. Each key still opens its own session.
 func TestKeysOfTheSamePID(t *testing.T) {
-	keys := cancelKeys{wrong: recent[netip.Prefix, bucket]{most: wrongKeysOrigins}}
+	keys := cancelKeys{wrong: admission.LRU[netip.Prefix, admission.LeakyBucket]{Most: wrongKeysOrigins}}
 	here := from("192.0.2.1")
 	backends := []*pool.Lease{{}, {}, {}}
 	minted := []backendKey{
@@ -45,7 +46,7 @@ func TestKeysOfTheSamePID(t *testing.T) {
 
 // A part of a secret, more than the secret, or another session's opens nothing.
 func TestSecretsMustBeWhole(t *testing.T) {
-	keys := cancelKeys{wrong: recent[netip.Prefix, bucket]{most: wrongKeysOrigins}}
+	keys := cancelKeys{wrong: admission.LRU[netip.Prefix, admission.LeakyBucket]{Most: wrongKeysOrigins}}
 	here := from("192.0.2.1")
 	key := keys.add("a", here, protocol32, 1, &pool.Lease{})
 	other := keys.add("b", here, protocol32, 2, &pool.Lease{})
@@ -60,7 +61,7 @@ func TestSecretsMustBeWhole(t *testing.T) {
 
 // Who goes on guessing is not let in between; who stops is, after some seconds.
 func TestAGuesserStaysLocked(t *testing.T) {
-	keys := cancelKeys{wrong: recent[netip.Prefix, bucket]{most: wrongKeysOrigins}}
+	keys := cancelKeys{wrong: admission.LRU[netip.Prefix, admission.LeakyBucket]{Most: wrongKeysOrigins}}
 	now, there := time.Now(), from("192.0.2.1")
 	key := keys.add("a", from("192.0.2.2"), protocol32, 1, &pool.Lease{})
 	for range 1000 {

@@ -33,7 +33,7 @@ const (
 // admits to nothing: no backend hears of the session, and no statement is heard,
 // before the login stands in the log as always.
 func (s *session) authenticateDevice(ctx context.Context) error {
-	leave, ok := s.devices.enter(s.prefix, s.Device.Max, time.Now())
+	leave, ok := s.devices.Enter(s.prefix, s.Device.Max, time.Now())
 	if !ok {
 		return &refusal{
 			code:    codeTooManyConnections,
@@ -43,7 +43,7 @@ func (s *session) authenticateDevice(ctx context.Context) error {
 		}
 	}
 	defer leave()
-	s.place.leave() // it has one of another kind
+	s.slot.Release() // it has one of another kind
 	if err := s.Events.Healthy(); err != nil {
 		return err // nobody will be let in: spare the person the way
 	}

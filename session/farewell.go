@@ -152,8 +152,8 @@ func (s *session) partWith(ctx context.Context) {
 	if !s.hangUp() {
 		return
 	}
-	s.place.wait()
-	if s.counted || s.place.held() {
+	s.slot.Unpin()
+	if s.counted || s.slot.Held() {
 		s.hearOut(ctx)
 		return
 	}

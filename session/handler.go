@@ -10,6 +10,7 @@ import (
 
 	"gprxy/auth"
 	"gprxy/pool"
+	"gprxy/session/admission"
 	"gprxy/store"
 )
 
@@ -77,16 +78,16 @@ const (
 type Handler struct {
 	Config
 	keys       cancelKeys
-	devices    deviceLogins
-	crowd      crowd // of those who log in
-	latecomers crowd // of those for whom it had no place
+	devices    admission.DeviceSlots
+	slots      *admission.Slots // of connections that log in
+	latecomers *admission.Slots // of those for which there is none: they may still cancel
 	clients    clientCount
-	tally      *tally
-	failures   *failures
+	condenser  *admission.Condenser
+	throttle   *admission.Throttle
 
-	passwordChanges passwordChanges // of accounts, by sessions
-	checks          *turns          // of passwords, by PostgreSQL
-	draining        context.Context // ended by Drain
+	passwordChanges passwordChanges      // of accounts, by sessions
+	checks          *admission.FairQueue // of passwords, by PostgreSQL
+	draining        context.Context      // ended by Drain
 	drain           context.CancelFunc
 	doorShut        context.Context // ended a little later, see Drain
 	shutDoor        context.CancelFunc
@@ -96,14 +97,14 @@ type Handler struct {
 func NewHandler(c Config) *Handler {
 	h := &Handler{
 		Config:     c,
-		crowd:      crowd{most: c.Limits.Logins, perOrigin: c.Limits.LoginsPerAddress},
-		latecomers: crowd{most: LateReaders, perOrigin: lateReadersPerOrigin},
+		slots:      admission.NewSlots(c.Limits.Logins, c.Limits.LoginsPerAddress),
+		latecomers: admission.NewSlots(LateReaders, lateReadersPerOrigin),
 		clients:    clientCount{most: int64(c.Limits.Clients)},
 	}
-	h.keys.wrong.most = wrongKeysOrigins
-	h.tally = newTally(h.recordCounts)
-	h.failures = newFailures(c.Limits.Failures, c.Limits.FailureMemory)
-	h.checks = newTurns(pool.LoginChecks)
+	h.keys.wrong.Most = wrongKeysOrigins
+	h.condenser = admission.NewCondenser(prefixName, h.recordCounts)
+	h.throttle = admission.NewThrottle(c.Limits.Failures, c.Limits.FailureMemory)
+	h.checks = admission.NewFairQueue(pool.LoginChecks)
 	// Signals to all sessions, given by Drain alone: nothing is awaited under them.
 	h.draining, h.drain = context.WithCancel(context.Background())
 	h.doorShut, h.shutDoor = context.WithCancel(context.Background())
@@ -124,7 +125,7 @@ func (h *Handler) Drain() {
 }
 
 // Close hands over to the log what is only counted yet.
-func (h *Handler) Close() { h.tally.close() }
+func (h *Handler) Close() { h.condenser.Close() }
 
 // ServeConn serves one client until it leaves or is made to. The caller closes
 // conn. When ctx ends the session ends at once.
@@ -167,10 +168,10 @@ func (h *Handler) RefuseConn(ctx context.Context, conn net.Conn, why error) {
 	s.recordRefusal(ctx, err)
 	s.tell(err)
 	var entered bool
-	if s.place, entered = s.latecomers.enter(s.prefix, func() { conn.SetReadDeadline(longAgo) }); !entered {
-		s.place = &place{}
+	if s.slot, entered = s.latecomers.Enter(s.prefix, func() { conn.SetReadDeadline(longAgo) }); !entered {
+		s.slot = &admission.Slot{}
 	}
-	defer s.place.leave()
+	defer s.slot.Release()
 	s.partWith(ctx)
 }
 
@@ -179,8 +180,8 @@ func (h *Handler) RefuseConn(ctx context.Context, conn net.Conn, why error) {
 func (s *session) enter(ctx context.Context) bool {
 	ctx, done := s.limitLogin(ctx)
 	defer done()
-	err := s.findPlace()
-	defer s.place.leave()
+	err := s.findSlot()
+	defer s.slot.Release()
 	if err == nil {
 		err = s.startup(ctx)
 	}
@@ -210,7 +211,7 @@ func (s *session) admit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.place.work()
+	s.slot.Pin()
 	ctx, watch := watchDeparture(ctx, s.conn)
 	defer s.endWatch(watch)
 	if err := s.authenticate(ctx, secret); err != nil {

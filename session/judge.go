@@ -9,6 +9,7 @@ import (
 
 	"gprxy/auth"
 	"gprxy/pool"
+	"gprxy/session/admission"
 )
 
 // An authFailure is a login that did not prove who it is. Clients learn nothing
@@ -53,7 +54,7 @@ func foundGood(err error) bool {
 // judge lets look decide, unless too many failures came before: then the client
 // gets, after as long a wait, the same answer as for a wrong password.
 func (s *session) judge(ctx context.Context, method string, look func() error) error {
-	wait, refused := s.failures.look(s.prefix, s.guessedAt(method), time.Now())
+	wait, refused := s.throttle.Check(s.prefix, s.guessedAt(method), time.Now())
 	if err := s.holdBack(ctx, wait); err != nil {
 		return err
 	}
@@ -66,9 +67,9 @@ func (s *session) judge(ctx context.Context, method string, look func() error) e
 	case failed && failure.genuine:
 		return s.judgeGenuine(ctx, failure)
 	case judged(err), s.recorded && errors.Is(err, errClientGone): // it has cost a look and a record
-		s.failures.failed(s.prefix, s.guessedAt(method), time.Now())
+		s.throttle.Failed(s.prefix, s.guessedAt(method), time.Now())
 	case foundGood(err):
-		s.failures.succeeded(s.prefix, s.guessedAt(method))
+		s.throttle.Succeeded(s.prefix, s.guessedAt(method))
 	}
 	return err
 }
@@ -79,10 +80,10 @@ func (s *session) judge(ctx context.Context, method string, look func() error) e
 // person, who is told what is wrong.
 func (s *session) judgeGenuine(ctx context.Context, failure *authFailure) error {
 	whose := failure.reason + " token of " + failure.issuer + " " + failure.person
-	if !s.failures.again(s.prefix, whose, time.Now()) {
+	if !s.throttle.Repeated(s.prefix, whose, time.Now()) {
 		return failure
 	}
-	if err := s.holdBack(ctx, lastFailureWait); err != nil {
+	if err := s.holdBack(ctx, admission.LongestWait); err != nil {
 		return err
 	}
 	if failure.often = failure.reason == auth.ReasonExpired; failure.often {
@@ -105,8 +106,8 @@ func (s *session) holdBack(ctx context.Context, wait time.Duration) error {
 	if wait == 0 {
 		return nil
 	}
-	s.place.wait()
-	defer s.place.work()
+	s.slot.Unpin()
+	defer s.slot.Pin()
 	over := time.NewTimer(wait)
 	defer over.Stop()
 	select {

@@ -11,18 +11,19 @@ import (
 
 	"gprxy/auth"
 	"gprxy/pool"
+	"gprxy/session/admission"
 )
 
 // judging is a session whose failures are remembered.
 func judging(most int) *session {
-	s := &session{Handler: &Handler{failures: newFailures(most, time.Hour)}, user: "alice", place: &place{}}
+	s := &session{Handler: &Handler{throttle: admission.NewThrottle(most, time.Hour)}, user: "alice", slot: &admission.Slot{}}
 	s.prefix = from("192.0.2.1")
 	return s
 }
 
 // failed is how many failures of the session's user count.
 func (s *session) failed() (level float64, good bool) {
-	return s.failures.level(failureKey{ofUserFromOrigin, s.prefix, s.guessedAt(auth.MethodPassword)}, time.Now())
+	return s.throttle.Failures(s.prefix, s.guessedAt(auth.MethodPassword), time.Now())
 }
 
 // What counts as a guess is what somebody looked at and refused; what forgives is what somebody
@@ -55,7 +56,7 @@ func TestWhatCountsAsAGuess(t *testing.T) {
 			s := judging(100)
 			s.recorded = test.recorded
 			for range 2 {
-				s.failures.failed(s.prefix, s.guessedAt(auth.MethodPassword), time.Now())
+				s.throttle.Failed(s.prefix, s.guessedAt(auth.MethodPassword), time.Now())
 			}
 			if err := s.judge(t.Context(), auth.MethodPassword, func() error { return test.ended }); err != test.ended {
 				t.Errorf("the login ended with %v", err)
@@ -72,7 +73,7 @@ func TestWhatCountsAsAGuess(t *testing.T) {
 func TestNobodyLooksAtOnce(t *testing.T) {
 	s := judging(4)
 	for range 4 {
-		s.failures.failed(s.prefix, s.guessedAt(auth.MethodPassword), time.Now())
+		s.throttle.Failed(s.prefix, s.guessedAt(auth.MethodPassword), time.Now())
 	}
 	gone, leave := context.WithCancelCause(t.Context())
 	leave(errClientGone)
@@ -121,14 +122,14 @@ func TestSecretsThatNobodyLooksAt(t *testing.T) {
 		{"a token where none are taken and passwords are off", PasswordOff, "eyJhbGciOiJub25lIn0.e30.x", reasonPasswordOff},
 	} {
 		s := judging(100)
-		s.checks, s.Passwords = newTurns(1), test.passwords
+		s.checks, s.Passwords = admission.NewFairQueue(1), test.passwords
 		err := s.asked(t.Context(), test.secret)
 		if failure, ok := errors.AsType[*authFailure](err); !ok || failure.reason != test.reason {
 			t.Errorf("%s: %v", test.name, err)
 		}
 	}
 	s := judging(100)
-	s.checks, s.Passwords = newTurns(0), PasswordService // all turns are others'
+	s.checks, s.Passwords = admission.NewFairQueue(0), PasswordService // all turns are others'
 	gone, leave := context.WithCancelCause(t.Context())
 	leave(errClientGone)
 	if err := s.asked(gone, "right"); !errors.Is(err, errClientGone) {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync/atomic"
 	"time"
+
+	"gprxy/session/admission"
 )
 
 // Limits bound what clients may cost, above all those nobody knows yet. The zero
@@ -47,16 +49,16 @@ var (
 	}
 )
 
-// findPlace takes a place among those who log in, until the login is done. Where
+// findSlot takes a slot among the connections that log in, until the login is done. Where
 // there is none the connection is late: it may still cancel.
-func (s *session) findPlace() error {
+func (s *session) findSlot() error {
 	taken := func() { s.giveUp(errPlaceTaken) }
 	var ok bool
-	if s.place, ok = s.crowd.enter(s.prefix, taken); ok {
+	if s.slot, ok = s.slots.Enter(s.prefix, taken); ok {
 		return nil
 	}
-	if s.place, ok = s.latecomers.enter(s.prefix, taken); !ok {
-		s.place = &place{}
+	if s.slot, ok = s.latecomers.Enter(s.prefix, taken); !ok {
+		s.slot = &admission.Slot{}
 		return errTooManyLogins
 	}
 	s.late = true
@@ -105,7 +107,7 @@ func (s *session) becomeClient() error {
 		return errTooManyClients
 	}
 	s.counted = true
-	s.place.leave()
+	s.slot.Release()
 	return nil
 }
 

@@ -70,3 +70,17 @@ func onLoopback(address net.Addr) bool {
 	}
 	return false
 }
+
+// prefixName is an origin as people write it: an address, or an IPv6 network.
+func prefixName(p netip.Prefix) string {
+	switch {
+	case !p.IsValid():
+		return ""
+	case peers.Contains(p.Addr()):
+		return peerName(p)
+	case p.IsSingleIP():
+		return p.Addr().String()
+	default:
+		return p.String()
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gprxy/auth"
+	"gprxy/session/admission"
 	"gprxy/store"
 )
 
@@ -62,14 +63,14 @@ func (s *session) mayRecord(err error, reason string) bool {
 	case s.identity.User != "", judged(err):
 		return true
 	case s.recorded: // and so must its end be
-		s.tally.spend(s.prefix, time.Now())
+		s.condenser.Spend(s.prefix, time.Now())
 		return true
 	case reason == reasonHandshake: // a client that does not trust the certificate is looked for in the event log
-		return s.tally.admitLine(refusedConnection, reason, s.prefix, time.Now())
+		return s.condenser.AdmitLine(refusedConnection, reason, s.prefix, time.Now())
 	case s.parameters == nil:
 		of = refusedConnection
 	}
-	return s.tally.admit(of, reason, s.prefix, time.Now())
+	return s.condenser.Admit(of, reason, s.prefix, time.Now())
 }
 
 // refusedConnection stands for connections that were turned away before their startup packet. They are no events by
@@ -77,9 +78,9 @@ func (s *session) mayRecord(err error, reason string) bool {
 const refusedConnection = "connection.refused"
 
 // recordCounts records what was counted in place of being recorded by itself.
-func (h *Handler) recordCounts(facts []condensed) {
+func (h *Handler) recordCounts(facts []admission.Condensed) {
 	for _, f := range facts {
-		if f.Count > f.logged {
+		if f.Count > f.Logged {
 			h.Log.Warn("many of the same kind, counted together", "of", f.Of, "reason", f.Reason, "client", f.Client, "count", f.Count)
 		}
 		h.Events.Defer(store.Event{Time: f.Last, Fact: f.LogCondensed})
@@ -132,7 +133,7 @@ func shorten(text string) string {
 // OAUTHBEARER to fetch a token, and others give up waiting for a backend.
 func (s *session) recordLeft(reason string) {
 	s.log.Debug("left before login", "requested_user", s.user, "database", s.database, "reason", reason)
-	if s.parameters == nil || !s.recorded && !s.tally.admit(store.SessionEnded{}.Type(), reason, s.prefix, time.Now()) {
+	if s.parameters == nil || !s.recorded && !s.condenser.Admit(store.SessionEnded{}.Type(), reason, s.prefix, time.Now()) {
 		return
 	}
 	s.note(store.SessionEnded{Reason: reason, DurationMS: s.milliseconds()})

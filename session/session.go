@@ -10,6 +10,7 @@ import (
 
 	"gprxy/auth"
 	"gprxy/pool"
+	"gprxy/session/admission"
 	"gprxy/store"
 )
 
@@ -23,8 +24,8 @@ type session struct {
 	limit    *time.Timer // ends the login at deadline
 	deadline time.Time
 	giveUp   func(why error) // ends the login now
-	place    *place          // among those who log in
-	late     bool            // there was no place: only a cancel request is served
+	slot     *admission.Slot // among those who log in
+	late     bool            // there was no slot: only a cancel request is served
 	counted  bool            // as one of Limits.Clients
 	log      *slog.Logger
 	secured  string // TLS version, "" in plain text

@@ -1,7 +1,6 @@
-package session
+package admission
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -18,7 +17,7 @@ func from(address string) netip.Prefix {
 
 // A visitor of a crowd under test.
 type visitor struct {
-	*place
+	*Slot
 	name, origin string
 	working      bool
 	lost         bool
@@ -27,13 +26,13 @@ type visitor struct {
 func (v *visitor) String() string { return v.name }
 
 // visit lets a visitor in, or returns nil.
-func visit(c *crowd, name, origin string) *visitor {
+func visit(c *Slots, name, origin string) *visitor {
 	v := &visitor{name: name, origin: origin}
-	p, ok := c.enter(from(origin), func() { v.lost = true })
+	p, ok := c.Enter(from(origin), func() { v.lost = true })
 	if !ok {
 		return nil
 	}
-	v.place = p
+	v.Slot = p
 	return v
 }
 
@@ -61,13 +60,13 @@ func TestWhoLosesItsPlace(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			c := &crowd{most: test.most, perOrigin: test.perOrigin}
+			c := NewSlots(test.most, test.perOrigin)
 			var in []*visitor
 			for i, origin := range test.came {
 				in = append(in, visit(c, fmt.Sprint(i), origin))
 			}
 			for _, i := range test.working {
-				in[i].work()
+				in[i].Pin()
 			}
 			newcomer := visit(c, "newcomer", test.newcomer)
 			if (newcomer == nil) != (test.loses == -2) {
@@ -82,50 +81,15 @@ func TestWhoLosesItsPlace(t *testing.T) {
 	}
 }
 
-// Where there is no place, not even for those who come to cancel, nobody is served.
-func TestNoPlaceAtAll(t *testing.T) {
-	s := &session{Handler: &Handler{crowd: crowd{most: 1}, latecomers: crowd{most: 1}}}
-	for _, c := range []*crowd{&s.crowd, &s.latecomers} {
-		p, _ := c.enter(from("192.0.2.1"), func() {})
-		p.work()
-	}
-	if err := s.findPlace(); !errors.Is(err, errTooManyLogins) || s.late {
-		t.Errorf("found a place: %v", err)
-	}
-	s.place.leave()
-}
-
-// Who never became a client does not make room for one more when it leaves.
-func TestOnlyClientsAreCounted(t *testing.T) {
-	h := &Handler{clients: clientCount{most: 1}}
-	visit := func() *session { return &session{Handler: h, place: &place{}} }
-	first, second := visit(), visit()
-	visit().stopCounting()
-	if err := first.becomeClient(); err != nil {
-		t.Fatal(err)
-	}
-	if err := second.becomeClient(); !errors.Is(err, errTooManyClients) {
-		t.Errorf("the second of one is a client: %v", err)
-	}
-	second.stopCounting()
-	if err := visit().becomeClient(); !errors.Is(err, errTooManyClients) {
-		t.Errorf("the third of one is a client: %v", err)
-	}
-	first.stopCounting()
-	if err := visit().becomeClient(); err != nil {
-		t.Errorf("after the first has left: %v", err)
-	}
-}
-
 // Who waits already, or has left, does not wait twice.
 func TestWaitingTwiceIsWaitingOnce(t *testing.T) {
-	c := &crowd{most: 2, perOrigin: 2}
+	c := NewSlots(2, 2)
 	v := visit(c, "one", "192.0.2.1")
-	v.wait()
-	v.wait()
-	v.leave()
-	v.wait()
-	v.leave()
+	v.Unpin()
+	v.Unpin()
+	v.Release()
+	v.Unpin()
+	v.Release()
 	if c.size != 0 || len(c.origins) != 0 || c.top != 0 {
 		t.Errorf("%d are in, of %d origins, the most of them %d", c.size, len(c.origins), c.top)
 	}
@@ -136,7 +100,7 @@ func TestWaitingTwiceIsWaitingOnce(t *testing.T) {
 func TestCrowdAgainstAModel(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
-		c := &crowd{most: 1 + random.IntN(12), perOrigin: 1 + random.IntN(6)}
+		c := NewSlots(1+random.IntN(12), 1+random.IntN(6))
 		var in []*visitor // oldest wait first
 		for step := range 300 {
 			switch random.IntN(5) {
@@ -154,7 +118,7 @@ func TestCrowdAgainstAModel(t *testing.T) {
 			case 3:
 				if len(in) > 0 {
 					i := random.IntN(len(in))
-					in[i].leave()
+					in[i].Release()
 					in = slices.Delete(in, i, i+1)
 				}
 			case 4:
@@ -162,9 +126,9 @@ func TestCrowdAgainstAModel(t *testing.T) {
 					i := random.IntN(len(in))
 					v := in[i]
 					if v.working = !v.working; v.working {
-						v.work()
+						v.Pin()
 					} else {
-						v.wait()
+						v.Unpin()
 						in = append(slices.Delete(in, i, i+1), v)
 					}
 				}
@@ -174,8 +138,8 @@ func TestCrowdAgainstAModel(t *testing.T) {
 			}
 		}
 		for _, v := range in {
-			v.leave()
-			v.leave()
+			v.Release()
+			v.Release()
 		}
 		if c.size != 0 || len(c.origins) != 0 || c.top != 0 {
 			t.Fatalf("an empty crowd has %d places, %d origins, rank %d", c.size, len(c.origins), c.top)
@@ -184,7 +148,7 @@ func TestCrowdAgainstAModel(t *testing.T) {
 }
 
 // modelLoser says who has to go for a newcomer. in is in the order of waiting.
-func modelLoser(in []*visitor, c *crowd, origin string) (loser *visitor, refused bool) {
+func modelLoser(in []*visitor, c *Slots, origin string) (loser *visitor, refused bool) {
 	size, waiting := map[string]int{}, map[string]int{}
 	for _, v := range in {
 		size[v.origin]++
@@ -203,7 +167,7 @@ func modelLoser(in []*visitor, c *crowd, origin string) (loser *visitor, refused
 	// Of several origins that are as heavy, the crowd takes one: ask it which.
 	pick := origin
 	if !own && c.top > 0 {
-		pick = c.ranks[c.top].Front().Value.(*crowdOrigin).prefix.Addr().String()
+		pick = c.ranks[c.top].Front().Value.(*slotOrigin).prefix.Addr().String()
 		if waiting[pick] != heaviest {
 			return nil, true // the books are wrong: let the test fail
 		}
@@ -220,9 +184,9 @@ func modelLoser(in []*visitor, c *crowd, origin string) (loser *visitor, refused
 func BenchmarkCrowd(b *testing.B) {
 	for _, size := range []int{100, 10_000} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			c := &crowd{most: size, perOrigin: size / 2}
+			c := NewSlots(size, size/2)
 			for i := range b.N {
-				c.enter(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32), func() {})
+				c.Enter(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32), func() {})
 			}
 		})
 	}

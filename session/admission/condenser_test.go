@@ -1,4 +1,4 @@
-package session
+package admission
 
 import (
 	"net/netip"
@@ -9,11 +9,19 @@ import (
 	"gprxy/store"
 )
 
-// kept is a tally whose reports are kept.
-func kept() (*tally, *[]store.LogCondensed) {
+// named is an origin as the tests write it.
+func named(p netip.Prefix) string {
+	if !p.IsValid() {
+		return ""
+	}
+	return p.Addr().String()
+}
+
+// kept is a condenser whose reports are kept.
+func kept() (*Condenser, *[]store.LogCondensed) {
 	var mu sync.Mutex
 	all := new([]store.LogCondensed)
-	t := newTally(func(facts []condensed) {
+	t := NewCondenser(named, func(facts []Condensed) {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, f := range facts {
@@ -25,19 +33,19 @@ func kept() (*tally, *[]store.LogCondensed) {
 
 // Nothing is lost: what is not recorded by itself is counted, with its kind, its
 // origin and its time.
-func TestTallyLosesNothing(t *testing.T) {
+func TestCondenserLosesNothing(t *testing.T) {
 	c, reports := kept()
 	start := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
 	single := 0
 	const each = 500
 	for i := range each {
 		for _, what := range []string{"session.refused", "cancel.rejected"} {
-			if c.admit(what, "why", from("192.0.2.1"), start.Add(time.Duration(i)*time.Millisecond)) {
+			if c.Admit(what, "why", from("192.0.2.1"), start.Add(time.Duration(i)*time.Millisecond)) {
 				single++
 			}
 		}
 	}
-	c.close()
+	c.Close()
 	if single != recordedPerOrigin {
 		t.Errorf("%d were recorded one by one, want %d", single, recordedPerOrigin)
 	}
@@ -54,16 +62,16 @@ func TestTallyLosesNothing(t *testing.T) {
 }
 
 // A clock that is set back under what is counted makes no time run back.
-func TestTallyUnderAClockThatIsSetBack(t *testing.T) {
+func TestCondenserUnderAClockThatIsSetBack(t *testing.T) {
 	c, reports := kept()
 	start := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
 	for range recordedPerOrigin + 1 {
-		c.admit("session.refused", "why", from("192.0.2.1"), start)
+		c.Admit("session.refused", "why", from("192.0.2.1"), start)
 	}
-	if c.admit("session.refused", "why", from("192.0.2.1"), start.Add(-5*time.Hour)) {
+	if c.Admit("session.refused", "why", from("192.0.2.1"), start.Add(-5*time.Hour)) {
 		t.Error("a clock that is set back made room")
 	}
-	c.close()
+	c.Close()
 	if r := (*reports)[0]; r.Count != 2 || !r.First.Equal(start) || r.Last.Before(r.First) {
 		t.Errorf("report %+v", r)
 	}
@@ -71,104 +79,90 @@ func TestTallyUnderAClockThatIsSetBack(t *testing.T) {
 
 // One noisy origin does not use up what others may have recorded; all together
 // they are bounded too, and so is what is remembered and reported of them.
-func TestTallyBounds(t *testing.T) {
+func TestCondenserBounds(t *testing.T) {
 	c, reports := kept()
 	now := time.Now()
 	for range 10_000 {
-		c.admit("session.refused", "why", from("192.0.2.1"), now)
+		c.Admit("session.refused", "why", from("192.0.2.1"), now)
 	}
-	if !c.admit("session.refused", "why", from("192.0.2.2"), now) {
+	if !c.Admit("session.refused", "why", from("192.0.2.2"), now) {
 		t.Error("a quiet origin is not recorded because another is noisy")
 	}
 	single := 0
 	for i := range 100_000 {
 		address := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-		if c.admit("session.refused", "why", netip.PrefixFrom(address, 32), now) {
+		if c.Admit("session.refused", "why", netip.PrefixFrom(address, 32), now) {
 			single++
 		}
 	}
 	if want := recordedInAll - recordedPerOrigin - 1; single != want {
 		t.Errorf("of 100,000 origins %d were recorded one by one, want %d", single, want)
 	}
-	if n := len(c.origins.byKey); n > tallyOrigins {
+	if n := len(c.origins.byKey); n > condensedOrigins {
 		t.Errorf("%d origins are remembered", n)
 	}
-	c.close()
+	c.Close()
 	counted := int64(0)
 	for _, r := range *reports {
 		counted += r.Count
 	}
-	if len(*reports) > tallyReported+1 || counted != 10_000-recordedPerOrigin+100_000-int64(single) {
+	if len(*reports) > namedOrigins+1 || counted != 10_000-recordedPerOrigin+100_000-int64(single) {
 		t.Errorf("%d counted in %d reports", counted, len(*reports))
 	}
 }
 
 // With time there is room again.
-func TestTallyRecovers(t *testing.T) {
+func TestCondenserRecovers(t *testing.T) {
 	c, _ := kept()
-	defer c.close()
+	defer c.Close()
 	now := time.Now()
 	for range 2 * recordedPerOrigin {
-		c.admit("session.ended", "why", from("192.0.2.1"), now)
+		c.Admit("session.ended", "why", from("192.0.2.1"), now)
 	}
-	if c.admit("session.ended", "why", from("192.0.2.1"), now.Add(4*time.Second)) {
+	if c.Admit("session.ended", "why", from("192.0.2.1"), now.Add(4*time.Second)) {
 		t.Error("recorded after 4 s")
 	}
-	if !c.admit("session.ended", "why", from("192.0.2.1"), now.Add(6*time.Second)) {
+	if !c.Admit("session.ended", "why", from("192.0.2.1"), now.Add(6*time.Second)) {
 		t.Error("not recorded after 6 s")
 	}
 }
 
 // The report comes by itself, again and again.
-func TestTallyReportsInTime(t *testing.T) {
+func TestCondenserReportsInTime(t *testing.T) {
 	reported := make(chan int64, 10)
-	c := newTally(func(facts []condensed) { reported <- facts[0].Count })
+	c := NewCondenser(named, func(facts []Condensed) { reported <- facts[0].Count })
 	c.every = 10 * time.Millisecond
-	defer c.close()
+	defer c.Close()
 	for range recordedPerOrigin {
-		c.admit("session.ended", "why", from("192.0.2.1"), time.Now())
+		c.Admit("session.ended", "why", from("192.0.2.1"), time.Now())
 	}
 	for range 3 {
-		c.admit("session.ended", "why", from("192.0.2.1"), time.Now())
+		c.Admit("session.ended", "why", from("192.0.2.1"), time.Now())
 		if n := <-reported; n != 1 {
 			t.Errorf("reported %d", n)
 		}
 	}
 }
 
-func TestRecentForgetsWhatWasNotAskedForLongest(t *testing.T) {
-	r := recent[string, int]{most: 3}
+func TestLRUForgetsWhatWasNotAskedForLongest(t *testing.T) {
+	r := LRU[string, int]{Most: 3}
 	for _, key := range []string{"a", "b", "c"} {
-		*r.entry(key) = len(key)
+		*r.Entry(key) = len(key)
 	}
-	r.find("a")
-	r.entry("d")
+	r.Find("a")
+	r.Entry("d")
 	for key, want := range map[string]bool{"a": true, "b": false, "c": true, "d": true} {
-		if got := r.find(key) != nil; got != want {
+		if got := r.Find(key) != nil; got != want {
 			t.Errorf("%s is known: %v", key, got)
 		}
 	}
 }
 
-func TestPrefixNames(t *testing.T) {
-	for prefix, want := range map[netip.Prefix]string{
-		from("192.0.2.1"):                       "192.0.2.1",
-		netip.MustParsePrefix("2001:db8::/64"):  "2001:db8::/64",
-		{}:                                      "",
-		netip.MustParsePrefix("2001:db8::/128"): "2001:db8::",
-		peerPrefix(70000):                       "[local] uid 70000",
-	} {
-		if got := prefixName(prefix); got != want {
-			t.Errorf("%v is called %q, want %q", prefix, got, want)
-		}
-	}
-}
-
-func BenchmarkTally(b *testing.B) {
+func BenchmarkCondenser(b *testing.B) {
 	c, _ := kept()
-	defer c.close()
+	defer c.Close()
 	for i := range b.N {
 		address := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-		c.admit("session.refused", "why", netip.PrefixFrom(address, 32), time.Now())
+		c.Admit("session.refused", "why", netip.PrefixFrom(address, 32), time.Now())
 	}
 }

@@ -1,4 +1,4 @@
-package session
+package admission
 
 import (
 	"testing"
@@ -33,11 +33,11 @@ func TestPlacesAtTheBrowser(t *testing.T) {
 		{"off", 0, nil, 0, 0, a, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			var d deviceLogins
+			var d DeviceSlots
 			now := time.Now()
 			var leave []func()
 			for _, address := range test.in {
-				l, ok := d.enter(from(address), test.most, now)
+				l, ok := d.Enter(from(address), test.most, now)
 				if !ok {
 					t.Fatalf("%q has no place", address)
 				}
@@ -46,7 +46,7 @@ func TestPlacesAtTheBrowser(t *testing.T) {
 			for _, l := range leave[:test.left] {
 				l()
 			}
-			if _, ok := d.enter(from(test.from), test.most, now.Add(test.passed)); ok != test.ok {
+			if _, ok := d.Enter(from(test.from), test.most, now.Add(test.passed)); ok != test.ok {
 				t.Errorf("there is a place: %v", ok)
 			}
 		})

@@ -1,4 +1,4 @@
-package session
+package admission
 
 import (
 	"net/netip"
@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// deviceLogins bounds what strangers can make gprxy ask of the issuer: how many
+// DeviceSlots bound what strangers can make gprxy ask of the issuer: how many
 // logins wait at once, in all and for one address, and, by keeping a place for a
 // while after its client has left, how often they begin.
-type deviceLogins struct {
+type DeviceSlots struct {
 	mu      sync.Mutex // guards all below
 	waiting map[netip.Prefix]int
 	total   int
@@ -28,8 +28,8 @@ const (
 	deviceShare = 4
 )
 
-// enter takes a place for address, of most in all. leave must be called once.
-func (d *deviceLogins) enter(address netip.Prefix, most int, now time.Time) (leave func(), ok bool) {
+// Enter takes a place for address, of most in all. leave must be called once.
+func (d *DeviceSlots) Enter(address netip.Prefix, most int, now time.Time) (leave func(), ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for len(d.cooling) > 0 && !now.Before(d.cooling[0].free) {
@@ -47,13 +47,13 @@ func (d *deviceLogins) enter(address netip.Prefix, most int, now time.Time) (lea
 	return func() { d.leave(address, now.Add(devicePlaceTime)) }, true
 }
 
-func (d *deviceLogins) leave(address netip.Prefix, free time.Time) {
+func (d *DeviceSlots) leave(address netip.Prefix, free time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.cooling = append(d.cooling, coolingPlace{address, free})
 }
 
-func (d *deviceLogins) giveBack(address netip.Prefix) {
+func (d *DeviceSlots) giveBack(address netip.Prefix) {
 	d.total--
 	if d.waiting[address]--; d.waiting[address] == 0 {
 		delete(d.waiting, address)

@@ -1,4 +1,4 @@
-package session
+package admission
 
 import (
 	"net/netip"
@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// failures remembers failed logins, so that guessing becomes slow and then
+// A Throttle remembers failed logins, so that guessing becomes slow and then
 // useless. Three things are remembered, each decaying with time:
 //
 //   - of a user, by password or by token, from an origin: a few are free, then each costs a wait, then
@@ -15,12 +15,12 @@ import (
 //     has logged in from there before is spared.
 //   - of a user, wherever from: only a wait, for whoever has not logged in from
 //     there before. Nobody can lock out somebody else from afar.
-type failures struct {
+type Throttle struct {
 	most   int           // of a user from an origin; 0: no bound
 	forget time.Duration // after which one of them is forgotten
 
 	mu    sync.Mutex // guards known
-	known recent[failureKey, failureRecord]
+	known LRU[failureKey, failureRecord]
 }
 
 // failureKey is whose failures are meant. A zero origin or user stands for any.
@@ -39,7 +39,7 @@ const (
 )
 
 type failureRecord struct {
-	bucket
+	LeakyBucket
 	good bool // the user has logged in from there
 }
 
@@ -48,16 +48,19 @@ const (
 	// How many times more failures an origin or a user has than the two together.
 	failuresSpread = 10
 
-	firstFailureWait = 250 * time.Millisecond
-	lastFailureWait  = time.Second
+	shortestWait = 250 * time.Millisecond
+	// LongestWait is what the last attempts that are looked at wait.
+	LongestWait = time.Second
 )
 
-func newFailures(most int, forget time.Duration) *failures {
-	return &failures{most: most, forget: forget, known: recent[failureKey, failureRecord]{most: failuresKnown}}
+// NewThrottle gives one that allows most failures of a user from an origin (0: any number), of which one is forgotten
+// after the time that forget says.
+func NewThrottle(most int, forget time.Duration) *Throttle {
+	return &Throttle{most: most, forget: forget, known: LRU[failureKey, failureRecord]{Most: failuresKnown}}
 }
 
-// look tells what awaits the next attempt: a wait, and whether it is refused then.
-func (f *failures) look(from netip.Prefix, user string, now time.Time) (wait time.Duration, refused bool) {
+// Check tells what awaits the next attempt: a wait, and whether it is refused then.
+func (f *Throttle) Check(from netip.Prefix, user string, now time.Time) (wait time.Duration, refused bool) {
 	if f.most == 0 {
 		return 0, false
 	}
@@ -69,9 +72,9 @@ func (f *failures) look(from netip.Prefix, user string, now time.Time) (wait tim
 	spread := float64(f.most * failuresSpread)
 	switch {
 	case own+1 > float64(f.most), !good && here+1 > spread:
-		return lastFailureWait, true
+		return LongestWait, true
 	case !good && anywhere > float64(f.most):
-		return lastFailureWait, false
+		return LongestWait, false
 	}
 	return failureWait(own, f.most), false
 }
@@ -80,22 +83,29 @@ func (f *failures) look(from netip.Prefix, user string, now time.Time) (wait tim
 func failureWait(level float64, most int) time.Duration {
 	free := float64(most / 2)
 	wait := time.Duration(0)
-	for n := level; n >= free && level > 0 && wait < lastFailureWait; n-- {
-		wait = max(firstFailureWait, 2*wait) // which comes to lastFailureWait
+	for n := level; n >= free && level > 0 && wait < LongestWait; n-- {
+		wait = max(shortestWait, 2*wait) // which comes to LongestWait
 	}
 	return wait
 }
 
+// Failures is how many failures of a user from an origin are not forgotten yet, and whether there was a success.
+func (f *Throttle) Failures(from netip.Prefix, user string, now time.Time) (level float64, good bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.level(failureKey{ofUserFromOrigin, from, user}, now)
+}
+
 // level is how many failures are not forgotten yet, and whether there was a success.
-func (f *failures) level(key failureKey, now time.Time) (level float64, good bool) {
-	record := f.known.find(key)
+func (f *Throttle) level(key failureKey, now time.Time) (level float64, good bool) {
+	record := f.known.Find(key)
 	if record == nil {
 		return 0, false
 	}
-	return record.fill(0, now, f.perSecond(key.kind)), record.good
+	return record.Fill(0, now, f.perSecond(key.kind)), record.good
 }
 
-func (f *failures) perSecond(kind failureKind) float64 {
+func (f *Throttle) perSecond(kind failureKind) float64 {
 	perSecond := 1 / f.forget.Seconds()
 	if kind != ofUserFromOrigin {
 		perSecond *= failuresSpread
@@ -103,8 +113,8 @@ func (f *failures) perSecond(kind failureKind) float64 {
 	return perSecond
 }
 
-// failed takes note of a login that was judged and refused.
-func (f *failures) failed(from netip.Prefix, user string, now time.Time) {
+// Failed takes note of a login that was judged and refused.
+func (f *Throttle) Failed(from netip.Prefix, user string, now time.Time) {
 	if f.most == 0 {
 		return
 	}
@@ -115,13 +125,13 @@ func (f *failures) failed(from netip.Prefix, user string, now time.Time) {
 		keys = append(keys, failureKey{ofOrigin, from, ""})
 	}
 	for _, key := range keys {
-		f.known.entry(key).fill(1, now, f.perSecond(key.kind))
+		f.known.Entry(key).Fill(1, now, f.perSecond(key.kind))
 	}
 }
 
-// again takes note of something that is no guess, and tells whether it was seen there as often as failures are
+// Repeated takes note of something that is no guess, and tells whether it was seen there as often as failures are
 // allowed. It counts for nothing else.
-func (f *failures) again(from netip.Prefix, what string, now time.Time) (often bool) {
+func (f *Throttle) Repeated(from netip.Prefix, what string, now time.Time) (often bool) {
 	if f.most == 0 {
 		return false
 	}
@@ -131,17 +141,17 @@ func (f *failures) again(from netip.Prefix, what string, now time.Time) (often b
 	if level, _ := f.level(key, now); level+1 > float64(f.most) {
 		return true
 	}
-	f.known.entry(key).fill(1, now, f.perSecond(key.kind))
+	f.known.Entry(key).Fill(1, now, f.perSecond(key.kind))
 	return false
 }
 
-// succeeded takes note of a login that was judged and found good.
-func (f *failures) succeeded(from netip.Prefix, user string) {
+// Succeeded takes note of a login that was judged and found good.
+func (f *Throttle) Succeeded(from netip.Prefix, user string) {
 	if f.most == 0 {
 		return
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	record := f.known.entry(failureKey{ofUserFromOrigin, from, user})
-	record.level, record.good = 0, true
+	record := f.known.Entry(failureKey{ofUserFromOrigin, from, user})
+	record.Level, record.good = 0, true
 }

@@ -1,0 +1,101 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"gprxy/auth"
+	"gprxy/session/admission"
+)
+
+func from(address string) netip.Prefix { return netip.PrefixFrom(netip.MustParseAddr(address), 32) }
+
+// Where there is no place, not even for those who come to cancel, nobody is served.
+func TestNoPlaceAtAll(t *testing.T) {
+	s := &session{Handler: &Handler{slots: admission.NewSlots(1, 0), latecomers: admission.NewSlots(1, 0)}}
+	for _, c := range []*admission.Slots{s.slots, s.latecomers} {
+		p, _ := c.Enter(from("192.0.2.1"), func() {})
+		p.Pin()
+	}
+	if err := s.findSlot(); !errors.Is(err, errTooManyLogins) || s.late {
+		t.Errorf("found a place: %v", err)
+	}
+	s.slot.Release()
+}
+
+// Who never became a client does not make room for one more when it leaves.
+func TestOnlyClientsAreCounted(t *testing.T) {
+	h := &Handler{clients: clientCount{most: 1}}
+	visit := func() *session { return &session{Handler: h, slot: &admission.Slot{}} }
+	first, second := visit(), visit()
+	visit().stopCounting()
+	if err := first.becomeClient(); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.becomeClient(); !errors.Is(err, errTooManyClients) {
+		t.Errorf("the second of one is a client: %v", err)
+	}
+	second.stopCounting()
+	if err := visit().becomeClient(); !errors.Is(err, errTooManyClients) {
+		t.Errorf("the third of one is a client: %v", err)
+	}
+	first.stopCounting()
+	if err := visit().becomeClient(); err != nil {
+		t.Errorf("after the first has left: %v", err)
+	}
+}
+
+// Guesses that wait in line for PostgreSQL are looked at again when their turn comes: those
+// ahead of them may have been too many by then.
+func TestGuessesInLineAreLookedAtAgain(t *testing.T) {
+	s := &session{Handler: &Handler{throttle: admission.NewThrottle(2, time.Hour), checks: admission.NewFairQueue(1)}, user: "alice"}
+	s.prefix = from("192.0.2.1")
+	done, err := s.checks.Acquire(t.Context(), s.prefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := make(chan error)
+	go func() {
+		answer <- s.judge(t.Context(), auth.MethodPassword, func() (err error) {
+			defer func() {
+				if recover() != nil { // there is no pool here
+					err = errors.New("PostgreSQL was asked")
+				}
+			}()
+			return s.checkPassword(t.Context(), "a guess")
+		})
+	}()
+	for s.checks.Waiting() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	for range 2 {
+		s.throttle.Failed(s.prefix, s.guessedAt(auth.MethodPassword), time.Now())
+	}
+	done()
+	err = <-answer
+	if failure, ok := errors.AsType[*authFailure](err); !ok || failure.reason != reasonTooManyFailures {
+		t.Errorf("the guess ended with %v", err)
+	}
+	over, end := context.WithCancel(t.Context())
+	end()
+	if _, err := s.checks.Acquire(over, s.prefix); err != nil {
+		t.Errorf("its turn is lost: %v", err)
+	}
+}
+
+func TestPrefixNames(t *testing.T) {
+	for prefix, want := range map[netip.Prefix]string{
+		from("192.0.2.1"):                       "192.0.2.1",
+		netip.MustParsePrefix("2001:db8::/64"):  "2001:db8::/64",
+		{}:                                      "",
+		netip.MustParsePrefix("2001:db8::/128"): "2001:db8::",
+		peerPrefix(70000):                       "[local] uid 70000",
+	} {
+		if got := prefixName(prefix); got != want {
+			t.Errorf("%v is called %q, want %q", prefix, got, want)
+		}
+	}
+}

@@ -36,6 +36,10 @@ func TestWhereIdentityAndRolesStand(t *testing.T) {
 		{"chosen email not verified", "email", "", authtest.Claims{"email": "a@b.c", "email_verified": false}, "", "", auth.ReasonNoIdentity},
 		{"nested user", "ext.user", "", authtest.Claims{"ext": map[string]any{"user": "ann"}}, "ann", "", ""},
 
+		{"no sub", "", "", authtest.Claims{"sub": nil, "email": "a@b.c"}, "a@b.c", "", ""},
+		{"empty sub", "", "", authtest.Claims{"sub": "", "email": "a@b.c"}, "a@b.c", "", ""},
+
+		{"a path is parted at dots alone", "", "a_b", authtest.Claims{"a": map[string]any{"b": []string{"r"}}}, "test|1", "", ""},
 		{"roles before role and groups", "", "", authtest.Claims{"roles": []string{"a"}, "role": "b", "groups": []string{"c"}}, "test|1", "a", ""},
 		{"role before groups", "", "", authtest.Claims{"role": "b", "groups": []string{"c"}}, "test|1", "b", ""},
 		{"null roles, then groups", "", "", authtest.Claims{"roles": []string(nil), "groups": []string{"c"}}, "test|1", "c", ""},

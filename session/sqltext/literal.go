@@ -38,7 +38,7 @@ func (r *reader) beginLiteral(t token) {
 	content, _ := decode(t.content(), r.quoting, r.wide)
 	r.closed, r.columns = false, false
 	r.statement.executes = notExecuting
-	r.held, r.text = "", plainText{}
+	r.held, r.text = "", plainText{begun: r.before == "|" || r.last == literal} // of what goes on with another literal, nothing is the beginning
 	if r.before == "language" && r.language == "" {
 		r.language = strings.ToLower(content)
 	}
@@ -51,8 +51,10 @@ func (r *reader) beginLiteral(t token) {
 		r.treat = asSecret
 	case r.before == "uescape":
 		r.treat = asIs
-	case f.named && f.goesOn && !r.isSecretAnyway():
-		r.treat, r.text = asPlain, plainText{format: f.format, goesOn: true, starts: true}
+	case r.isPerhapsSecret(content):
+		if r.treat = asPlain; f.named && f.goesOn {
+			r.text = plainText{begun: true, format: f.format, goesOn: true, starts: true}
+		}
 	case r.isSecretHere() || r.isSecretBehind():
 		r.treat = asValue
 		switch {
@@ -65,6 +67,8 @@ func (r *reader) beginLiteral(t token) {
 			r.beginSQL(t, false)
 		case t.partial:
 			r.treat, r.text = asPlain, plainText{words: true}
+		case r.level > 0 && !r.body && !isHarmless(content, 0, len(content), true):
+			r.treat = asPlain // what is taken for a literal in a literal may be what stands between two of them
 		}
 	case !t.partial && r.names.isKey(content):
 		r.treat = asIs
@@ -105,13 +109,19 @@ func (r *reader) quotingOf(t token) quoting {
 	}
 }
 
-// isSecretAnyway tells whether a value that stands here is secret by something else than the literal before it.
-func (r *reader) isSecretAnyway() bool {
+// isPerhapsSecret tells whether a literal may hold no secret, or more than one: all that tells of one is that it goes on with a
+// literal that ends with the name of a secret, or that one is put into a text from elsewhere in the statement, and
+// this one holds what may be code.
+func (r *reader) isPerhapsSecret(content string) bool {
 	f := r.frame()
-	f.named = false
+	all, goesOn := r.statement.all, f.named && f.goesOn
+	if !all && !goesOn || all && isHarmless(content, 0, len(content), true) {
+		return false
+	}
+	r.statement.all, f.named = false, f.named && !goesOn
 	secret := r.isSecretHere() || r.isSecretBehind()
-	f.named = true
-	return secret
+	r.statement.all, f.named = all, f.named || goesOn
+	return !secret
 }
 
 // isPassword: PostgreSQL itself takes the literal for a secret, and runs it nowhere.

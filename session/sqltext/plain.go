@@ -45,7 +45,7 @@ func formatOf(s string) format {
 		return jsonDocument
 	}
 	n := 0
-	for n < len(s) && n < 64 && (isNameByte(s[n]) || n > 0 && s[n] == ' ') {
+	for n < len(s) && n < longestName && (isWordStart(s[n]) || isDigit(s[n]) || n > 0 && s[n] == ' ') {
 		n++
 	}
 	if n > 0 && n < len(s) && s[n] == '=' && !strings.HasPrefix(s[n:], "=>") && !strings.Contains(strings.TrimRight(s[:n], " "), " ") {
@@ -109,7 +109,7 @@ func (r *reader) plain(content string, last bool) {
 	p.held += s
 	p.pieces = p.pieces || !last
 	if !p.begun && p.held != "" {
-		p.begun, p.format = true, max(p.format, formatOf(p.held))
+		p.begun, p.format = true, formatOf(p.held)
 	}
 	at := 0
 	say := func(to int, h hiding) {
@@ -205,7 +205,7 @@ func (p *plainText) next(names *Names, s string, at int, last bool) (v valueAt) 
 		case from == len(s):
 			open = true
 		case url:
-			if to := from + strings.LastIndexByte(firstWord(s[from:]), '@'); to > from && !commands.in(s[from:to]) {
+			if to := from + strings.LastIndexByte(firstWord(s[from:]), '@'); to > from && isHarmless(s, from, to, true) {
 				v = valueAt{from: from, to: to}
 			}
 		case isPlaceholder(s[from:]):
@@ -264,25 +264,24 @@ func (p *plainText) value(s string, from int, last bool) valueAt {
 	switch {
 	case p.format == jsonDocument && quote == '"', p.format == connectionString && quote != 0:
 		e := ending{quote: quote}
-		if to := e.of(s, from+1); !commands.in(s[from:to]) {
+		if to := e.of(s, from+1); isHarmless(s, from+1, to, last) {
 			return valueAt{from: from + 1, to: to, ending: e}
 		}
 	case p.format == connectionString:
 		e := ending{loose: true}
-		if to := e.of(s, from); to > from && !commands.in(s[from:to]) {
+		if to := e.of(s, from); to > from && isHarmless(s, from, to, last) {
 			return valueAt{from: from, to: to, ending: e}
 		}
 	case quote != 0 && !p.pieces && !p.goesOn:
-		if a, b := literalAt(s, from); b > a && !commands.in(s[a:b]) && !callsIn(s[a:b]) {
+		if a, b := literalAt(s, from); b > a && isHarmless(s, a, b, last) {
 			return valueAt{from: a, to: b}
 		}
 	}
 	from = behindScheme(s, skip(s, from, `"'\`))
-	to := wordEnd(s, from)
-	if to == from || commands.in(lastWord(s[from:to])) || isCalled(s, to, last) {
-		return valueAt{from: -1}
+	if to := wordEnd(s, from); to > from && isHarmless(s, from, to, last) {
+		return valueAt{from: from, to: to}
 	}
-	return valueAt{from: from, to: to}
+	return valueAt{from: -1}
 }
 
 // behindScheme is where the credentials begin behind the word that says of what kind they are, as in "Authorization: Bearer x".
@@ -324,28 +323,24 @@ func isCalled(s string, i int, last bool) bool {
 	return s[i] == '(' || strings.HasPrefix(s[i:], "/*") || strings.HasPrefix(s[i:], "--")
 }
 
-// callsIn tells whether s holds what looks like a call.
-func callsIn(s string) bool {
-	for i := strings.IndexByte(s, '('); i > 0; {
-		if before := strings.TrimRight(s[:i], " \t\r\n\f\v\""); before != "" && (isWordStart(before[len(before)-1]) || isDigit(before[len(before)-1]) || strings.HasSuffix(before, "/")) {
-			return true
-		}
-		next := strings.IndexByte(s[i+1:], '(')
-		if next < 0 {
-			break
-		}
-		i += 1 + next
-	}
-	return false
+// isHarmless tells whether s[from:to] would do nothing if it were code: no command stands in it, and nothing in it is called.
+func isHarmless(s string, from, to int, last bool) bool {
+	return !commands.in(s[from:to]) && !isCalled(s, to, last) && !callsIn(s, from, to)
 }
 
-// lastWord is the word that s ends with.
-func lastWord(s string) string {
-	at := len(s)
-	for at > 0 && isWordStart(s[at-1]) {
-		at--
+// callsIn tells whether s[from:to] holds a name and an argument list, of which the end may stand behind it.
+func callsIn(s string, from, to int) bool {
+	for at := from; ; at++ {
+		open := strings.IndexByte(s[at:to], '(')
+		if open < 0 || strings.IndexByte(s[at+open:], ')') < 0 {
+			return false
+		}
+		at += open
+		before := strings.TrimRight(s[from:at], " \t\r\n\f\v\"/")
+		if before != "" && (isWordStart(before[len(before)-1]) || isDigit(before[len(before)-1])) {
+			return true
+		}
 	}
-	return s[at:]
 }
 
 // commandWords are words that make SQL do something.

@@ -1,6 +1,8 @@
 package sqltext
 
 import (
+	"math/rand/v2"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -85,6 +87,32 @@ func TestLongLiteralsHideNoCode(t *testing.T) {
 		got := inPieces(c.text, 5000)
 		if !strings.Contains(got, c.want) || strings.Contains(got, secret) && !c.shows {
 			t.Errorf("%.80q…: %d bytes, without %q, or with the secret: %.200q …", c.text, len(got), c.want, got)
+		}
+	}
+}
+
+// Random pieces of literals, in literals, put together in any order: each command and call of them stays.
+func TestRandomLiteralsHideNoCommand(t *testing.T) {
+	pieces := []string{"password=", "password = ", "token: ", `"secret": `, "password ", "''", "''''", `"`, " table y ", "table", " union ", ";", " delete from t ", "danger(1)", " danger (1)", "/*", "*/", "--", "\n", "x", " ", "{", "}", "[", ",", "a=", "://u:", "@h", "bearer ", "%s ", "1", "=", "select ", "lock a"}
+	outside := []string{"' || '", "'\n'", "', '", "' || E'"}
+	words := regexp.MustCompile(`\b(table|union|delete|select|lock)\b|danger ?\(`)
+	rnd := rand.New(rand.NewPCG(7, 7))
+	m := masker()
+	for range 20_000 {
+		var b strings.Builder
+		b.WriteString("select f('")
+		for range 2 + rnd.IntN(12) {
+			if rnd.IntN(8) == 0 {
+				b.WriteString(outside[rnd.IntN(len(outside))])
+			} else {
+				b.WriteString(pieces[rnd.IntN(len(pieces))])
+			}
+		}
+		b.WriteString("')")
+		text := b.String()
+		got := m.Mask(text, Options{}).Text
+		if a, b := words.FindAllString(text, -1), words.FindAllString(got, -1); len(a) != len(b) {
+			t.Fatalf("%q became %q", text, got)
 		}
 	}
 }

@@ -111,11 +111,11 @@ var statements = map[string][]string{
 		"collation", "conversion", "text", "tablespace", "statistics", "large", "procedural"},
 	"grant": {"later", "to", "on"}, "revoke": {"later", "from", "on"}, "copy": {"later", "from", "to"}, "call": {"later", "("}, "do": {"next", "'", "language"},
 	"set":     {"later", "=", "to", "role", "authorization", "constraints", "transaction"},
-	"explain": {"later", "select", "insert", "update", "delete", "with", "execute", "merge"}, "execute": {}, "perform": {"later", "("},
+	"explain": {"later", "select", "insert", "update", "delete", "with", "execute", "merge", "table", "values", "declare", "create", "refresh"}, "execute": {}, "perform": {"later", "("},
 	"prepare": {"later", "as"}, "reassign": {"next", "owned"}, "import": {"next", "foreign"},
 	"comment": {"next", "on"}, "security": {"next", "label"}, "refresh": {"next", "materialized"},
 	"reindex": {"next", "table", "index", "schema", "database", "system", "("}, "discard": {"next", "all", "plans", "sequences", "temp", "temporary"},
-	"reset": {"next", "role", "session", "all"}, "declare": {"later", "cursor"},
+	"reset": {"next", "role", "session", "all"}, "declare": {"later", "cursor"}, "load": {"next", "'"}, "fetch": {"later", "from", "in"}, "move": {"later", "from", "in"},
 }
 
 // namedStatements are ordinary words: they begin a statement if one name follows, and then nothing but what may stand there.
@@ -128,7 +128,7 @@ var namedStatements = map[string]map[string]bool{
 var beforeNames = set("table", "only", "full", "freeze", "verbose", "analyze")
 
 // loneStatements need nothing.
-var loneStatements = []string{"commit", "rollback", "abort", "checkpoint"}
+var loneStatements = []string{"begin", "commit", "end", "rollback", "abort", "checkpoint"}
 
 // isShortStatement tells whether such a word, behind which l reads, begins a statement.
 func isShortStatement(l lexer, first string) bool {

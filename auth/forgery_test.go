@@ -409,6 +409,18 @@ func TestTypesThatAreAccepted(t *testing.T) {
 	}
 }
 
+// A key that says that it is for verifying signatures verifies them.
+func TestAKeyThatSaysWhatItIsFor(t *testing.T) {
+	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newClock()
+	iss := authtest.Start(t, authtest.Options{Now: c.Now})
+	iss.Publish(mustJWK(t, &curve.PublicKey, map[string]any{"kid": "own", "use": "sig", "key_ops": []string{"verify"}}))
+	requireVerified(t, verifierFor(t, iss, c), forge(t, "ES256", curve, map[string]any{"alg": "ES256", "kid": "own"}, goodClaims(iss, c)))
+}
+
 func TestKeysThatAreNotUsed(t *testing.T) {
 	weak, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {

@@ -374,11 +374,10 @@ func (l *lexer) wordEnd(s string) int {
 
 // tagWordEnd is wordEnd of a tag, in which there is no dollar.
 func (l *lexer) tagWordEnd(s string) int {
-	n := l.wordEnd(s)
-	if at := strings.IndexByte(s[:n], '$'); at >= 0 {
-		return at
+	if at := strings.IndexByte(s, '$'); at >= 0 {
+		s = s[:at]
 	}
-	return n
+	return l.wordEnd(s)
 }
 
 // switchTo goes on in another reading, which has made no difference yet.

@@ -43,7 +43,7 @@ func (r *reader) beginLiteral(t token) {
 		r.language = strings.ToLower(content)
 	}
 	switch {
-	case t.partial && r.quoting.point != 0 && !r.isPassword():
+	case (t.partial && r.quoting.point != 0 || r.quoting.point == unknownPoint) && !r.isPassword():
 		r.treat = asIs // what its escapes are is told behind it
 	case r.isBody():
 		r.beginBody(t)
@@ -67,7 +67,7 @@ func (r *reader) beginLiteral(t token) {
 			r.beginSQL(t, false)
 		case t.partial:
 			r.treat, r.text = asPlain, plainText{words: true}
-		case r.level > 0 && !r.body && !isHarmless(content, 0, len(content), true):
+		case r.level > 0 && !r.body && mayDoSomething(content):
 			r.treat = asPlain // what is taken for a literal in a literal may be what stands between two of them
 		}
 	case !t.partial && r.names.isKey(content):
@@ -90,7 +90,8 @@ func (r *reader) quotingOf(t token) quoting {
 		return q
 	}
 	ahead := r.lexer
-	for named := false; ; {
+	named := false
+	for range maxContinued {
 		t, more := ahead.next()
 		switch {
 		case !more:
@@ -107,7 +108,16 @@ func (r *reader) quotingOf(t token) quoting {
 			return q
 		}
 	}
+	q.point = unknownPoint
+	return q
 }
+
+const (
+	// maxContinued is how many tokens behind U&'…' are looked at for its UESCAPE: literals that go on with it, and spaces.
+	maxContinued = 16
+	// unknownPoint stands for a character that is told too far behind, or not at all.
+	unknownPoint = 0xff
+)
 
 // isPerhapsSecret tells whether a literal may hold no secret, or more than one: all that tells of one is that it goes on with a
 // literal that ends with the name of a secret, or that one is put into a text from elsewhere in the statement, and
@@ -115,7 +125,7 @@ func (r *reader) quotingOf(t token) quoting {
 func (r *reader) isPerhapsSecret(content string) bool {
 	f := r.frame()
 	all, goesOn := r.statement.all, f.named && f.goesOn
-	if !all && !goesOn || all && isHarmless(content, 0, len(content), true) {
+	if !all && !goesOn || all && !mayDoSomething(content) {
 		return false
 	}
 	r.statement.all, f.named = false, f.named && !goesOn
@@ -165,6 +175,14 @@ func (r *reader) languageOf(t token) string {
 	if r.language != "" {
 		return r.language
 	}
+	if !r.looked || t.partial {
+		r.looked, r.behind = true, r.languageBehind(t)
+	}
+	return r.behind
+}
+
+// languageBehind looks for the language in what stands behind the literal, up to the end of the statement.
+func (r *reader) languageBehind(t token) string {
 	ahead := r.lexer
 	for after := ""; ; {
 		t2, more := ahead.next()

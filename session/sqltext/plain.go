@@ -24,6 +24,11 @@ type plainText struct {
 
 	within  ending // the secret under way
 	running bool   // there is one
+
+	// Of what is held:
+	lexer   *lexer // reads it as SQL, up to where values were looked for
+	paren   int    // where its last closing parenthesis stands; -1: nowhere
+	harmful int    // up to here values are one word at most
 }
 
 // format is what the literal begins like.
@@ -111,6 +116,7 @@ func (r *reader) plain(content string, last bool) {
 	if !p.begun && p.held != "" {
 		p.begun, p.format = true, formatOf(p.held)
 	}
+	p.paren, p.harmful = strings.LastIndexByte(p.held, ')'), 0
 	at := 0
 	say := func(to int, h hiding) {
 		r.emitPlain(to-at, h)
@@ -205,7 +211,7 @@ func (p *plainText) next(names *Names, s string, at int, last bool) (v valueAt) 
 		case from == len(s):
 			open = true
 		case url:
-			if to := from + strings.LastIndexByte(firstWord(s[from:]), '@'); to > from && isHarmless(s, from, to, true) {
+			if to := from + strings.LastIndexByte(firstWord(s[from:]), '@'); to > from && p.isHarmless(s, from, to, true) {
 				v = valueAt{from: from, to: to}
 			}
 		case isPlaceholder(s[from:]):
@@ -220,7 +226,7 @@ func (p *plainText) next(names *Names, s string, at int, last bool) (v valueAt) 
 
 // wordsIn calls hide for each secret in s as if it were a literal that is no SQL.
 func (n *Names) wordsIn(s string, hide func(from, to int)) {
-	p := plainText{goesOn: true}
+	p := plainText{goesOn: true, paren: strings.LastIndexByte(s, ')')}
 	for v := p.next(n, s, 0, true); v.from >= 0; v = p.next(n, s, v.to, true) {
 		hide(v.from, v.to)
 	}
@@ -261,24 +267,27 @@ func (p *plainText) value(s string, from int, last bool) valueAt {
 	if quote != '"' && quote != '\'' {
 		quote = 0
 	}
+	var e ending
+	a, b := 0, 0
 	switch {
+	case from < p.harmful: // it stands in a value that may do something
 	case p.format == jsonDocument && quote == '"', p.format == connectionString && quote != 0:
-		e := ending{quote: quote}
-		if to := e.of(s, from+1); isHarmless(s, from+1, to, last) {
-			return valueAt{from: from + 1, to: to, ending: e}
-		}
+		e = ending{quote: quote}
+		a, b = from+1, e.of(s, from+1)
 	case p.format == connectionString:
-		e := ending{loose: true}
-		if to := e.of(s, from); to > from && isHarmless(s, from, to, last) {
-			return valueAt{from: from, to: to, ending: e}
-		}
+		e = ending{loose: true}
+		a, b = from, e.of(s, from)
 	case quote != 0 && !p.pieces && !p.goesOn:
-		if a, b := literalAt(s, from); b > a && isHarmless(s, a, b, last) {
-			return valueAt{from: a, to: b}
+		a, b = p.literalAt(s, from)
+	}
+	if b > a {
+		if b-a < longestValue && p.isHarmless(s, a, b, last) {
+			return valueAt{from: a, to: b, ending: e}
 		}
+		p.harmful = b
 	}
 	from = behindScheme(s, skip(s, from, `"'\`))
-	if to := wordEnd(s, from); to > from && isHarmless(s, from, to, last) {
+	if to := wordEnd(s, from); to > from && p.isHarmless(s, from, to, last) {
 		return valueAt{from: from, to: to}
 	}
 	return valueAt{from: -1}
@@ -294,20 +303,25 @@ func behindScheme(s string, from int) int {
 	return from
 }
 
-// literalAt gives what stands in the literal or quoted name that begins at byte from, if s is read as SQL: the quote may also
-// end one. Where a backslash makes that uncertain there is none.
-func literalAt(s string, from int) (a, b int) {
-	l := lexer{rest: s}
-	for {
-		at := len(s) - len(l.rest)
-		t, more := l.next()
-		if !more || at > from || strings.IndexByte(t.text, '\\') >= 0 {
+// literalAt gives what stands in the literal or quoted name that begins at byte from, if s, which is all of the literal, is
+// read as SQL: the quote may also end one. Where a backslash makes that uncertain there is none. The next
+// call is for a later byte.
+func (p *plainText) literalAt(s string, from int) (a, b int) {
+	if p.lexer == nil {
+		p.lexer = &lexer{rest: s}
+	}
+	for len(s)-len(p.lexer.rest) <= from {
+		at := len(s) - len(p.lexer.rest)
+		t, more := p.lexer.next()
+		if !more || strings.IndexByte(t.text, '\\') >= 0 {
+			p.lexer.rest = ""
 			return 0, 0
 		}
 		if at == from && t.shut > 0 {
 			return at + t.open, at + len(t.text) - t.shut
 		}
 	}
+	return 0, 0
 }
 
 // isCalled tells whether an argument list follows the word that ends at byte i, or may: then it is the name of a function.
@@ -323,24 +337,32 @@ func isCalled(s string, i int, last bool) bool {
 	return s[i] == '(' || strings.HasPrefix(s[i:], "/*") || strings.HasPrefix(s[i:], "--")
 }
 
+// longestValue is how long a value may be that is masked although it is more than one word: keys are shorter.
+const longestValue = 8 << 10
+
 // isHarmless tells whether s[from:to] would do nothing if it were code: no command stands in it, and nothing in it is called.
-func isHarmless(s string, from, to int, last bool) bool {
-	return !commands.in(s[from:to]) && !isCalled(s, to, last) && !callsIn(s, from, to)
+func (p *plainText) isHarmless(s string, from, to int, last bool) bool {
+	return !commands.in(s[from:to]) && !isCalled(s, to, last) && !callsIn(s[from:to], p.paren-from)
 }
 
-// callsIn tells whether s[from:to] holds a name and an argument list, of which the end may stand behind it.
-func callsIn(s string, from, to int) bool {
-	for at := from; ; at++ {
-		open := strings.IndexByte(s[at:to], '(')
-		if open < 0 || strings.IndexByte(s[at+open:], ')') < 0 {
+// callsIn tells whether s holds a name and an argument list. The last closing parenthesis, which may stand behind s, is at byte paren.
+func callsIn(s string, paren int) bool {
+	for at := 0; ; at++ {
+		open := strings.IndexByte(s[at:], '(')
+		if open < 0 || paren < at+open {
 			return false
 		}
 		at += open
-		before := strings.TrimRight(s[from:at], " \t\r\n\f\v\"/")
+		before := strings.TrimRight(s[:at], " \t\r\n\f\v\"/")
 		if before != "" && (isWordStart(before[len(before)-1]) || isDigit(before[len(before)-1])) {
 			return true
 		}
 	}
+}
+
+// mayDoSomething tells whether a command or a call stands in what is a value.
+func mayDoSomething(s string) bool {
+	return commands.in(s) || callsIn(s, strings.LastIndexByte(s, ')'))
 }
 
 // commandWords are words that make SQL do something.

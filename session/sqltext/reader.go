@@ -62,6 +62,8 @@ type reader struct {
 type statement struct {
 	words    []string // its first words, lower case, at most four
 	language string   // after LANGUAGE
+	looked   bool     // for it behind the first body,
+	behind   string   // where this was found
 	prepares string   // the name that it prepares
 	params   Params   // $1 … of what it prepares that are secret
 	all      bool     // the rest of its values is secret

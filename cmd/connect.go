@@ -58,6 +58,9 @@ func (o *connectOptions) validate(c *call) (err error) {
 	if o.target.known != nil {
 		o.target.known.tell = c.note
 	}
+	if risk := o.target.strangersMayListen(); risk != "" {
+		c.warn(risk)
+	}
 	if !o.noPsql {
 		o.psql = c.lookPath("psql")
 	}

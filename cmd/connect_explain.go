@@ -32,6 +32,9 @@ func (t target) explain(err error) error {
 	if wrong := t.explainCertificate(err); wrong != nil {
 		return wrong
 	}
+	if wrong := t.explainSocket(err); wrong != nil {
+		return wrong
+	}
 	var dns *net.DNSError
 	where := "gprxy at " + t.address()
 	switch {
@@ -137,7 +140,7 @@ func (e *noTLSError) Unwrap() error { return errNoTLS }
 func (t target) probe(ctx context.Context) error {
 	ctx, done := context.WithTimeout(ctx, probeTimeout)
 	defer done()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", t.address())
+	conn, err := new(net.Dialer).DialContext(ctx, t.network(), t.address())
 	if err != nil {
 		return t.explain(err)
 	}

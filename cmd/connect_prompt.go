@@ -119,6 +119,10 @@ func (t target) config() (*pgconn.Config, error) {
 		return nil, err
 	}
 	config.Fallbacks = nil
+	if t.isUnix() {
+		config.DialFunc = t.dial
+		config.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
+	}
 	if t.orPlain() {
 		config.Fallbacks = []*pgconn.FallbackConfig{{Host: t.host, Port: uint16(port)}}
 	}

@@ -161,7 +161,7 @@ func (o *connectOptions) writePassfile(c *call, tokens sso.Tokens) (path string,
 	if err != nil {
 		return "", fmt.Errorf("write psql's password file: %w", err)
 	}
-	_, err = fmt.Fprintf(f, "%s:%s:*:*:%s\n", escape(o.target.host), o.target.port, escape(tokens.Password().Reveal()))
+	_, err = fmt.Fprintf(f, "%s:%s:*:*:%s\n", escape(o.target.libpqHost()), o.target.port, escape(tokens.Password().Reveal()))
 	if err := errors.Join(err, f.Close()); err != nil {
 		return "", errors.Join(fmt.Errorf("write psql's password file: %w", err), os.Remove(f.Name()))
 	}
@@ -172,7 +172,7 @@ func (o *connectOptions) writePassfile(c *call, tokens sso.Tokens) (path string,
 func (o *connectOptions) psqlEnvironment(ctx context.Context, c *call, tokens sso.Tokens) ([]string, error) {
 	t := o.target
 	environ := append(without(c.Variables, redirecting...),
-		"PGHOST="+t.host, "PGPORT="+t.port, "PGDATABASE="+t.database, "PGUSER="+t.startupUser(tokens.User),
+		"PGHOST="+t.libpqHost(), "PGPORT="+t.port, "PGDATABASE="+t.database, "PGUSER="+t.startupUser(tokens.User),
 		"PGSSLMODE="+t.sslMode, "PGGSSENCMODE=disable")
 	if t.sslMode != sslVerifyCA && t.sslMode != sslVerifyFull {
 		return environ, nil

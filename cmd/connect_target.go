@@ -45,7 +45,12 @@ type target struct {
 	known *knownProxies // that its certificate is to be one of, if it was met before; nil: as sslMode says
 }
 
-func (t target) address() string { return net.JoinHostPort(t.host, t.port) }
+func (t target) address() string {
+	if t.isUnix() {
+		return socketPath(t.host, t.port)
+	}
+	return net.JoinHostPort(t.host, t.port)
+}
 
 // targetOptions are the flags that name a target.
 type targetOptions struct {
@@ -54,12 +59,12 @@ type targetOptions struct {
 }
 
 func (o *targetOptions) flags(fs *pflag.FlagSet) {
-	fs.StringVarP(&o.server, "server", "s", "", "where gprxy is, short -s: `HOST`, HOST:PORT or postgres://HOST:PORT/DB; else PROXY_URL")
+	fs.StringVarP(&o.server, "server", "s", "", "where gprxy is, short -s: `HOST`, HOST:PORT, postgres://HOST:PORT/DB, or the folder of a Unix socket; else PROXY_URL")
 	fs.StringVar(&o.host, "host", "", "the same as --server")
 	fs.StringVarP(&o.database, "database", "d", "", "the database `NAME`, short -d")
 	fs.StringVarP(&o.port, "port", "p", "", "gprxy's `PORT`, short -p; else "+defaultProxyPort)
 	fs.StringVarP(&o.account, "account", "U", "", "the `ACCOUNT` or role you want, short -U; else gprxy chooses among yours")
-	fs.StringVar(&o.sslMode, "sslmode", "", "how much TLS, with libpq's `WORD`: "+strings.Join(sslModes, ", ")+"; else verify-full")
+	fs.StringVar(&o.sslMode, "sslmode", "", "how much TLS, with libpq's `WORD`: "+strings.Join(sslModes, ", ")+"; else verify-full; of no account on a Unix socket")
 	fs.StringVar(&o.rootCert, "sslrootcert", "", "PEM `FILE` of the CAs that may sign gprxy's certificate, or the word system")
 	fs.BoolVar(&o.newCertificate, "new-certificate", false, "on this machine: gprxy has been given another certificate than it had when it was last met")
 }
@@ -101,6 +106,9 @@ func (o *targetOptions) target(c *call, proxyURL string) (target, error) {
 // meet is for a gprxy on loopback that nobody has said anything about.
 func (o *targetOptions) meet(c *call, t *target) error {
 	if t.known == nil {
+		if o.newCertificate && t.isUnix() {
+			return usagef("gprxy "+c.command.name+" without --new-certificate", "--new-certificate: there is no TLS on a Unix socket, and no certificate")
+		}
 		if o.newCertificate {
 			return usagef("gprxy "+c.command.name+" without --new-certificate",
 				"--new-certificate is for a gprxy on this machine whose certificate is known from before; this one's is verified in another way (--sslmode, --sslrootcert)")
@@ -125,7 +133,7 @@ func (o *targetOptions) checkOrigin(c *call, s *ssoSettings, t target) error {
 	if o.server != "" || s.proxyVia == "" {
 		return nil
 	}
-	if !loopback(t.host) {
+	if !loopback(t.host) && !t.isUnix() {
 		return usagef(fmt.Sprintf("gprxy %s -s %s, if you trust it with your login, or set PROXY_URL in the environment", c.command.name, t.address()),
 			"PROXY_URL in %s leads to %s, and your token would be sent there", s.proxyVia, t.address())
 	}
@@ -153,11 +161,14 @@ func choosePort(flag, inServer string) (string, error) {
 	return flag, nil
 }
 
-// parseTarget takes HOST, HOST:PORT, an IPv6 address with or without brackets, or a postgres URL. Its
+// parseTarget takes HOST, HOST:PORT, an IPv6 address with or without brackets, the folder of a Unix socket, or a postgres URL. Its
 // errors never quote the text: it may hold a password.
 func parseTarget(text string) (target, error) {
 	if strings.Contains(text, "://") {
 		return parseTargetURL(text)
+	}
+	if isUnixHost(text) {
+		return target{host: text}, checkTargetFolder(text)
 	}
 	if strings.ContainsAny(text, "@/?# \t\x00") {
 		return target{}, errors.New("is no host; write HOST, HOST:PORT or postgres://HOST:PORT/DATABASE")
@@ -184,8 +195,8 @@ func checkPort(port string) error {
 
 func parseTargetURL(text string) (target, error) {
 	u, err := url.Parse(text)
-	if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") || u.Hostname() == "" {
-		return target{}, errors.New("is no URL of gprxy; write postgres://HOST:PORT/DATABASE")
+	if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") {
+		return target{}, errNoTargetURL
 	}
 	if _, secret := u.User.Password(); secret {
 		return target{}, errors.New("holds a password; leave it out, the token takes its place")
@@ -209,11 +220,34 @@ func parseTargetURL(text string) (target, error) {
 			t.sslMode = values[len(values)-1]
 		case "sslrootcert":
 			t.rootCert = values[len(values)-1]
+		case "host", "port":
+			if err := t.beUnix(u, query); err != nil {
+				return target{}, err
+			}
 		default:
-			return target{}, fmt.Errorf("has the parameter %q; only sslmode and sslrootcert count", name)
+			return target{}, fmt.Errorf("has the parameter %q; only sslmode and sslrootcert count, and host and port for a Unix socket", name)
 		}
 	}
+	if t.host == "" {
+		return target{}, errNoTargetURL
+	}
 	return t, nil
+}
+
+var errNoTargetURL = errors.New("is no URL of gprxy; write postgres://HOST:PORT/DATABASE, or postgres:///DATABASE?host=/run/gprxy&port=PORT for a Unix socket")
+
+// beUnix takes host and port as parameters, which is how libpq's URLs name a Unix socket.
+func (t *target) beUnix(u *url.URL, query url.Values) error {
+	t.host, t.port = query.Get("host"), query.Get("port")
+	if u.Host != "" || len(query["host"]) != 1 || len(query["port"]) > 1 || !isUnixHost(t.host) {
+		return errNoTargetURL
+	}
+	if t.port != "" {
+		if err := checkPort(t.port); err != nil {
+			return err
+		}
+	}
+	return checkTargetFolder(t.host)
 }
 
 // chooseTLS checks what was said about TLS and fills in the rest: verify-full, but on loopback only if
@@ -222,6 +256,10 @@ func parseTargetURL(text string) (target, error) {
 func (t *target) chooseTLS(c *call) error {
 	if t.sslMode != "" && !slices.Contains(sslModes, t.sslMode) {
 		return wrongValue("sslmode", t.sslMode, "--sslmode with one of "+strings.Join(sslModes, ", "))
+	}
+	if t.isUnix() {
+		t.chooseNoTLS()
+		return nil
 	}
 	if t.rootCert != "" && t.rootCert != rootSystem {
 		if rest, tilde := strings.CutPrefix(t.rootCert, "~/"); tilde {

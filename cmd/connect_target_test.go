@@ -61,6 +61,29 @@ func TestWhereConnectGoes(t *testing.T) {
 		{args: "-s proxy -d app", files: []string{own}, want: "proxy 7777 app - verify-full system"},
 		{args: "-s proxy -d app", files: []string{own, libpq}, want: "proxy 7777 app - verify-full ~/.postgresql/root.crt"},
 
+		{args: "-s /run/gprxy -d app", files: []string{own, libpq}, want: "/run/gprxy 7777 app - disable system"},
+		{args: "--host /run/gprxy -p 6000 -d app --sslmode verify-full --sslrootcert ca.pem", want: "/run/gprxy 6000 app - disable system"},
+		{args: "-s @gprxy -d app -U x", want: "@gprxy 7777 app x disable system"},
+		{args: "", url: "postgres:///app?host=/run/gprxy&port=6000&sslmode=require", want: "/run/gprxy 6000 app - disable system"},
+		{args: "", url: "postgres://bob@/app?port=6000&host=%2Frun%2Fgprxy", want: "/run/gprxy 6000 app bob disable system"},
+		{args: "-d app", url: "/run/gprxy", want: "/run/gprxy 7777 app - disable system"},
+
+		{args: "-s /run/gprxy/.s.PGSQL.6000 -d app", wrong: "is a socket; write its folder"},
+		{args: "-s /run/a,/run/b -d app", wrong: "is a list"},
+		{args: "-s @ -d app", wrong: "is no host; an abstract socket is"},
+		{args: "-s @topsecret@proxy -d app", wrong: "is no host; an abstract socket is"},
+		{args: "-s /app?password=topsecret -d app", wrong: "is no folder"},
+		{args: "-s /" + strings.Repeat("x", 95) + " -d app", wrong: "is too long a folder"},
+		{args: "-s /run/gprxy -p 0 -d app", wrong: `--port "0" is not understood`},
+		{args: "-s /run/gprxy -d app --new-certificate", wrong: "there is no TLS on a Unix socket"},
+		{args: "-s postgres:///app -d app", wrong: "is no URL of gprxy"},
+		{args: "-s postgres:///app?port=6000", wrong: "is no URL of gprxy"},
+		{args: "-s postgres:///app?host=proxy", wrong: "is no URL of gprxy"},
+		{args: "-s postgres://proxy/app?host=/run/gprxy", wrong: "is no URL of gprxy"},
+		{args: "-s postgres:///app?host=/run/a&host=/run/b", wrong: "is no URL of gprxy"},
+		{args: "-s postgres:///app?host=/run/gprxy&port=0", wrong: `has the port "0"`},
+		{args: "-s postgres:///app?host=/run/gprxy/.s.PGSQL.1", wrong: "is a socket"},
+
 		{args: "-d app", wrong: "no server is named"},
 		{args: "-s proxy", wrong: "no database is named"},
 		{args: "-s proxy:0 -d app", wrong: `has the port "0"`},
@@ -74,7 +97,6 @@ func TestWhereConnectGoes(t *testing.T) {
 		{args: "-s postgres://proxy/app?password=topsecret", wrong: `has the parameter "password"`},
 		{args: "-s postgres://proxy/a/b", wrong: "more than HOST:PORT/DATABASE"},
 		{args: "-s ::zz -d app", wrong: "is no host"},
-		{args: "-s /tmp -d app", wrong: "is no host"},
 		{args: "-s proxy -d " + strings.Repeat("x", 64), wrong: "--database is no name"},
 	} {
 		t.Run(row.args+" "+row.url, func(t *testing.T) {
@@ -94,12 +116,18 @@ func TestWhereConnectGoes(t *testing.T) {
 }
 
 func FuzzParseTarget(f *testing.F) {
-	for _, text := range []string{"proxy:7777", "[::1]:1", "postgres://u@h:1/db?sslmode=require", "u:p@h", "::", "[", "postgres://h/%00", "%"} {
+	for _, text := range []string{"proxy:7777", "[::1]:1", "postgres://u@h:1/db?sslmode=require", "u:p@h", "::", "[", "postgres://h/%00", "%", "/run/gprxy", "@gprxy", "postgres:///db?host=/run/gprxy&port=1"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		to, err := parseTarget(text)
 		if err != nil {
+			return
+		}
+		if to.isUnix() {
+			if len(to.address()) > longestSocketPath() {
+				t.Errorf("%q leads to a socket of %d bytes", text, len(to.address()))
+			}
 			return
 		}
 		if to.host == "" || strings.ContainsAny(to.host, " /@?#") && !strings.Contains(text, "%") {
@@ -121,6 +149,34 @@ func TestTheEnvironmentOfPsqlLeadsNowhereElse(t *testing.T) {
 	want := "PGOPTIONS=-c a=b TERM=xterm PGHOST=proxy PGPORT=7777 PGDATABASE=app PGUSER=a@b.c PGSSLMODE=require PGGSSENCMODE=disable"
 	if err != nil || strings.Join(got, " ") != want {
 		t.Errorf("got  %s, %v\nwant %s", strings.Join(got, " "), err, want)
+	}
+}
+
+// Whom nothing proves on a Unix socket, the folder must: anybody may make one in /tmp.
+func TestASocketThatAnybodyCouldMake(t *testing.T) {
+	own := t.TempDir()
+	open := filepath.Join(own, "open")
+	if err := os.Mkdir(open, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(open, 0o777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	for host, warned := range map[string]bool{open: true, own: false, "@gprxy": true, "proxy": false, "localhost": false, "/none": false} {
+		if said := (target{host: host, port: "7777"}).strangersMayListen(); (said != "") != warned {
+			t.Errorf("%s: %q", host, said)
+		}
+	}
+}
+
+// libpq looks for "localhost" in a password file where the socket is in its default folder.
+func TestTheDefaultFolderOfPsql(t *testing.T) {
+	for host, want := range map[string]string{
+		"/tmp": "/tmp/.", "/tmp/": "/tmp/.", "/var/run/postgresql": "/var/run/postgresql/.", "/run/gprxy": "/run/gprxy", "@gprxy": "@gprxy", "tmp": "tmp", "localhost": "localhost",
+	} {
+		if got := (target{host: host}).libpqHost(); got != want {
+			t.Errorf("%s is %s for psql, want %s", host, got, want)
+		}
 	}
 }
 

@@ -111,6 +111,64 @@ func TestConnect(t *testing.T) {
 	bare.kept(p.secrets())
 }
 
+// Where gprxy is on the same machine its folder will do, as libpq's host does, and there is no TLS, whatever it asks of others.
+func TestConnectOverUnixSockets(t *testing.T) {
+	t.Parallel()
+	havePsql(t)
+	i := newPersonInstall(t)
+	folder, abstract := t.TempDir(), fmt.Sprintf("@gprxy-connect-%d", os.Getpid())
+	hosts := []string{folder}
+	if runtime.GOOS == "linux" {
+		hosts = append(hosts, abstract)
+	}
+	proxy := i.start("PROXY_HOST=127.0.0.1,"+strings.Join(hosts, ","), "PROXY_CERT=auto", "REQUIRE_TLS=always")
+	first, _, _ := strings.Cut(proxy.addr, ",")
+	_, port, _ := net.SplitHostPort(first)
+	p := i.person(t)
+	if got := p.logIn("alice"); got.code != 0 {
+		t.Fatalf("%+v", got)
+	}
+	const who = "app_reader for alice@example.com"
+	to := func(args ...string) []string {
+		return append([]string{"connect", "--host", folder, "-p", port, "-d", "postgres"}, args...)
+	}
+	p.expect(0, []string{who}, whoSQL, to()...)
+	p.expect(0, []string{who}, whoSQL, to("--no-psql", "--sslmode", "verify-full")...)
+	for _, host := range hosts[1:] {
+		warned := "any user of this machine may listen at " + host
+		p.expect(0, []string{who, warned}, whoSQL, "connect", "-s", "postgres:///postgres?host="+host+"&port="+port)
+		p.expect(0, []string{who, warned}, whoSQL, "connect", "-s", host, "-p", port, "-d", "postgres", "--no-psql")
+	}
+	tunnel := i.follow(p.command("tunnel", "-s", folder, "-p", port, "-d", "postgres", "--listen", "127.0.0.1:0"))
+	conn := tunnel.connect()
+	asleep := make(chan error, 1)
+	go func() { _, err := conn.Exec(t.Context(), "select pg_sleep(60) as nap"); asleep <- err }()
+	waitFor(t, "it sleeps", func() bool { return napping(t, i.postgres) == 1 })
+	if err := conn.PgConn().CancelRequest(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-asleep; err == nil || !strings.Contains(err.Error(), "57014") {
+		t.Errorf("a cancel through the tunnel: %v", err)
+	}
+	if said := tunnel.output(); strings.Contains(said, "any user of this machine may listen") || strings.Contains(said, "nothing proves") {
+		t.Errorf("the tunnel says\n%s", said)
+	}
+	nowhere := []string{"connect", "-s", folder, "-p", "1", "-d", "postgres"}
+	p.expect(2, []string{"there is no such socket; check --server (its folder)"}, whoSQL, nowhere...)
+	p.expect(2, []string{"there is no such socket; check --server (its folder)"}, whoSQL, append(nowhere, "--no-psql")...)
+	left := filepath.Join(folder, ".s.PGSQL.1") // of a server that was killed
+	if l, err := net.ListenUnix("unix", &net.UnixAddr{Name: left, Net: "unix"}); err != nil {
+		t.Fatal(err)
+	} else {
+		l.SetUnlinkOnClose(false)
+		l.Close()
+	}
+	p.expect(2, []string{"nothing listens there; check --server (its folder)"}, whoSQL, append(nowhere, "--no-psql")...)
+	write(t, filepath.Join(p.home, ".env"), "PROXY_URL="+folder+"\n")
+	p.expect(0, []string{"gprxy is at " + filepath.Join(folder, ".s.PGSQL."+port) + ", as PROXY_URL in .env says."}, whoSQL, "connect", "-p", port, "-d", "postgres")
+	p.kept(p.secrets())
+}
+
 func closedPort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -11,7 +11,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -55,7 +54,7 @@ func rank(host string) int {
 func openOne(ctx context.Context, host string, port int, mode os.FileMode) (socket net.Listener, err error) {
 	address := net.JoinHostPort(host, strconv.Itoa(port))
 	if isUnixHost(host) {
-		address = strings.TrimSuffix(host, "/") + "/" + socketPrefix + strconv.Itoa(port)
+		address = socketPath(host, strconv.Itoa(port))
 		socket, err = listenUnix(ctx, address, mode)
 	} else {
 		config := net.ListenConfig{KeepAliveConfig: clientKeepAlive}

@@ -79,10 +79,7 @@ func checkListenHost(t string) *badValue {
 }
 
 func checkListenFolder(t string) *badValue {
-	longest := maxSocketPathBSD
-	if runtime.GOOS == "linux" {
-		longest = maxSocketPathLinux
-	}
+	longest := longestSocketPath()
 	folder, port, whole := strings.Cut(t, "/"+socketPrefix)
 	switch {
 	case strings.ContainsFunc(t, unicode.IsControl):

@@ -57,10 +57,10 @@ func (s *ssoSettings) table(shared *Settings) []setting {
 			parse: into(&s.login.CallbackURL)},
 		setting{name: "CONNECTION_NAME", none: "none", meaning: "which of Auth0's connections to log in with",
 			parse: into(&s.login.Connection)},
-		setting{name: "PROXY_URL", none: "none", meaning: "where gprxy is when --server does not say: HOST, HOST:PORT or postgres://HOST:PORT/DATABASE",
+		setting{name: "PROXY_URL", none: "none", meaning: "where gprxy is when --server does not say: HOST, HOST:PORT, postgres://HOST:PORT/DATABASE, or the folder of a Unix socket",
 			parse: func(_ *Settings, _ *loader, t string) *badValue {
 				if _, err := parseTarget(t); err != nil {
-					return &badValue{err.Error(), "set it to HOST:PORT or postgres://HOST:PORT/DATABASE"}
+					return &badValue{err.Error(), "set it to HOST:PORT, postgres://HOST:PORT/DATABASE, or the folder of a Unix socket"}
 				}
 				s.proxyURL = t
 				return nil

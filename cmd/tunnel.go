@@ -103,6 +103,7 @@ func (o *tunnelOptions) tunnel(c *call) (*session.Tunnel, error) {
 		o.target.known.tell = func(format string, args ...any) { log.Info(fmt.Sprintf(format, args...)) }
 	}
 	return &session.Tunnel{
+		Network:      o.target.network(),
 		Address:      o.target.address(),
 		TLS:          config,
 		OrPlain:      o.target.orPlain,
@@ -167,6 +168,12 @@ func (o *tunnelOptions) announce(c *call, d *door, who sso.Tokens, root string) 
 	fmt.Fprintln(c.Out, "\nCtrl-C ends it.")
 	if d.socket == "" {
 		c.warn("every user of this machine can connect to " + d.Addr().String() + " and is then you; if there are others, use --socket")
+	}
+	if risk := o.target.strangersMayListen(); risk != "" {
+		c.warn(risk)
+	}
+	if o.target.isUnix() {
+		return
 	}
 	if o.target.known == nil && (o.target.sslMode == sslDisable || o.target.sslMode == sslRequire) || o.target.sslMode == sslPrefer && !loopback(o.target.host) {
 		c.warn("with --sslmode " + o.target.sslMode + " nothing proves that gprxy is who gets your token; verify-full does")

@@ -44,7 +44,8 @@ import (
 // The fields must not change once ServeConn was called; those without a remark
 // must be set. Safe for concurrent use.
 type Tunnel struct {
-	Address string      // of the gprxy at the other end, host:port
+	Network string      // of Address: tcp or unix; "": tcp
+	Address string      // of the gprxy at the other end, host:port or a socket
 	TLS     *tls.Config // what its certificate is to be; nil: no TLS
 	OrPlain func() bool // whether to go on without TLS if it offers none; nil: no
 	NearTLS *tls.Config // for clients that insist on TLS even here; nil: they are told that there is none

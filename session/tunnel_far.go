@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -21,7 +22,7 @@ var askForTLS = []byte{0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f}
 func (t *Tunnel) dial(ctx context.Context) (net.Conn, error) {
 	ctx, done := context.WithTimeout(ctx, farTimeout)
 	defer done()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", t.Address)
+	conn, err := new(net.Dialer).DialContext(ctx, cmp.Or(t.Network, "tcp"), t.Address)
 	if err != nil {
 		return nil, t.unreachable(err)
 	}

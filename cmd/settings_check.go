@@ -3,13 +3,14 @@
 package cmd
 
 import (
-	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"os"
 	"slices"
 	"strings"
 
 	"gprxy/auth"
+	"gprxy/listener"
 )
 
 func checkSettings(s *Settings, l *loader) {
@@ -48,7 +49,10 @@ func checkCertificate(s *Settings, l *loader) {
 	case s.ProxyCert != "" && s.ProxyKey == "":
 		l.problem("PROXY_KEY", "is not set, but PROXY_CERT is", "set PROXY_KEY to the key that belongs to the certificate")
 	case s.ProxyCert != "":
-		if _, err := tls.LoadX509KeyPair(s.ProxyCert, s.ProxyKey); err != nil {
+		_, err := listener.LoadPair(s.ProxyCert, s.ProxyKey)
+		if encrypted, ok := errors.AsType[*listener.EncryptedKeyError](err); ok {
+			l.problem("PROXY_KEY", "names "+encrypted.File+", which is encrypted with a password, and gprxy takes keys without one", encrypted.Remedy())
+		} else if err != nil {
 			l.problem("PROXY_CERT", "and PROXY_KEY cannot be used: "+err.Error(), "name two readable PEM files that belong together")
 		}
 	case s.RequireTLS == RequireTLSAlways:

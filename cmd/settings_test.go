@@ -182,6 +182,8 @@ var wrongSettings = []struct {
 	{given: []string{"PROXY_KEY=/k"}, want: []string{"PROXY_CERT is not set, but PROXY_KEY is"}},
 	{given: []string{"PROXY_CERT=/c"}, want: []string{"PROXY_KEY is not set, but PROXY_CERT is"}},
 	{given: []string{"PROXY_CERT=auto", "PROXY_KEY=/k"}, want: []string{"PROXY_KEY is set, but PROXY_CERT=auto makes its own key"}},
+	{given: []string{"PROXY_CERT=/c", "PROXY_KEY=../listener/testdata/encrypted-pkcs8.key"},
+		want: []string{"PROXY_KEY names ../listener/testdata/encrypted-pkcs8.key, which is encrypted with a password, and gprxy takes keys without one"}, instead: "openssl pkey -in"},
 	{given: []string{"PROXY_CERT=/c", "PROXY_KEY=/k"}, want: []string{"PROXY_CERT and PROXY_KEY cannot be used: open /c: no such file or directory"}},
 	{given: []string{"DB_SSLROOTCERT=/none.pem"}, want: []string{"DB_SSLROOTCERT cannot be read: open /none.pem: no such file or directory"}},
 	{given: []string{"POOL_MAX_CONNS=0"}, want: []string{`POOL_MAX_CONNS is "0"`}, instead: "from 1"},

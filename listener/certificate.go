@@ -2,10 +2,12 @@ package listener
 
 import (
 	"crypto/tls"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
@@ -84,11 +86,46 @@ func (c *Certificate) reload() {
 }
 
 func (c *Certificate) read() (*tls.Certificate, error) {
-	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	pair, err := LoadPair(c.certFile, c.keyFile)
 	if err != nil {
 		return nil, fmt.Errorf("read the certificate %s with the key %s: %w", c.certFile, c.keyFile, err)
 	}
 	return &pair, nil
+}
+
+// LoadPair is tls.LoadX509KeyPair with an *EncryptedKeyError for a key that cannot be read without its password.
+func LoadPair(certFile, keyFile string) (tls.Certificate, error) {
+	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil && isEncrypted(keyFile) {
+		err = &EncryptedKeyError{keyFile}
+	}
+	return pair, err
+}
+
+// EncryptedKeyError says that the key in File needs a password, which gprxy asks nobody for.
+type EncryptedKeyError struct{ File string }
+
+func (e *EncryptedKeyError) Error() string {
+	return fmt.Sprintf("the key %s is encrypted with a password, and gprxy takes keys without one: %s", e.File, e.Remedy())
+}
+
+// Remedy is what to type.
+func (e *EncryptedKeyError) Remedy() string {
+	return fmt.Sprintf("write it without, for gprxy's user alone to read: (umask 077; openssl pkey -in %s -out NEW.key)", e.File)
+}
+
+// isEncrypted knows both forms: PKCS #8 (RFC 5958), and OpenSSL's older one with headers (RFC 1421).
+func isEncrypted(keyFile string) bool {
+	rest, err := os.ReadFile(keyFile)
+	for block := (*pem.Block)(nil); err == nil; {
+		if block, rest = pem.Decode(rest); block == nil {
+			return false
+		}
+		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *Certificate) stat() (stamps [2]stamp, err error) {

@@ -77,6 +77,35 @@ func TestCertificateMustBeAPair(t *testing.T) {
 	}
 }
 
+// A key that needs a password is told as that, at the start and when a renewal brings one. Both keys are openssl's.
+func TestEncryptedKeys(t *testing.T) {
+	for _, key := range []string{"testdata/encrypted-pkcs8.key", "testdata/encrypted-traditional.key"} {
+		files, _ := EnsureLocalCA(t.TempDir(), "")
+		_, err := LoadCertificate(files.CertFile, key, nil)
+		for _, want := range []string{key + " is encrypted with a password", "(umask 077; openssl pkey -in " + key + " -out NEW.key)"} {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v, want %q", key, err, want)
+			}
+		}
+		var log bytes.Buffer
+		c, err := LoadCertificate(files.CertFile, files.KeyFile, slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := served(t, c)
+		replace(t, key, files.KeyFile)
+		if after := served(t, c); !after.Equal(before) || !strings.Contains(log.String(), "is encrypted with a password") {
+			t.Errorf("%s in a renewal: %s", key, log.String())
+		}
+	}
+	// A pair that is wrong for another reason is not called encrypted.
+	a, _ := EnsureLocalCA(t.TempDir(), "")
+	b, _ := EnsureLocalCA(t.TempDir(), "")
+	if _, err := LoadCertificate(a.CertFile, b.KeyFile, nil); err == nil || strings.Contains(err.Error(), "encrypted") {
+		t.Errorf("a key of another: %v", err)
+	}
+}
+
 // A renewed pair is served without a restart; a pair that is half renewed is not.
 func TestCertificateIsReadAgain(t *testing.T) {
 	old, _ := EnsureLocalCA(t.TempDir(), "")

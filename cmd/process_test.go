@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -214,12 +215,25 @@ func (r *running) connect(ctx context.Context, user, password string) (*pgx.Conn
 	if err != nil {
 		return nil, err
 	}
-	address, err := net.ResolveTCPAddr("tcp", r.addr)
+	host, port, err := splitAddress(r.addr)
 	if err != nil {
 		return nil, err
 	}
-	config.Host, config.Port, config.User, config.Password, config.Database = address.IP.String(), uint16(address.Port), user, password, "postgres"
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return nil, err
+	}
+	config.Host, config.Port, config.User, config.Password, config.Database = host, uint16(n), user, password, "postgres"
 	return pgx.ConnectConfig(ctx, config)
+}
+
+// splitAddress gives libpq's host and port of an address that gprxy listens on: those of a Unix socket are its folder, and what
+// its name ends in.
+func splitAddress(address string) (host, port string, err error) {
+	if folder, port, unix := strings.Cut(address, "/"+socketPrefix); unix {
+		return folder, port, nil
+	}
+	return net.SplitHostPort(address)
 }
 
 func (r *running) mustConnect(user, password string) *pgx.Conn {

@@ -53,7 +53,7 @@ func (i *install) pgbench(addr string, args ...string) *exec.Cmd {
 	if err := os.WriteFile(script, []byte(bank), 0o600); err != nil {
 		i.t.Fatal(err)
 	}
-	host, port, err := net.SplitHostPort(addr)
+	host, port, err := splitAddress(addr)
 	if err != nil {
 		i.t.Fatal(err)
 	}
@@ -84,8 +84,12 @@ func TestRestart(t *testing.T) {
 	t.Parallel()
 	i := newInstall(t)
 	t.Run("SIGTERM cuts no transaction", i.testSIGTERM)
-	t.Run("refuses nobody when its socket stays open", i.testRollingRestart)
-	t.Run("serves beside the one that ends", i.testTwoAtOnce)
+	t.Run("refuses nobody when its socket stays open", func(t *testing.T) { i.testRollingRestart(t, "tcp", "127.0.0.1:0", 40, 40, 120) })
+	t.Run("refuses nobody when its Unix socket stays open", func(t *testing.T) {
+		i.testRollingRestart(t, "unix", filepath.Join(t.TempDir(), socketPrefix+"6000"), 20, 30)
+	})
+	t.Run("serves beside the one that ends", func(t *testing.T) { i.testTwoAtOnce(t, "127.0.0.1", "0") })
+	t.Run("serves beside the one that ends on a Unix socket", func(t *testing.T) { i.testTwoAtOnce(t, t.TempDir(), "6000") })
 	t.Run("takes sockets of streams and nothing else", i.testInheritedSockets)
 }
 
@@ -135,14 +139,15 @@ func (i *install) inherits(count int, socket *os.File) *exec.Cmd {
 }
 
 // With its socket kept open by systemd, a restart is no error to anybody who connects anew for each transaction.
-func (i *install) testRollingRestart(t *testing.T) {
+// It is restarted each time that so many rows are in.
+func (i *install) testRollingRestart(t *testing.T, network, address string, each int, restarts ...int) {
 	i.openBank()
-	socket, err := net.Listen("tcp", "127.0.0.1:0")
+	socket, err := net.Listen(network, address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer socket.Close()
-	file, err := socket.(*net.TCPListener).File()
+	file, err := socket.(interface{ File() (*os.File, error) }).File()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,13 +158,13 @@ func (i *install) testRollingRestart(t *testing.T) {
 	if r.addr != socket.Addr().String() {
 		t.Fatalf("listens on %s, was given %s", r.addr, socket.Addr())
 	}
-	bench := i.pgbench(r.addr, "-C", "-c", "4", "-t", "40")
+	bench := i.pgbench(r.addr, "-C", "-c", "4", "-t", fmt.Sprint(each))
 	var said strings.Builder
 	bench.Stdout, bench.Stderr = &said, &said
 	if err := bench.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for _, done := range []int{40, 120} {
+	for _, done := range restarts {
 		waitFor(t, "pgbench works", func() bool { return i.deposits() > done })
 		r.Process.Signal(syscall.SIGTERM)
 		waitFor(t, "it drains", func() bool { return strings.Contains(r.output(), "shutting down") })
@@ -172,29 +177,33 @@ func (i *install) testRollingRestart(t *testing.T) {
 	if err := bench.Wait(); err != nil || strings.Contains(said.String(), "aborted") {
 		t.Errorf("pgbench: %v\n%s", err, &said)
 	}
-	if n := i.deposits(); n != 2*4*40 || transactions(t, said.String()) != 4*40 {
-		t.Errorf("PostgreSQL has %d rows of %d\n%s", n, 2*4*40, &said)
+	if n := i.deposits(); n != 2*4*each || transactions(t, said.String()) != 4*each {
+		t.Errorf("PostgreSQL has %d rows of %d\n%s", n, 2*4*each, &said)
 	}
 }
 
 // Started while the one before it still lets a transaction finish, gprxy takes over port and log at once: both serve, and
 // both record.
-func (i *install) testTwoAtOnce(t *testing.T) {
-	old := i.start("SHUTDOWN_TIMEOUT=30s")
+func (i *install) testTwoAtOnce(t *testing.T, host, port string) {
+	old := i.start("PROXY_HOST="+host, "PROXY_PORT="+port, "SHUTDOWN_TIMEOUT=30s")
 	staying := old.mustConnect("alice", "alice-secret")
 	if _, err := staying.Exec(t.Context(), "begin"); err != nil {
 		t.Fatal(err)
 	}
-	_, port, _ := net.SplitHostPort(old.addr)
+	_, port, _ = splitAddress(old.addr)
 	old.Process.Signal(syscall.SIGTERM)
-	waitFor(t, "the port is free", func() bool {
-		l, err := net.Listen("tcp", "127.0.0.1:"+port)
+	waitFor(t, "the address is free", func() bool {
+		if isUnixHost(host) {
+			left, err := os.ReadDir(host)
+			return err == nil && len(left) == 0 // neither socket nor lock
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort(host, port))
 		if err == nil {
 			l.Close()
 		}
 		return err == nil
 	})
-	next := i.start("PROXY_PORT=" + port)
+	next := i.start("PROXY_HOST="+host, "PROXY_PORT="+port)
 	defer next.kill()
 	if said := fmt.Sprint("process=", old.Process.Pid); !strings.Contains(next.output(), said) {
 		t.Errorf("the new one does not say %q:\n%s", said, next.output())
@@ -218,6 +227,11 @@ func (i *install) testTwoAtOnce(t *testing.T) {
 	out, err := i.command("sessions", "--active", "--json").Output()
 	if err != nil || strings.Count(string(out), "\n") != 1 || !strings.Contains(string(out), "bob@example.com") {
 		t.Errorf("active sessions: %s, %v", out, err)
+	}
+	if again, err := next.connect(t.Context(), "alice", "alice-secret"); err != nil { // the old one's end took nothing along
+		t.Errorf("another session of the new one: %v", err)
+	} else {
+		again.Close(t.Context())
 	}
 }
 

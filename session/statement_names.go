@@ -64,6 +64,12 @@ func (n *names) apply(act *action) {
 	}
 }
 
+// isFollowed tells whether it is known what a name stands for. PostgreSQL keeps names in the database's encoding (pq_getmsgstring
+// in src/backend/libpq/pqformat.c), so one beyond ASCII is another name in another client_encoding, and which that is where
+// statements are sent ahead nobody knows. The text of such a statement is in the row of its Parse alone, as is that of more
+// statements than are remembered.
+func isFollowed(name string) bool { return isASCII(name) }
+
 func (n *names) statement(name string) *prepared {
 	if name == "" {
 		return n.unnamed
@@ -89,7 +95,7 @@ func (n *names) setStatement(name string, stmt *prepared) {
 		n.held -= before.cost()
 		delete(n.stmts, name)
 	}
-	if stmt == nil {
+	if stmt == nil || !isFollowed(name) {
 		return
 	}
 	if len(n.stmts) >= maxPrepared {
@@ -115,7 +121,7 @@ func (n *names) setPortal(portal string, bind *action) {
 		return
 	}
 	n.dropPortal(portal)
-	if bind == nil || len(n.portals) >= maxPortals {
+	if bind == nil || !isFollowed(portal) || len(n.portals) >= maxPortals {
 		return
 	}
 	text := 0

@@ -120,6 +120,13 @@ func changesNames(tag string) bool {
 	return false
 }
 
+// forgetPortals: a DO may have closed a portal and opened another of its name.
+func (n *names) forgetPortals() {
+	c := changes{portals: map[string]*action{}}
+	c.forgetPortals(n)
+	n.change(c)
+}
+
 // forget: code that ran inside PostgreSQL (a DO, a function) may have given names another meaning.
 func (n *names) forget() {
 	c := changes{stmts: map[string]*prepared{}, portals: map[string]*action{}}
@@ -132,7 +139,7 @@ func (n *names) forget() {
 // stands for is not known any more.
 func (n *names) changedBy(tag, text string, secret bool, from charset) {
 	c := changes{stmts: map[string]*prepared{}, portals: map[string]*action{}}
-	name, known := namedInSQL(tag, text)
+	name, known := namedInSQL(tag, text, from.cut)
 	switch {
 	case tag == "DECLARE CURSOR" && known:
 		c.portals[name] = nil
@@ -171,17 +178,20 @@ func (c changes) forgetStatements(n *names) {
 }
 
 // namedInSQL gives the name that PREPARE, DEALLOCATE or DECLARE is about, if it is one
-// and certain.
-func namedInSQL(tag, text string) (name string, known bool) {
+// and certain. A text that lost its middle may say something else than its ends do.
+func namedInSQL(tag, text string, cut bool) (name string, known bool) {
 	verb, of, _ := strings.Cut(strings.ToLower(tag), " ")
 	words := sqltext.Words(text, 3)
-	if len(words) < 2 || words[0] != verb || of == "all" {
+	if cut {
+		words = sqltext.WordsOfBeginning(sqltext.Beginning(text), 3)
+	}
+	if len(words) < 2 || words[0] != verb || of == "all" || cut && len(words) < 3 && verb == "deallocate" && words[1] == "prepare" {
 		return "", false
 	}
 	if verb == "deallocate" && words[1] == "prepare" && len(words) == 3 {
 		words = words[1:]
 	}
-	return nameInSQL(words[1]), true
+	return nameInSQL(words[1]), isFollowed(words[1])
 }
 
 // preparedInSQL: the text was recorded when it was run.

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
@@ -159,6 +160,9 @@ func (s *statements) executed(act *action, kind byte, body []byte) {
 	case stmt != nil && stmt.dropsNames: // act may be recycled
 		s.names.forget()
 	}
+	if r.tag == "DO" {
+		s.names.forgetPortals()
+	}
 }
 
 // noteBlock: a statement that was run begins or ends a transaction block. AND CHAIN and TO SAVEPOINT, after which it goes
@@ -263,7 +267,7 @@ func (s *statements) failed(head request, body []byte) {
 
 // syncFailed: the implicit transaction of the statements before a Sync could not be
 // committed, so what they did is undone. In a transaction block they are done, and only
-// what comes at the Sync's turn failed.
+// what comes at the Sync's turn failed; the same behind what has committed by itself.
 func (s *statements) syncFailed(body []byte) {
 	if s.inBlock {
 		s.interrupted(body)
@@ -271,15 +275,45 @@ func (s *statements) syncFailed(body []byte) {
 	}
 	var r result
 	s.blame(nil, &r, body)
-	undone := false
+	told := false
 	s.block.amend(func(st *store.Statement) {
-		if undone = s.open && st.Outcome == ""; undone {
-			st.SQLState, st.Message, st.Outcome = r.sqlstate, r.message, r.outcome
+		if !s.open || st.Outcome != "" || endsTransaction(st.Tag) {
+			return
+		}
+		told = true
+		if st.SQLState, st.Message, st.Outcome = r.sqlstate, r.message, r.outcome; mayCommit(st.Tag) {
+			s.talk.beInDoubt("an error came at the Sync behind a statement that may have committed by itself")
+			st.Outcome, st.Doubt = store.OutcomeUnknown, s.talk.doubt
 		}
 	})
-	if !undone {
+	if !told {
 		s.interrupted(body)
 	}
+}
+
+// endsTransaction tells by its command tag whether a statement has committed, or rolled back, before PostgreSQL said that it
+// was done (exec_execute_message in src/backend/tcop/postgres.c).
+func endsTransaction(tag string) bool {
+	switch tag {
+	case "COMMIT", "ROLLBACK", "PREPARE TRANSACTION", "COMMIT PREPARED", "ROLLBACK PREPARED":
+		return true
+	}
+	return false
+}
+
+// mayCommit tells by its command tag whether a statement may have committed by itself: those that are refused in a transaction
+// block, in some of their forms perhaps (PreventInTransactionBlock; CONCURRENTLY), and code that may hold a COMMIT.
+func mayCommit(tag string) bool {
+	switch tag {
+	case "CALL", "DO", "DISCARD ALL", "VACUUM", "CLUSTER", "REPACK", "REINDEX", "CREATE INDEX", "DROP INDEX", "ALTER TABLE", "ALTER INDEX", "ALTER SYSTEM":
+		return true
+	}
+	verb, kind, _ := strings.Cut(tag, " ")
+	switch kind {
+	case "DATABASE", "TABLESPACE", "SUBSCRIPTION":
+		return verb == "CREATE" || verb == "ALTER" || verb == "DROP"
+	}
+	return false
 }
 
 // interrupted records an error that is no statement's: that of an interrupt which came

@@ -105,7 +105,11 @@ func executePortal(portal string, most byte) string {
 	return message('E', portal+"\x00\x00\x00\x00"+string([]byte{most}))
 }
 
-var syncing = message('S', "")
+var (
+	syncing   = message('S', "")
+	wrongSync = message('S', "x") // PostgreSQL wants it empty
+	long      = strings.Repeat("x", 6000)
+)
 
 func TestStatementsAreRecordedAsTheyRan(t *testing.T) {
 	t.Parallel()
@@ -133,6 +137,31 @@ func TestStatementsAreRecordedAsTheyRan(t *testing.T) {
 		{"a commit that fails at the Sync, behind what was rolled back", atOnce("begin", "rollback", "insert into deferred values (1), (1)"), 1, []string{
 			`extended "begin" tag=BEGIN`, `extended "rollback" tag=ROLLBACK`,
 			`extended "insert into deferred values (1), (1)" tag=INSERT rows=2 state=23505 outcome=error tx=I`}},
+		{"a Sync that is wrong, behind what has committed", strings.TrimSuffix(atOnce("begin", "insert into copied values (1)", "commit"), syncing) + wrongSync, 1, []string{
+			`extended "begin" tag=BEGIN`, `extended "insert into copied values (1)" tag=INSERT rows=1`, `extended "commit" tag=COMMIT`, `extended "" state=08P01 outcome=error tx=I`}},
+		{"a Sync that is wrong, behind what is undone", strings.TrimSuffix(atOnce("insert into copied values (1)"), syncing) + wrongSync, 1, []string{
+			`extended "insert into copied values (1)" tag=INSERT rows=1 state=08P01 outcome=error tx=I`}},
+		{"a Sync that is wrong, behind what may have committed by itself", strings.TrimSuffix(atOnce("discard all"), syncing) + wrongSync, 1, []string{
+			`extended "discard all" tag=DISCARD ALL state=08P01 outcome=unknown`}},
+		{"a name that is another in another encoding", query("set client_encoding to latin1") + parseAs("\xc3\xa9", "select 1") + syncing +
+			query("set client_encoding to utf8") + parseAs("\xc3\xa9", "select 2") + syncing +
+			query("set client_encoding to latin1") + bindTo("", "\xc3\xa9") + executePortal("", 0) + syncing, 6, []string{
+			`simple "set client_encoding to latin1" tag=SET tx=I`, `parse "select 1" name=é tx=I`,
+			`simple "set client_encoding to utf8" tag=SET tx=I`, `parse "select 2" name=é tx=I`,
+			`simple "set client_encoding to latin1" tag=SET tx=I`, `extended "" name=\xC3\xA9 tag=SELECT rows=1 tx=I`}},
+		{"DEALLOCATE whose middle is left out", parseAs("a", "select 1") + parseAs("b", "select 2") + syncing +
+			query("deallocate /*"+long+"*/ a --"+long+"*/ b") + bindTo("", "a") + executePortal("", 0) + syncing, 3, []string{
+			`parse "select 1" name=a tx=I`, `parse "select 2" name=b tx=I`,
+			`simple "deallocate /*` + long[:2035] + "<left out 7928 bytes>" + long[:2044] + `*/ b" tag=DEALLOCATE tx=I cut=12024`,
+			`extended "" name=a state=26000 outcome=error tx=I`}},
+		{"PREPARE whose middle is left out", query("prepare a as select 1 /*"+long+long+"*/") + bindTo("", "a") + executePortal("", 0) + syncing, 2, []string{
+			`simple "prepare a as select 1 /*` + long[:2024] + "<left out 7930 bytes>" + long[:2046] + `*/" tag=PREPARE tx=I cut=12026`,
+			`extended "prepare a as select 1 /*` + long[:2024] + "<left out 7930 bytes>" + long[:2046] + `*/" name=a tag=SELECT rows=1 tx=I`}},
+		{"a DO that opens another portal under a name", query("begin") + parseAs("", "select 1") + bindTo("p", "") + syncing +
+			query("do $$ declare c refcursor := 'p'; begin close c; open c for select 2; end $$") + executePortal("p", 0) + syncing, 4, []string{
+			`simple "begin" tag=BEGIN tx=T`, `bind "select 1" portal=p tx=T`,
+			`simple "do $$ declare c refcursor := 'p'; begin close c; open c for select 2; end $$" tag=DO tx=T`,
+			`extended "" portal=p tag=SELECT rows=1 tx=T`}},
 		{"extended", parseAs("", "select $1::int") + bindTo("", "", "7") + message('D', "P\x00") + executePortal("", 0) + syncing, 1,
 			[]string{`extended "select $1::int" tag=SELECT rows=1 tx=I params=["7"]`}},
 		{"named, twice, and closed", parseAs("one", "select $1::text") + bindTo("", "one", "a") + executePortal("", 0) + bindTo("p", "one", "b") + executePortal("p", 0) +

@@ -127,12 +127,19 @@ func (n *nesting) routine() bool {
 // Words gives the first words of a text in lower case, at most so many; a quoted name is one, as it
 // is written between its quotes. It ends before a name of which the server alone knows what it is in
 // lower case, or without its escapes.
-func Words(text string, most int) []string {
+func Words(text string, most int) []string { return words(lexer{rest: text}, most) }
+
+// WordsOfBeginning gives those that are whole in the beginning of a text, whatever follows it.
+func WordsOfBeginning(text string, most int) []string {
+	return words(lexer{rest: text, more: true}, most)
+}
+
+func words(l lexer, most int) []string {
 	var words []string
-	for l := (lexer{rest: text}); len(words) < most; {
+	for len(words) < most {
 		t, more := l.next()
 		switch {
-		case !more:
+		case !more || t.partial:
 			return words
 		case t.kind == word && isASCII(t.text):
 			words = append(words, strings.ToLower(t.text))

@@ -274,6 +274,15 @@ func (e *ends) write(s string) {
 	}
 }
 
+// leftOut begins the mark that stands where some of a text is left out.
+const leftOut = "<left out "
+
+// Beginning is what stands before such a mark, or before what looks like one.
+func Beginning(text string) string {
+	text, _, _ = strings.Cut(text, leftOut)
+	return text
+}
+
 // String is the text, with a mark where some is left out. It is cut between two characters of UTF-8.
 func (e *ends) String() string {
 	if e.left == 0 {
@@ -285,7 +294,7 @@ func (e *ends) String() string {
 	for from < len(tail) && from < 4 && tail[from]&0xc0 == 0x80 {
 		from++
 	}
-	return string(head) + fmt.Sprintf("<left out %d bytes>", e.left+len(e.head)-len(head)+from) + tail[from:]
+	return string(head) + fmt.Sprintf(leftOut+"%d bytes>", e.left+len(e.head)-len(head)+from) + tail[from:]
 }
 
 // wholeRunes is how much of b ends with a whole character of UTF-8.

@@ -33,7 +33,7 @@ func TestStatementsInOtherEncodings(t *testing.T) {
 		{"SJIS", "", query("select '\x87\x90'"), 1, row{`select '\x87\x90'`, "bytes"}, ""}, // one of two forms of it
 		{"WIN1252", "", query("select '\x81'"), 1, row{`select '\x81'`, "bytes"}, ""},
 		{"LATIN1", "", query("select 'a\xe9'; select 'b\xe8'"), 1, row{"select 'b\u00e8'", "LATIN1"}, ""},
-		{"LATIN1", "", parseAs("\xe9", "select $1::text, '\xe9'") + bindTo("", "\xe9", "\xe8") + executePortal("", 0) + syncing, 1,
+		{"LATIN1", "", parseAs("s", "select $1::text, '\xe9'") + bindTo("", "s", "\xe8") + executePortal("", 0) + syncing, 1,
 			row{"select $1::text, 'é'", "LATIN1"}, "è"},
 		{"", "", parseAs("", "select $1::text, 3") + bindTo("", "", "\xe8") + executePortal("", 0) + syncing, 1,
 			row{"select $1::text, 3", ""}, "base64:6A=="},

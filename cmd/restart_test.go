@@ -59,7 +59,7 @@ func (i *install) pgbench(addr string, args ...string) *exec.Cmd {
 	}
 	ctx, done := context.WithTimeout(i.t.Context(), time.Minute)
 	i.t.Cleanup(done)
-	cmd := exec.CommandContext(ctx, filepath.Join(i.postgres.BinDir(), "pgbench"), append(args, "-n", "-f", script, "postgres")...)
+	cmd := exec.CommandContext(ctx, i.postgres.Tool(i.t, "pgbench"), append(args, "-n", "-f", script, "postgres")...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "PGHOST=" + host, "PGPORT=" + port, "PGUSER=bob", "PGSSLMODE=disable",
 		"PGPASSWORD=" + i.token("bob@example.com")}
 	return cmd

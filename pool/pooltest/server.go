@@ -193,7 +193,7 @@ func (s *Server) ready(ctx context.Context, p *process) error {
 // Addr is host:port for TCP connections.
 func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(int(s.Port))) }
 
-// BinDir is the folder with the server's programs; psql and pgbench may be there too.
+// BinDir is the folder with the server's programs; psql and pgbench may be there too, see Program.
 func (s *Server) BinDir() string { return s.bin }
 
 // DSN is a connection URL for TCP; sslmode is require with Options.TLS, else disable.

@@ -18,3 +18,13 @@ func New(tb testing.TB, o Options) *Server {
 	})
 	return s
 }
+
+// Tool is Program for a test, which fails if there is none.
+func (s *Server) Tool(tb testing.TB, name string) string {
+	tb.Helper()
+	path, err := s.Program(name)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}

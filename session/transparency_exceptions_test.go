@@ -4,6 +4,7 @@ package session_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // An exception holds for one session of one script. What only PostgreSQL says and what only gprxy says are pinned, but
@@ -81,21 +82,36 @@ func badReplication(value string) string {
 
 const oldServer = "gprxy speaks protocol 3.2 with clients, PostgreSQL before 18 only 3.0"
 
+// before14: PostgreSQL 13 still speaks protocol 2, and says so.
+const before14 = oldServer + ", and before 14 protocol 2 as well"
+
 func unsupported(script, version string) []exception {
 	refused := fatal("0A000", "unsupported frontend protocol "+version+": server supports 3.0 to 3.")
 	direct, proxied := refused[:len(refused)-1]+`0"`, refused[:len(refused)-1]+`2"`
+	with2 := exception{script: script, below: 14, reason: before14,
+		direct: []string{strings.Replace(direct, "3.0 to", "2.0 to", 1)}, proxied: []string{proxied}}
+	if version == "0.0" { // which is older than protocol 3
+		with2.direct = []string{legacy("unsupported frontend protocol 0.0: server supports 2.0 to 3.0")}
+	}
 	old := exception{script: script, below: 18, reason: oldServer, direct: []string{direct}, proxied: []string{proxied}}
 	current := sameWords(proxied, script)[0]
 	current.from = 18
-	return []exception{old, current}
+	return []exception{with2, old, current}
 }
 
 // unsupportedLegacy is unsupported in the form of protocol 2, which has nothing but a text.
 func unsupportedLegacy(script, version string) []exception {
-	text := "bytes \"EFATAL:  unsupported frontend protocol " + version + ": server supports 3.0 to 3."
-	return []exception{{script: script, below: 18, reason: oldServer,
-		direct: []string{text + `0\n\x00"`}, proxied: []string{text + `2\n\x00"`}}}
+	text := "unsupported frontend protocol " + version + ": server supports "
+	proxied := []string{legacy(text + "3.0 to 3.2")}
+	with2 := exception{script: script, below: 14, reason: before14, direct: []string{legacy(text + "2.0 to 3.0")}, proxied: proxied}
+	if version == "2.0" {
+		with2.direct = []string{legacy("no PostgreSQL user name specified in startup packet")}
+	}
+	return []exception{with2, {script: script, below: 18, reason: oldServer, direct: []string{legacy(text + "3.0 to 3.0")}, proxied: proxied}}
 }
+
+// legacy is how an error in the form of protocol 2 reads.
+func legacy(text string) string { return `bytes "EFATAL:  ` + text + `\n\x00"` }
 
 // newerProtocol: A5, C6.
 func newerProtocol() []exception {

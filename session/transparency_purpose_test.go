@@ -19,10 +19,15 @@ func atLogin() []exception {
 	const before = "gprxy refuses before it answers: what was injected shall not get as far as a handshake"
 	const oneText = "B3: one text for every login that fails, so that nobody learns who exists, and a hint"
 	return []exception{
+		{script: "a1-query-behind-ssl-request", below: 14, reason: before,
+			direct: []string{`bytes "S"`, legacy("received unencrypted data after SSL request")}, proxied: []string{`bytes "E"`, ownInjected}},
 		{script: "a1-query-behind-ssl-request", below: 17, reason: before,
 			direct: []string{`bytes "S"`, unencrypted("SSL request")}, proxied: []string{`bytes "E"`, ownInjected}},
 		{script: "a1-query-behind-ssl-request", from: 17, reason: before + "; PostgreSQL takes it for the handshake",
 			direct: []string{`bytes "S"`}, proxied: []string{`bytes "E"`, ownInjected}},
+		{script: "a3-gss-with-startup-behind", below: 14, reason: "PostgreSQL 13 says it in the form of protocol 2",
+			direct:  []string{legacy("received unencrypted data after GSSAPI encryption request")},
+			proxied: []string{unencrypted("GSSAPI encryption request")}},
 		sameWords(unencrypted("GSSAPI encryption request"), "a3-gss-with-startup-behind")[0],
 		{script: "b3-wrong-password", reason: oneText,
 			direct:  []string{fatal("28P01", `password authentication failed for user "app_reader"`)},

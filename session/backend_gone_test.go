@@ -153,9 +153,11 @@ func (l *lines) String() string {
 
 // G6: timeouts that PostgreSQL holds against the account end pooled backends too. Nobody sees it, nor does the log.
 func TestPooledBackendsThatTimeOut(t *testing.T) {
-	settings := []string{"idle_session_timeout", "idle_in_transaction_session_timeout"}
-	if admin(t, "select current_setting('server_version_num')::int >= 170000") == "t" {
-		settings = append(settings, "transaction_timeout")
+	settings := []string{"idle_in_transaction_session_timeout"}
+	for setting, since := range map[string]int{"idle_session_timeout": 14, "transaction_timeout": 17} {
+		if serverMajor(t) >= since {
+			settings = append(settings, setting)
+		}
 	}
 	var log lines
 	p := startProxy(t, func(o *options) {

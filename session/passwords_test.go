@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -104,7 +103,7 @@ func (p oddPassword) entered() string {
 // psqlLogsIn asks libpq, without gprxy.
 func psqlLogsIn(t *testing.T, user, password string) bool {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), filepath.Join(postgres.BinDir(), "psql"), "-Xw",
+	cmd := exec.CommandContext(t.Context(), postgres.Tool(t, "psql"), "-Xw",
 		fmt.Sprintf("host=127.0.0.1 port=%d user=%s dbname=%s", postgres.Port, user, database), "-c", "select 1")
 	cmd.Env = []string{"PGPASSWORD=" + password, "HOME=" + t.TempDir()}
 	out, err := cmd.CombinedOutput()

@@ -61,6 +61,7 @@ func TestTheRecordOfASessionTakesBoundedMemory(t *testing.T) {
 				o.session.Statements = session.Statements{Record: session.RecordParams, MaxText: 1 << 20}
 			})
 			conn := rawSession(t, p, "READER")
+			conn.SetDeadline(time.Now().Add(2 * time.Minute)) // the race detector looks at every byte
 			before := uint64(heapSince(0))
 			do(func(sent string, until byte) {
 				send(t, conn, sent)

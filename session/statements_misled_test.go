@@ -87,6 +87,7 @@ func TestNoLabelMisleadsTheRecord(t *testing.T) {
 	admin(t, "create table labels.t (n int)")
 	admin(t, "grant all on schema labels to app_writer; grant all on labels.t to app_writer")
 	t.Cleanup(func() { admin(t, "drop schema labels cascade") })
+	committed := serverMajor(t) >= 14 // before, BEGIN ATOMIC is a syntax error, and nothing runs of a Query with it
 	p := startProxy(t, quietly, recordingAs(session.RecordText))
 	for _, label := range []string{"as end", "end"} {
 		conn := rawSession(t, p, "WRITER")
@@ -98,12 +99,12 @@ func TestNoLabelMisleadsTheRecord(t *testing.T) {
 		before := len(p.statements())
 		p.untilEnded(conn)
 		for _, s := range p.statements()[before:] {
-			if s.SQL == evil && s.Outcome != "" {
-				t.Errorf("%s: %s, but it was committed", label, told(s))
+			if s.SQL == evil && (s.Outcome == "") != committed {
+				t.Errorf("%s: %s, but that it was committed is %v", label, told(s), committed)
 			}
 		}
 	}
-	if got := admin(t, "select count(*) from labels.t"); got != "2" {
+	if got := admin(t, "select count(*) from labels.t"); got != map[bool]string{true: "2", false: "0"}[committed] {
 		t.Errorf("%s rows: this tests nothing", got)
 	}
 }

@@ -80,7 +80,7 @@ func (p *proxy) untilEnded(conn net.Conn) {
 
 func (p *proxy) untilAllEnded() {
 	p.t.Helper()
-	eventually(p.t, "the sessions end in the log", 20*time.Second, func() bool {
+	eventually(p.t, "the sessions end in the log", time.Minute, func() bool {
 		return len(p.records("session.ended")) == len(p.records("session.connected"))
 	})
 }

@@ -220,9 +220,15 @@ func elsewhere(t *testing.T, sql string) string {
 // restart ends the desk's connection while nothing runs on it, as a restart of the server does, and waits for the end.
 func (d *desk) restart(name string) {
 	d.t.Helper()
-	kill := "select pg_terminate_backend(pid, 20000)::text from pg_stat_activity where application_name = '" + name + "'"
-	if got := elsewhere(d.t, kill); got != "true" {
+	those := " from pg_stat_activity where application_name = '" + name + "'"
+	if got := elsewhere(d.t, "select pg_terminate_backend(pid)::text"+those); got != "true" {
 		d.t.Fatal(got)
+	}
+	for deadline := time.Now().Add(20 * time.Second); elsewhere(d.t, "select count(*)"+those) != "0"; {
+		if time.Now().After(deadline) {
+			d.t.Fatal("the backend does not end")
+		}
+		time.Sleep(5 * time.Millisecond)
 	}
 }
 

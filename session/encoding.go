@@ -127,13 +127,45 @@ func escapeBytes(text string) string {
 	return b.String()
 }
 
-// showName gives the name of a statement or portal.
+// reads is how what is said now is read, by either side: PostgreSQL converts what it says itself, too.
+func (s *statements) reads() charset {
+	return charset{name: s.settings.Encoding, unsure: s.reading().Unsure}
+}
+
+// showName gives the name of a statement or portal. It has no mark of its own, so a backslash is doubled in every name:
+// \xE9 is a byte in one, and \\xE9 four characters. What was decoded is the name as PostgreSQL has it, whatever it came in.
 func (c charset) showName(name string) string {
 	if isASCII(name) {
-		return name
+		return strings.ReplaceAll(name, `\`, `\\`)
 	}
-	c.plain = false
-	shown, _ := c.show(name)
+	c.plain = false // that is about a text
+	shown, mark := c.show(name)
+	if mark != store.EncodingBytes {
+		shown = strings.ReplaceAll(shown, `\`, `\\`)
+	}
+	return shown
+}
+
+// readsOf is how an error about the action is read: as its text was, which was sent when nothing was under way that could have
+// changed the encoding. While it runs nothing else can, but itself.
+func (s *statements) readsOf(act *action) charset {
+	if act != nil && act.stmt != nil {
+		return act.stmt.charset
+	}
+	return s.reads()
+}
+
+// showMessage gives the text of an error, with the mark in front where it may not be what PostgreSQL meant.
+func (c charset) showMessage(message string) string {
+	const most = 16 << 10
+	c.plain, c.cut = false, false
+	if len(message) > most {
+		message, c.cut = message[:most], true
+	}
+	shown, mark := c.show(message)
+	if mark == store.EncodingBytes || mark == store.EncodingUnsure {
+		return "(encoding: " + mark + ") " + shown
+	}
 	return shown
 }
 

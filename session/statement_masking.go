@@ -55,6 +55,7 @@ func (s *statements) setting(name, value string) {
 	case conformingStrings:
 		s.settings.Backslashes = value == "off"
 	case clientEncoding:
+		s.names.recoded = s.names.recoded || s.settings.Encoding != "" && s.settings.Encoding != value
 		s.settings.Encoding = value
 	}
 }
@@ -84,7 +85,11 @@ func (s *statements) settle() {
 func (s *statements) options() sqltext.Options {
 	o := sqltext.Options{Settings: s.reading()}
 	if s.names.anySecret() {
-		o.Executes = s.names.secretsOf
+		o.Executes = func(name string) (sqltext.Params, bool) {
+			params, known := s.names.secretsOf(name)
+			// Once the encoding has changed, other bytes may be that name, and these bytes another's.
+			return params, known && (isASCII(name) || !s.names.recoded && !o.Unsure)
+		}
 	}
 	return o
 }

@@ -30,6 +30,7 @@ type names struct {
 	// Which parameters are secret of the statements that were ever prepared for some, by sqltext.NameKey.
 	secrets     map[string]sqltext.Params
 	manySecrets bool // and there were more than are remembered
+	recoded     bool // client_encoding has changed
 }
 
 // apply does what the message asks for, and finds what it refers to.

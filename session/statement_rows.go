@@ -171,7 +171,7 @@ func (s *statements) row(act *action, r result) store.Statement {
 	if s.lost {
 		st.Doubt = s.talk.doubt
 	}
-	now := charset{name: s.settings.Encoding, unsure: s.reading().Unsure}
+	now := s.reads()
 	st.Portal = now.showName(act.portal)
 	if p := act.stmt; p != nil {
 		st.SQL, st.Encoding = p.charset.show(p.text)
@@ -309,7 +309,7 @@ func (s *statements) end() {
 func (s *statements) blame(act *action, r *result, body []byte) {
 	r.outcome = store.OutcomeError
 	r.sqlstate = shorten(string(errorField(body, 'C')))
-	r.message = shorten(s.masking().MaskValue(string(errorField(body, 'M'))))
+	r.message = shorten(s.readsOf(act).showMessage(s.masking().MaskValue(string(errorField(body, 'M')))))
 	switch {
 	case s.leaving && r.sqlstate == codeQueryCanceled, isFatal(body):
 		r.outcome = store.OutcomeCut

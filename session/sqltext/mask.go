@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"strings"
+	"unicode/utf8"
 )
 
 // A Masker masks what is secret in the texts of one person. It is not safe for concurrent use.
@@ -51,8 +52,21 @@ type Masked struct {
 
 // NameKey is the name of a prepared statement as Options.Executes gets it.
 func NameKey(name string) string {
-	name = strings.ToLower(name)
+	name = lowerName(name)
 	return name[:min(len(name), longestName)]
+}
+
+// lowerName is strings.ToLower, which makes one character of all bytes that are no UTF-8: they are kept, so that names
+// in other encodings stay apart.
+func lowerName(name string) string {
+	if utf8.ValidString(name) {
+		return strings.ToLower(name)
+	}
+	kept := []byte(name)
+	for i, c := range kept {
+		kept[i] = lower(c)
+	}
+	return string(kept)
 }
 
 const longestName = 63 // of PostgreSQL

@@ -253,7 +253,7 @@ func (r *reader) see(t token) {
 		r.emit(len(t.text), code, shown)
 		return
 	}
-	text := strings.ToLower(t.text)
+	text := lowerName(t.text)
 	h, c := shown, code
 	f := r.frame()
 	switch t.kind {
@@ -264,7 +264,7 @@ func (r *reader) see(t token) {
 		}
 		r.word(text)
 	case quoted:
-		text = strings.ToLower(t.content())
+		text = lowerName(t.content())
 		r.name(text)
 	case parameter:
 		r.parameter(text)

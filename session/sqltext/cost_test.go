@@ -17,6 +17,7 @@ func TestMaskingCostsNoMoreThanTheTextIsLong(t *testing.T) {
 		{"-- ", "password=x ", ""}, {"/* ", "password=x */ /* ", "*/"}, {"select '", "; select password ", "'"}, {"select '", ";select ", "password=x'"},
 		{"select password = (", "(", ")"}, {"insert into t (", "password, ", "a) values ('x')"}, {"select password = 'x", "''; table y ", "'"}, {"select format('password %s', ", "'delete from t', ", "'x')"},
 		{"execute p(password, ", "'a', ", "'b')"}, {"prepare p as select password = $1; ", "execute p('x'); ", ""}, {"select ", "'a' as password, ", "1"}, {"select ", "'a' = a.b.c.password and ", "true"},
+		{"/* password= ", "table ", "*/"}, {"select '", "[token:", "=>table '"},
 		{"do $$ begin execute 'select password ", "'' || ''x'' || ''", "'; end $$"}, {`select E'`, `password=\x41`, `'`}, {"create function password() returns int as ", "'a' ", " language plperl"},
 	} {
 		cost := func(n int) time.Duration {
@@ -36,5 +37,23 @@ func TestMaskingCostsNoMoreThanTheTextIsLong(t *testing.T) {
 				break
 			}
 		}
+	}
+}
+
+// Nor does what is kept of a text grow with it: no list of columns, and no statements that it prepares, beyond what PostgreSQL takes
+// or is likely. The values for what is not remembered are hidden.
+func TestLittleOfALongTextIsKept(t *testing.T) {
+	s := masker().Stream(1000, Options{})
+	s.Write([]byte("insert into t (" + strings.Repeat("password,", 100_000)))
+	if n := len(s.readers[0].frame().secret); n == 0 || n > mostColumns {
+		t.Errorf("%d columns are remembered", n)
+	}
+	prepares := strings.Repeat("prepare some as select 1;", 100_000) + "prepare p(text) as update users set password = $1;"
+	got := masker().Mask(prepares+"execute p('hunter2'); execute some('x')", Options{})
+	if len(got.Prepared) == 0 || len(got.Prepared) > mostPrepared {
+		t.Errorf("%d statements are remembered", len(got.Prepared))
+	}
+	if strings.Contains(got.Text, "hunter2") || !strings.Contains(got.Text, "execute some('x')") {
+		t.Errorf("masked as …%s", got.Text[len(prepares):])
 	}
 }

@@ -29,6 +29,7 @@ type plainText struct {
 	lexer   *lexer // reads it as SQL, up to where values were looked for
 	paren   int    // where its last closing parenthesis stands; -1: nowhere
 	harmful int    // up to here values are one word at most
+	failed  int    // where the last word ended that may do something
 }
 
 // format is what the literal begins like.
@@ -116,7 +117,7 @@ func (r *reader) plain(content string, last bool) {
 	if !p.begun && p.held != "" {
 		p.begun, p.format = true, formatOf(p.held)
 	}
-	p.paren, p.harmful = strings.LastIndexByte(p.held, ')'), 0
+	p.paren, p.harmful, p.failed = strings.LastIndexByte(p.held, ')'), 0, 0
 	at := 0
 	say := func(to int, h hiding) {
 		r.emitPlain(to-at, h)
@@ -287,11 +288,19 @@ func (p *plainText) value(s string, from int, last bool) valueAt {
 		p.harmful = b
 	}
 	from = behindScheme(s, skip(s, from, `"'\`))
-	if to := wordEnd(s, from); to > from && p.isHarmless(s, from, to, last) {
+	if from < p.failed-longestRetry {
+		return valueAt{from: -1}
+	}
+	to := wordEnd(s, from)
+	if to > from && p.isHarmless(s, from, to, last) {
 		return valueAt{from: from, to: to}
 	}
+	p.failed = to
 	return valueAt{from: -1}
 }
+
+// longestRetry is how much of the end of a word that may do something is looked through for a value that does nothing.
+const longestRetry = 1 << 10
 
 // behindScheme is where the credentials begin behind the word that says of what kind they are, as in "Authorization: Bearer x".
 func behindScheme(s string, from int) int {

@@ -137,6 +137,8 @@ const (
 const (
 	deepest      = 1000 // parentheses that are told apart
 	deepestLevel = 4    // literals in literals
+	mostColumns  = 1664 // of an INSERT that PostgreSQL takes (MaxTupleAttributeNumber)
+	mostPrepared = 1000 // PREPAREs of a text that are remembered; the values of others are hidden
 )
 
 // findings are what all readers of a text, in one reading, have found.
@@ -446,7 +448,7 @@ func (r *reader) name(n string) {
 	}
 	f.expect()
 	f.comma, f.between, f.names = false, false, true
-	if f.list {
+	if f.list && len(f.secret) < mostColumns {
 		f.secret = append(f.secret, f.arg)
 	}
 }
@@ -556,17 +558,21 @@ func (r *reader) relation() bool {
 }
 
 func (r *reader) executing(in *frame) {
+	found := false
+	name := NameKey(r.before)
 	for _, p := range r.prepared {
-		if p.Name == r.before {
+		if p.Name == name {
+			found = true
 			in.execute = in.execute.Or(p.Params)
 		}
 	}
-	if r.findings.executes == nil {
-		return
+	known := len(r.prepared) < mostPrepared
+	if r.findings.executes != nil {
+		var params Params
+		params, known = r.findings.executes(r.before)
+		in.execute = in.execute.Or(params)
 	}
-	params, known := r.findings.executes(r.before)
-	in.execute = in.execute.Or(params)
-	in.unknown = !known && !slices.ContainsFunc(r.prepared, func(p Prepared) bool { return p.Name == r.before })
+	in.unknown = !known && !found
 }
 
 func (r *reader) shut(p string) {
@@ -601,8 +607,8 @@ func (r *reader) statementEnds() {
 }
 
 func (r *reader) endStatement() {
-	if r.prepares != "" {
-		r.prepared = append(r.prepared, Prepared{r.prepares, r.statement.params})
+	if r.prepares != "" && len(r.prepared) < mostPrepared {
+		r.prepared = append(r.prepared, Prepared{strings.Clone(NameKey(r.prepares)), r.statement.params})
 	}
 	r.statement = statement{words: r.words[:0]}
 	r.frames, r.deeper = r.frames[:0], 0

@@ -60,6 +60,9 @@ func beginsStatement(s string) bool {
 	}
 }
 
+// mostTokens are looked at to see whether something is a statement.
+const mostTokens = 60
+
 // isStatement tells whether the tokens that come begin as a statement does: a command's word, and what
 // it needs beside it, so that a passphrase that begins with "drop" is none. What is too long to tell is one: spaces and
 // comments do not count, and no list of columns hides what comes behind it.
@@ -72,7 +75,7 @@ func isStatement(l lexer) bool {
 	if !known {
 		return isShortStatement(l, strings.ToLower(first.text))
 	}
-	for i := 0; i < 60; {
+	for i := 0; i < mostTokens; {
 		t, more := l.next()
 		switch {
 		case !more:
@@ -137,13 +140,18 @@ func isShortStatement(l lexer, first string) bool {
 		return false
 	}
 	nameToCome := known
-	for {
+	for i := 0; ; {
 		t, more := l.next()
 		text := strings.ToLower(t.text)
+		if t.kind != space && t.kind != comment {
+			i++
+		}
 		switch {
 		case !more || text == ";":
 			return !nameToCome
 		case t.kind == space, t.kind == comment:
+		case i > mostTokens:
+			return true
 		case !known:
 			return false
 		case text == "(", !nameToCome && (text == "," || behind[text]):

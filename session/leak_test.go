@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"gprxy/auth"
 )
@@ -254,15 +256,43 @@ func (c canary) sing(t *testing.T) (fresh, left string) {
 	fresh = outcome(t, untouched, c.look)
 	untouched.Close(t.Context())
 
-	hijacked, err := connect(t, dsn).PgConn().Hijack()
+	raw := hijack(t, dsn)
+	defer raw.Close()
+	c.perch(t, raw)
+	send(t, raw, query(c.look))
+	return fresh, rawOutcome(receiveUntil(t, raw, 'Z'))
+}
+
+// hijack gives a raw connection that has logged in. It is read through what pgx reads it through: a write of pgx that took
+// long has started a reader of its own, which may have the next answer.
+func hijack(t *testing.T, dsn string) net.Conn {
+	t.Helper()
+	config, err := pgconn.ParseConfig(dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer hijacked.Conn.Close()
-	c.perch(t, hijacked.Conn)
-	send(t, hijacked.Conn, query(c.look))
-	return fresh, rawOutcome(receiveUntil(t, hijacked.Conn, 'Z'))
+	var reader io.Reader
+	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		reader = r
+		return pgproto3.NewFrontend(r, w)
+	}
+	conn, err := pgconn.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hijacked, err := conn.Hijack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return readThrough{hijacked.Conn, reader}
 }
+
+type readThrough struct {
+	net.Conn
+	reader io.Reader
+}
+
+func (r readThrough) Read(b []byte) (int, error) { return r.reader.Read(b) }
 
 // perch leaves the canary in a session.
 func (c canary) perch(t *testing.T, conn net.Conn) {

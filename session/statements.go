@@ -305,7 +305,7 @@ func endsTransaction(tag string) bool {
 // block, in some of their forms perhaps (PreventInTransactionBlock; CONCURRENTLY), and code that may hold a COMMIT.
 func mayCommit(tag string) bool {
 	switch tag {
-	case "CALL", "DO", "DISCARD ALL", "VACUUM", "CLUSTER", "REPACK", "REINDEX", "CREATE INDEX", "DROP INDEX", "ALTER TABLE", "ALTER INDEX", "ALTER SYSTEM":
+	case "CALL", "DO", "DISCARD ALL", "VACUUM", "ANALYZE", "CLUSTER", "REPACK", "REINDEX", "CREATE INDEX", "DROP INDEX", "ALTER TABLE", "ALTER INDEX", "ALTER SYSTEM":
 		return true
 	}
 	verb, kind, _ := strings.Cut(tag, " ")

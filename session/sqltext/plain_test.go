@@ -38,6 +38,19 @@ func TestNoLiteralHidesCode(t *testing.T) {
 	}
 }
 
+// A value that is a statement is read as one, however rare or short that is.
+func TestStatementsAsValuesStay(t *testing.T) {
+	for _, statement := range []string{"(table t)", "((table salaries))", "analyse t", "analyze", "vacuum full", "vacuum", "cluster", "cluster verbose", "reset x", "set time zone x", "close a", "close all", "show x",
+		"fetch a", "fetch 5 a", "fetch forward 5 from a", "fetch all in a", "move a", "savepoint a", "release savepoint a", "release a", "rollback to a", "rollback and chain", "rollback work", "commit work", "commit and chain", "end work", "abort transaction",
+		"begin work", "begin read only", "begin isolation level serializable", "start transaction", "deallocate x", "deallocate all", "deallocate prepare x", "reindex concurrently t", "create default conversion c for a",
+		"prepare transaction ''x''", "commit prepared ''x''", "rollback prepared ''x''"} {
+		text := "do $$ declare password text := '" + statement + "'; begin execute password; end $$"
+		if got := masker().Mask(text, Options{}); got.Text != text {
+			t.Errorf("Mask(%q)\n got %q", text, got.Text)
+		}
+	}
+}
+
 // What a secret can be in the formats that people write is masked, and nothing else.
 func TestMaskInLiterals(t *testing.T) {
 	for _, c := range []struct{ text, want string }{

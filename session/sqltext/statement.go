@@ -1,9 +1,6 @@
 package sqltext
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // What begins as a statement does.
 
@@ -105,7 +102,7 @@ var statements = map[string][]string{
 	"truncate": {}, "with": {"later", "as"}, "values": {"next", "("},
 	"create": {"next", "table", "or", "role", "user", "group", "function", "procedure", "trigger", "view", "schema", "extension", "temp", "temporary", "unlogged", "index", "unique",
 		"type", "domain", "rule", "sequence", "server", "subscription", "publication", "foreign", "materialized", "event", "policy", "database", "aggregate", "operator", "cast", "language",
-		"collation", "conversion", "text", "tablespace", "statistics", "access", "transform", "trusted", "procedural", "recursive", "constraint", "global", "local"},
+		"collation", "conversion", "text", "tablespace", "statistics", "access", "transform", "trusted", "procedural", "recursive", "constraint", "global", "local", "default"},
 	"drop": {"next", "table", "role", "user", "group", "function", "procedure", "routine", "trigger", "view", "schema", "extension", "index", "type", "domain", "rule", "sequence",
 		"server", "subscription", "publication", "foreign", "materialized", "event", "policy", "database", "aggregate", "operator", "cast", "owned", "language",
 		"collation", "conversion", "text", "tablespace", "statistics", "access", "transform", "procedural"},
@@ -113,33 +110,39 @@ var statements = map[string][]string{
 		"server", "subscription", "publication", "foreign", "materialized", "event", "policy", "database", "system", "default", "aggregate", "operator", "language",
 		"collation", "conversion", "text", "tablespace", "statistics", "large", "procedural"},
 	"grant": {"later", "to", "on"}, "revoke": {"later", "from", "on"}, "copy": {"later", "from", "to"}, "call": {"later", "("}, "do": {"next", "'", "language"},
-	"set":     {"later", "=", "to", "role", "authorization", "constraints", "transaction"},
+	"set":     {"later", "=", "to", "role", "authorization", "constraints", "transaction", "zone", "characteristics"},
 	"explain": {"later", "select", "insert", "update", "delete", "with", "execute", "merge", "table", "values", "declare", "create", "refresh"}, "execute": {}, "perform": {"later", "("},
-	"prepare": {"later", "as"}, "reassign": {"next", "owned"}, "import": {"next", "foreign"},
+	"prepare": {"later", "as", "transaction"}, "start": {"next", "transaction"}, "reassign": {"next", "owned"}, "import": {"next", "foreign"},
 	"comment": {"next", "on"}, "security": {"next", "label"}, "refresh": {"next", "materialized"},
-	"reindex": {"next", "table", "index", "schema", "database", "system", "("}, "discard": {"next", "all", "plans", "sequences", "temp", "temporary"},
-	"reset": {"next", "role", "session", "all"}, "declare": {"later", "cursor"}, "load": {"next", "'"}, "fetch": {"later", "from", "in"}, "move": {"later", "from", "in"},
+	"reindex": {"next", "table", "index", "schema", "database", "system", "concurrently", "("}, "discard": {"next", "all", "plans", "sequences", "temp", "temporary"},
+	"declare": {"later", "cursor"}, "load": {"next", "'"},
 }
 
 // namedStatements are ordinary words: they begin a statement if one name follows, and then nothing but what may stand there.
 var namedStatements = map[string]map[string]bool{
-	"table": set("order", "limit", "offset", "fetch", "for", "union", "except", "intersect"), "lock": set("in", "nowait"),
-	"notify": nil, "listen": nil, "unlisten": nil, "vacuum": nil, "analyze": nil, "cluster": set("using"),
+	"table": set("order", "limit", "offset", "fetch", "for", "union", "except", "intersect"), "lock": set("in", "nowait"), "cluster": set("using"),
+	"notify": nil, "listen": nil, "unlisten": nil, "vacuum": nil, "analyze": nil, "analyse": nil, "reset": nil, "show": nil, "close": nil, "fetch": set("from", "in"), "move": set("from", "in"),
+	"savepoint": nil, "release": nil, "deallocate": nil,
 }
 
 // beforeNames may stand before that name.
-var beforeNames = set("table", "only", "full", "freeze", "verbose", "analyze")
+var beforeNames = set("table", "only", "full", "freeze", "verbose", "analyze", "savepoint", "prepare")
 
-// loneStatements need nothing.
-var loneStatements = []string{"begin", "commit", "end", "rollback", "abort", "checkpoint"}
+// loneStatements need nothing, but these words may follow.
+var loneStatements = map[string]map[string]bool{
+	"begin": set("work", "transaction", "isolation", "read", "not", "deferrable"), "commit": set("work", "transaction", "and", "prepared"), "end": set("work", "transaction", "and"),
+	"rollback": set("work", "transaction", "and", "to", "prepared"), "abort": set("work", "transaction", "and"), "checkpoint": nil,
+	"vacuum": nil, "analyze": nil, "analyse": nil, "cluster": nil,
+}
 
 // isShortStatement tells whether such a word, behind which l reads, begins a statement.
 func isShortStatement(l lexer, first string) bool {
-	behind, known := namedStatements[first]
-	if !known && !slices.Contains(loneStatements, first) {
+	behind, named := namedStatements[first]
+	follows, lone := loneStatements[first]
+	if !named && !lone {
 		return false
 	}
-	nameToCome := known
+	nameToCome := true
 	for i := 0; ; {
 		t, more := l.next()
 		text := strings.ToLower(t.text)
@@ -147,18 +150,18 @@ func isShortStatement(l lexer, first string) bool {
 			i++
 		}
 		switch {
-		case !more || text == ";":
-			return !nameToCome
+		case !more || text == ";" || text == ")":
+			return lone || !nameToCome
 		case t.kind == space, t.kind == comment:
-		case i > mostTokens:
+		case i > mostTokens, text == "(", i == 1 && follows[text]:
 			return true
-		case !known:
+		case !named:
 			return false
-		case text == "(", !nameToCome && (text == "," || behind[text]):
+		case !nameToCome && (text == "," || behind[text]):
 			return true
 		case text == ".":
-			nameToCome = true
-		case nameToCome && t.kind == word && beforeNames[text]:
+			nameToCome, lone = true, false
+		case t.kind == number, nameToCome && t.kind == word && beforeNames[text]:
 		case nameToCome && (t.kind == word || t.kind == quoted || text == "*"):
 			nameToCome = false
 		case !nameToCome && text == "*":

@@ -60,7 +60,8 @@ func TestGuessing(t *testing.T) {
 	if answer, took := attempt(t, p, victim, "alice", alicePassword); answer.kind != 'R' || took >= time.Second { // as long as it would be held back
 		t.Errorf("elsewhere the person is answered %v after %v", answer, took)
 	}
-	if !refusedFor(p, "too_many_failures") || len(p.records("auth.failed")) != 5 {
+	wantRefusedFor(t, p, "too_many_failures")
+	if len(p.records("auth.failed")) != 5 {
 		t.Errorf("sessions %+v", p.sessions())
 	}
 	if answer, _ := attempt(t, p, attacker, "bob", token("bob@example.com", "reader")); answer.kind != 'R' {

@@ -129,6 +129,8 @@ func TestSecretsOfNamesInOtherEncodings(t *testing.T) {
 		{"of a secret", []string{prepare(keeps, "\xe9"), "execute \"\xe9\"('tops3cret')"}, true},
 		{"in another encoding", []string{prepare(keeps, "\xe9"), recode("UTF8"), "execute \"\xc3\xa9\"('tops3cret')"}, true},
 		{"of bytes that were another's", []string{prepare(keeps, "\xe9"), "\x00parse:\xc3\xa9", recode("UTF8"), "execute \"\xc3\xa9\"('tops3cret')"}, true},
+		{"of no secret, which is not followed", []string{prepare(keeps, "s"), "prepare \"\xe9\"(text) as select $1", "execute \"\xe9\"('tops3cret')"}, true},
+		{"of no secret, in ASCII", []string{prepare(keeps, "\xe9"), `prepare "s"(text) as select $1`, recode("UTF8"), `execute "s"('tops3cret')`}, false},
 	} {
 		before := len(p.statements())
 		conn := dial(t, p.addr)

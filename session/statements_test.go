@@ -141,6 +141,8 @@ func TestStatementsAreRecordedAsTheyRan(t *testing.T) {
 			`extended "begin" tag=BEGIN`, `extended "insert into copied values (1)" tag=INSERT rows=1`, `extended "commit" tag=COMMIT`, `extended "" state=08P01 outcome=error tx=I`}},
 		{"a Sync that is wrong, behind what is undone", strings.TrimSuffix(atOnce("insert into copied values (1)"), syncing) + wrongSync, 1, []string{
 			`extended "insert into copied values (1)" tag=INSERT rows=1 state=08P01 outcome=error tx=I`}},
+		{"a Sync that is wrong, behind statistics of several tables", strings.TrimSuffix(atOnce("analyze pg_catalog.pg_class, pg_catalog.pg_type"), syncing) + wrongSync, 1, []string{
+			`extended "analyze pg_catalog.pg_class, pg_catalog.pg_type" tag=ANALYZE state=08P01 outcome=unknown`}},
 		{"a Sync that is wrong, behind what may have committed by itself", strings.TrimSuffix(atOnce("discard all"), syncing) + wrongSync, 1, []string{
 			`extended "discard all" tag=DISCARD ALL state=08P01 outcome=unknown`}},
 		{"a name that is another in another encoding", query("set client_encoding to latin1") + parseAs("\xc3\xa9", "select 1") + syncing +

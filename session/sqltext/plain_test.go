@@ -18,6 +18,7 @@ func TestNoLiteralHidesCode(t *testing.T) {
 		// Commands and calls where a value would stand.
 		"select f('x password= table secrets')", "select f('x password = lock orders')", "select f('x password=f(1) y')", "select f('x password=f/**/(1) y')", "select f('x password=f --\n(1) y')",
 		"select f('x password=1/**/union/**/table/**/y')", "select f('x password=1.union table y')",
+		"select f('x password=deallocate y')", "select f('x password=checkpoint')",
 		// Short statements that are values.
 		"select set_config('app.password', 'table secrets', true)", `select set_config('app.password', 'x; table a."b" limit 5', true)`,
 		"do $$ declare password text = 'commit'; begin execute password; end $$", "set app.password = 'lock orders in share mode'", "set app.password = 'vacuum full orders'",
@@ -126,6 +127,15 @@ func TestRandomLiteralsHideNoCommand(t *testing.T) {
 		got := m.Mask(text, Options{}).Text
 		if a, b := words.FindAllString(text, -1), words.FindAllString(got, -1); len(a) != len(b) {
 			t.Fatalf("%q became %q", text, got)
+		}
+	}
+}
+
+// No command is longer than what is looked up.
+func TestCommandsAreFound(t *testing.T) {
+	for command := range commands {
+		if !commands.in("x " + command + " y") {
+			t.Errorf("%s is not found", command)
 		}
 	}
 }

@@ -68,6 +68,7 @@ type action struct {
 	parts    int64 // Bind: how often it was executed
 	told     bool  // Bind: a row of the log has it
 	begun    bool  // Bind: a statement.started has it
+	codes    int   // Bind: names.codes when it was last run, or made
 	size     int   // Bind: bytes of params that count as names.values
 	textSize int   // Bind: bytes of its statement that count as names.texts
 

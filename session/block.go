@@ -13,6 +13,9 @@ const (
 	// same beat, so that one commit serves them all.
 	handOver = 40 * time.Millisecond
 
+	// What the Sync will make of the last statement of a batch is mostly known so soon. A beat that comes earlier leaves it.
+	leastOpen = handOver / 2
+
 	// With so many, or so many bytes, they are handed over at once.
 	fullBlock      = 500
 	fullBlockBytes = 1 << 20
@@ -27,6 +30,8 @@ type block struct {
 	deliver func([]store.Statement)
 
 	done  []store.Statement
+	open  int       // the place in done, from 1 on, of the last statement whose ReadyForQuery has yet to come; 0: none is here
+	since time.Time // when that was done
 	bytes int
 	timer *time.Timer
 	armed sync.WaitGroup
@@ -39,6 +44,21 @@ func newBlock(mu *sync.Mutex, deliver func([]store.Statement)) *block {
 	return b
 }
 
+// bytesOf is about what a statement takes.
+func bytesOf(s *store.Statement) int {
+	n := len(s.SQL) + len(s.Message)
+	for _, p := range s.Params {
+		n += len(p.Text)
+	}
+	return n
+}
+
+// addOpen takes a statement of which more may be known by the next ReadyForQuery.
+func (b *block) addOpen(s *store.Statement, at time.Time) {
+	b.add(s)
+	b.open, b.since = len(b.done), at // 0 if it was handed over at once
+}
+
 // add takes a statement. Called with mu held, as all but close.
 func (b *block) add(s *store.Statement) {
 	if len(b.done) == 0 {
@@ -47,23 +67,22 @@ func (b *block) add(s *store.Statement) {
 		b.done = store.Block()
 	}
 	b.done = append(b.done, *s)
-	b.bytes += len(s.SQL) + len(s.Message)
-	for _, p := range s.Params {
-		b.bytes += len(p.Text)
-	}
+	b.bytes += bytesOf(s)
 	if len(b.done) >= fullBlock || b.bytes >= fullBlockBytes {
 		b.flush()
 	}
 }
 
-// amend changes the last statement, unless it has been handed over.
-func (b *block) amend(change func(*store.Statement)) bool {
-	if len(b.done) == 0 {
-		return false
+// pending is the last statement that is open and those behind it, none if it has been handed over.
+func (b *block) pending() []store.Statement {
+	if b.open == 0 {
+		return nil
 	}
-	change(&b.done[len(b.done)-1])
-	return true
+	return b.done[b.open-1:]
 }
+
+// settle: nothing more will be known of what is open.
+func (b *block) settle() { b.open = 0 }
 
 // flush hands over what there is.
 func (b *block) flush() {
@@ -74,14 +93,35 @@ func (b *block) flush() {
 		return
 	}
 	b.deliver(b.done)
-	b.done, b.bytes = nil, 0
+	b.done, b.bytes, b.open = nil, 0, 0
 }
 
 func (b *block) onTimer() {
 	defer b.armed.Done()
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if young := leastOpen - time.Since(b.since); b.open > 0 && young > 0 {
+		b.flushSettled()
+		if !b.timer.Reset(young) {
+			b.armed.Add(1)
+		}
+		return
+	}
 	b.flush()
+}
+
+// flushSettled hands over what stands before the statement that is open.
+func (b *block) flushSettled() {
+	settled, kept := b.done[:b.open-1], b.done[b.open-1:]
+	if len(settled) == 0 {
+		return
+	}
+	b.done, b.bytes, b.open = append(store.Block(), kept...), 0, 1
+	for i := range b.done {
+		b.bytes += bytesOf(&b.done[i])
+	}
+	clear(kept)
+	b.deliver(settled)
 }
 
 // close hands over the rest, and waits for the timer.

@@ -21,7 +21,7 @@ func (c *conversation) failed(body []byte) {
 		return // the end of all, and nobody's
 	case fatal:
 	case c.copyIn:
-		if !c.failCopyIn() {
+		if !c.failCopyIn(body) {
 			return
 		}
 	case c.owed.empty() || c.owed.head().unanswered() || c.batch && isSimple(c.owed.head().kind):
@@ -60,15 +60,23 @@ func (c *conversation) interrupted(body []byte) {
 	interrupt := isInterrupt(body)
 	switch {
 	case next == 0 && !interrupt, c.owed.empty() && !c.batch:
-		c.beInDoubt("the backend reported an error that nothing had asked for")
+		c.failInDoubt("the backend reported an error that nothing had asked for", body)
 	case !interrupt:
 		c.dropAhead()
 		c.headFailed(body)
 	case isSimple(next), copying && (flush || next != 0):
-		c.beInDoubt("an error came that may be that of one of several messages")
+		c.failInDoubt("an error came that may be that of one of several messages", body)
 	default:
 		c.dropAhead()
 		c.endBatch(body, copying, next)
+	}
+}
+
+// failInDoubt: an error shows that answers can no longer be told apart.
+func (c *conversation) failInDoubt(why string, body []byte) {
+	c.beInDoubt(why)
+	if c.record != nil {
+		c.record.failedInDoubt(body)
 	}
 }
 
@@ -152,7 +160,7 @@ func (c *conversation) skip() {
 // version 14). That place makes no difference where only data and an end were sent. It
 // does for a Sync, which is ignored or answered; and for anything else in the simple
 // protocol, which is lost or worked on. ok is false where it cannot be told.
-func (c *conversation) failCopyIn() (ok bool) {
+func (c *conversation) failCopyIn(body []byte) (ok bool) {
 	c.copyIn = false
 	copying := c.owed.head().kind
 	for _, r := range c.owed.waiting()[1:] {
@@ -161,12 +169,12 @@ func (c *conversation) failCopyIn() (ok bool) {
 			return true
 		case r.unanswered():
 		case r.kind == msgSync:
-			c.beInDoubt("a COPY failed with a Sync under way")
+			c.failInDoubt("a COPY failed with a Sync under way", body)
 			return false
 		case copying == msgExecute:
 			return true // skipped or lost, it is not run
 		default:
-			c.beInDoubt("a COPY failed with something under way that is no data")
+			c.failInDoubt("a COPY failed with something under way that is no data", body)
 			return false
 		}
 	}

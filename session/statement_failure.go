@@ -1,6 +1,10 @@
 package session
 
-import "gprxy/store"
+import (
+	"strings"
+
+	"gprxy/store"
+)
 
 // failure is an error of the extended protocol with all that PostgreSQL skips for it.
 type failure struct {
@@ -71,12 +75,24 @@ func (s *statements) storeFailure() {
 	for _, act := range f.skipped { // what no Execute has shown
 		s.storeKept(act, s.skippedAs())
 	}
+	if f.droppedUnnamed() {
+		f.at.stmtBefore = nil
+	}
 	s.names.undo(f.skipped)
 	if f.at != nil && f.at.request == msgExecute && f.at.drops() {
 		s.names.forget()
 	}
 	f.skipped, f.bytes = coming, 0
 }
+
+// droppedUnnamed: a Parse without a name failed in its text, by when the unnamed statement before it was gone
+// (exec_parse_message in src/backend/tcop/postgres.c). Errors of other classes may come before that.
+func (f *failure) droppedUnnamed() bool {
+	return f.at != nil && f.at.request == msgParse && f.at.stmt.name == "" && strings.HasPrefix(f.error.sqlstate, classOfText)
+}
+
+// classOfText is the class of SQLSTATEs of a text that is wrong: syntax error or access rule violation.
+const classOfText = "42"
 
 // split takes the action off the end whose body is still to come, and returns it.
 func (f *failure) split(current *action) (coming []*action) {

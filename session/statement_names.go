@@ -31,6 +31,8 @@ type names struct {
 	secrets     map[string]sqltext.Params
 	manySecrets bool // and there were more than are remembered
 	recoded     bool // client_encoding has changed
+
+	codes int // how many messages were sent that may run code of the client's, see portalRun
 }
 
 // apply does what the message asks for, and finds what it refers to.
@@ -38,6 +40,7 @@ func (n *names) apply(act *action) {
 	act.applied = true
 	switch act.request {
 	case msgQuery:
+		n.codes++
 		act.stmtBefore, act.bindBefore = n.unnamed, n.portal
 		n.unnamed, n.portal = nil, nil // exec_simple_query drops them
 	case msgParse:
@@ -46,11 +49,15 @@ func (n *names) apply(act *action) {
 	case msgBind:
 		act.stmt = n.statement(act.name)
 		act.bindBefore = n.bound(act.portal)
+		n.codes++
+		act.codes = n.codes
 		n.setPortal(act.portal, act)
+	case msgFunctionCall:
+		n.codes++
 	case msgDescribe:
 		act.stmt = n.statement(act.name)
 	case msgExecute:
-		act.bound = n.bound(act.portal)
+		act.bound = n.portalRun(act.portal)
 		if act.bound != nil {
 			act.stmt = act.bound.stmt
 		}
@@ -114,6 +121,22 @@ func (n *names) bound(portal string) *action {
 		return n.portal
 	}
 	return n.portals[portal]
+}
+
+// portalRun gives the Bind of the portal that an Execute runs, nil if that may be another portal. Any code that was sent since
+// (a function, a DO, a trigger, and planning, which is the Bind's, runs functions too) can have closed the portal and opened
+// another of its name, but not by code of its own, while it is active, and not one without a name (SPI_cursor_open in
+// src/backend/executor/spi.c gives that a name). Whether it has, PostgreSQL tells nobody: no text is better than a wrong one.
+func (n *names) portalRun(portal string) *action {
+	bind := n.bound(portal)
+	if bind != nil && portal != "" && bind.codes != n.codes {
+		bind = nil
+	}
+	n.codes++
+	if bind != nil {
+		bind.codes = n.codes
+	}
+	return bind
 }
 
 func (n *names) setPortal(portal string, bind *action) {

@@ -22,8 +22,17 @@ func (s *statements) storeExecute(act *action, r result) {
 		}
 	}
 	s.told(act)
-	s.block.add(&st)
-	s.open = true
+	s.keepOpen(&st)
+}
+
+// keepOpen takes the row of an Execute. An empty statement does nothing that an error at the Sync could undo: what ran before
+// it stays the last.
+func (s *statements) keepOpen(st *store.Statement) {
+	if empty := st.Tag == "" && st.Outcome == ""; empty && len(s.block.pending()) > 0 {
+		s.block.add(st)
+		return
+	}
+	s.block.addOpen(st, s.clock())
 }
 
 // storeUnexecuted records an error of the extended protocol that came before anything
@@ -36,8 +45,7 @@ func (s *statements) storeUnexecuted(act *action, r result) {
 	st.Kind = store.KindExtended
 	st.Params = s.shown(act)
 	s.told(act)
-	s.block.add(&st)
-	s.open = true
+	s.block.addOpen(&st, s.clock())
 }
 
 // storeQuery records the statements of a Query, or a FunctionCall, that is over.

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 	"strings"
 
@@ -76,6 +78,9 @@ func (c changes) meet(act *action) (rebound bool) {
 	case msgExecute:
 		if bind, changed := c.portals[act.portal]; changed {
 			act.bound, act.stmt = bind, nil
+			if act.portal != "" { // other code was sent since
+				act.bound = nil
+			}
 		}
 		if act.bound != nil {
 			act.stmt = act.bound.stmt
@@ -114,56 +119,35 @@ func (c changes) portalEnds(act *action) {
 // changesNames tells whether a command may change what changedBy follows.
 func changesNames(tag string) bool {
 	switch tag {
-	case "PREPARE", "DEALLOCATE", "DEALLOCATE ALL", "DISCARD ALL", "DECLARE CURSOR":
+	case "PREPARE", "DEALLOCATE", "DEALLOCATE ALL", "DISCARD ALL":
 		return true
 	}
 	return false
 }
 
-// forgetPortals: a DO may have closed a portal and opened another of its name.
-func (n *names) forgetPortals() {
-	c := changes{portals: map[string]*action{}}
-	c.forgetPortals(n)
-	n.change(c)
-}
-
 // forget: code that ran inside PostgreSQL (a DO, a function) may have given names another meaning.
 func (n *names) forget() {
-	c := changes{stmts: map[string]*prepared{}, portals: map[string]*action{}}
+	c := changes{stmts: map[string]*prepared{}}
 	c.forgetStatements(n)
 	n.change(c)
 }
 
-// changedBy follows what SQL does to names that the protocol has in hand too. Neither
-// touches the unnamed statement. Where it cannot be told which name it is, what any
-// stands for is not known any more.
-func (n *names) changedBy(tag, text string, secret bool, from charset) {
-	c := changes{stmts: map[string]*prepared{}, portals: map[string]*action{}}
-	name, known := namedInSQL(tag, text, from.cut)
+// changedBy follows what SQL, the statement at that place of a text, does to names of prepared statements that the protocol
+// has in hand too. None touches the unnamed statement. Where it cannot be told which name it is, what any stands for is not
+// known any more.
+func (n *names) changedBy(tag string, by *prepared, at int) {
+	c := changes{stmts: map[string]*prepared{}}
+	text := by.part(at)
+	name, known := namedInSQL(tag, text, by != nil && by.charset.cut)
 	switch {
-	case tag == "DECLARE CURSOR" && known:
-		c.portals[name] = nil
-	case tag == "DECLARE CURSOR":
-		c.forgetPortals(n)
 	case tag == "PREPARE" && known:
-		c.stmts[name] = n.preparedInSQL(name, text, secret, from)
+		c.stmts[name] = n.preparedInSQL(name, text, by)
 	case known:
 		c.stmts[name] = nil
 	default:
 		c.forgetStatements(n)
 	}
 	n.change(c)
-}
-
-func (c changes) forgetPortals(n *names) {
-	for portal := range n.portals {
-		c.portals[portal] = nil
-	}
-	for _, r := range n.talk.owed.waiting() {
-		if r.act != nil && r.act.portal != "" {
-			c.portals[r.act.portal] = nil
-		}
-	}
 }
 
 func (c changes) forgetStatements(n *names) {
@@ -177,7 +161,7 @@ func (c changes) forgetStatements(n *names) {
 	}
 }
 
-// namedInSQL gives the name that PREPARE, DEALLOCATE or DECLARE is about, if it is one
+// namedInSQL gives the name that PREPARE or DEALLOCATE is about, if it is one
 // and certain. A text that lost its middle may say something else than its ends do.
 func namedInSQL(tag, text string, cut bool) (name string, known bool) {
 	verb, of, _ := strings.Cut(strings.ToLower(tag), " ")
@@ -194,11 +178,29 @@ func namedInSQL(tag, text string, cut bool) (name string, known bool) {
 	return nameInSQL(words[1]), isFollowed(words[1])
 }
 
-// preparedInSQL: the text was recorded when it was run.
-func (n *names) preparedInSQL(name, text string, secret bool, from charset) *prepared {
-	if n.held+len(text) > maxPreparedBytes && len(text) > shortText {
-		text, from.cut, from.plain = string(cutRunes([]byte(text), shortText)), true, false
+// preparedInSQL is what PREPARE made. The text, that of the whole statement, was recorded when it was run; it has the length and
+// the hash of what was cut then.
+func (n *names) preparedInSQL(name, text string, by *prepared) *prepared {
+	p := &prepared{
+		name: name, text: text, bytes: by.bytes, sum: by.sum, keyedSum: by.keyedSum, charset: by.charset,
+		parsed: true, secret: by.secret, params: n.secrets[sqltext.NameKey(name)], told: true,
 	}
-	params := n.secrets[sqltext.NameKey(name)]
-	return &prepared{name: name, text: text, parsed: true, secret: secret, params: params, told: true, charset: from}
+	if n.held+len(text) > maxPreparedBytes && len(text) > shortText {
+		p.text, p.charset.cut, p.charset.plain = string(cutRunes([]byte(text), shortText)), true, false
+		p.countCut(text)
+	}
+	return p
+}
+
+// countCut notes the length and, if nothing of it was masked, the hash of a text of which less is kept than of the row that
+// it had before.
+func (p *prepared) countCut(text string) {
+	if p.bytes > 0 {
+		return
+	}
+	p.bytes = int64(len(text))
+	if !p.secret {
+		sum := sha256.Sum256([]byte(text))
+		p.sum = hex.EncodeToString(sum[:])
+	}
 }

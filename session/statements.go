@@ -67,7 +67,6 @@ type statements struct {
 	lastEnd  time.Time
 
 	failure failure
-	open    bool // ReadyForQuery has yet to come for the last that was recorded
 	inBlock bool // a transaction block is open, or may be
 	leaving bool // the client has left: what errors come now are gprxy's doing
 	lost    bool // answers can no longer be told apart
@@ -152,16 +151,9 @@ func (s *statements) executed(act *action, kind byte, body []byte) {
 	s.doneWith(act, r)
 	switch {
 	case changesNames(r.tag):
-		var from charset
-		if stmt != nil {
-			from = stmt.charset
-		}
-		s.names.changedBy(r.tag, stmt.part(at), stmt != nil && stmt.secret, from)
+		s.names.changedBy(r.tag, stmt, at)
 	case stmt != nil && stmt.dropsNames: // act may be recycled
 		s.names.forget()
-	}
-	if r.tag == "DO" {
-		s.names.forgetPortals()
 	}
 }
 
@@ -273,32 +265,58 @@ func (s *statements) syncFailed(body []byte) {
 		s.interrupted(body)
 		return
 	}
+	st := s.undoable()
+	if st == nil {
+		s.interrupted(body)
+		return
+	}
 	var r result
 	s.blame(nil, &r, body)
-	told := false
-	s.block.amend(func(st *store.Statement) {
-		if !s.open || st.Outcome != "" || endsTransaction(st.Tag) {
-			return
-		}
-		told = true
-		if st.SQLState, st.Message, st.Outcome = r.sqlstate, r.message, r.outcome; mayCommit(st.Tag) {
-			s.talk.beInDoubt("an error came at the Sync behind a statement that may have committed by itself")
-			st.Outcome, st.Doubt = store.OutcomeUnknown, s.talk.doubt
-		}
-	})
-	if !told {
-		s.interrupted(body)
+	if st.SQLState, st.Message, st.Outcome = r.sqlstate, r.message, r.outcome; mayCommit(st.Tag) {
+		s.talk.beInDoubt("an error came at the Sync behind a statement that may have committed by itself")
+		st.Outcome, st.Doubt = store.OutcomeUnknown, s.talk.doubt
 	}
 }
 
-// endsTransaction tells by its command tag whether a statement has committed, or rolled back, before PostgreSQL said that it
-// was done (exec_execute_message in src/backend/tcop/postgres.c).
-func endsTransaction(tag string) bool {
+// undoable is the row of the last statement that was done and that an error at the Sync undoes; nil if there is none, or the
+// row was handed over.
+func (s *statements) undoable() *store.Statement {
+	pending := s.block.pending()
+	if s.inBlock || len(pending) == 0 {
+		return nil
+	}
+	st := &pending[0]
+	if st.Outcome != "" && st.Outcome != store.OutcomeSuspended || stands(st.Tag) {
+		return nil
+	}
+	return st
+}
+
+// stands tells by its command tag whether what a statement did stays, whatever comes at the Sync. It has committed, or rolled
+// back, before PostgreSQL said that it was done (exec_execute_message in src/backend/tcop/postgres.c), or is about prepared
+// statements, which are in no transaction.
+func stands(tag string) bool {
 	switch tag {
-	case "COMMIT", "ROLLBACK", "PREPARE TRANSACTION", "COMMIT PREPARED", "ROLLBACK PREPARED":
+	case "COMMIT", "ROLLBACK", "PREPARE TRANSACTION", "COMMIT PREPARED", "ROLLBACK PREPARED", "PREPARE", "DEALLOCATE", "DEALLOCATE ALL":
 		return true
 	}
 	return false
+}
+
+// failedInDoubt records the error that made it impossible to tell whose answers are whose. It is nobody's for certain, and the
+// last statement that was done may be undone by it.
+func (s *statements) failedInDoubt(body []byte) {
+	if s.lost {
+		return
+	}
+	if st := s.undoable(); st != nil {
+		st.Outcome, st.Doubt = store.OutcomeUnknown, s.talk.doubt
+	}
+	s.lose()
+	now := s.clock()
+	r := result{begun: now, ended: now}
+	s.blame(nil, &r, body)
+	s.storeInterrupt(r)
 }
 
 // mayCommit tells by its command tag whether a statement may have committed by itself: those that are refused in a transaction
@@ -380,10 +398,13 @@ func (s *statements) ready(act *action, status byte) {
 		}
 		s.storeQuery(act, txStatuses[status])
 		s.recycle(act)
-	case s.open:
-		s.block.amend(func(st *store.Statement) { st.TxStatus = txStatuses[status] })
+	default:
+		pending := s.block.pending()
+		for i := range pending {
+			pending[i].TxStatus = txStatuses[status]
+		}
 	}
-	s.open = false
+	s.block.settle()
 	s.inBlock = status != txIdle
 	s.settle()
 	s.tellUntold(txStatuses[status])

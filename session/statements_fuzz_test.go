@@ -118,6 +118,37 @@ func TestABlockHandsOverInTime(t *testing.T) {
 	}
 }
 
+// A beat that comes right behind a statement of a batch leaves it: the error of a commit is still to be put on its row.
+func TestABeatLeavesWhatMayStillFail(t *testing.T) {
+	var mu sync.Mutex
+	var handed [][]store.Statement
+	b := newBlock(&mu, func(done []store.Statement) { handed = append(handed, done) })
+	mu.Lock()
+	b.add(&store.Statement{SQL: "done"})
+	b.addOpen(&store.Statement{SQL: "may fail"}, time.Now().Add(time.Hour))
+	b.add(&store.Statement{SQL: "prepared behind it"})
+	stopped := b.timer.Stop() // the beat is made by hand
+	mu.Unlock()
+	if !stopped {
+		b.armed.Add(1) // it came by itself already: one more is the same
+	}
+	b.onTimer()
+	mu.Lock()
+	if len(handed) != 1 || len(handed[0]) != 1 || handed[0][0].SQL != "done" {
+		t.Errorf("handed over: %+v", handed)
+	}
+	pending := b.pending()
+	if len(pending) != 2 || pending[0].SQL != "may fail" {
+		t.Fatalf("pending: %+v", pending)
+	}
+	pending[0].SQLState = "23505"
+	mu.Unlock()
+	b.close()
+	if len(handed) != 2 || len(handed[1]) != 2 || handed[1][0].SQLState != "23505" {
+		t.Errorf("handed over at the end: %+v", handed)
+	}
+}
+
 // What stands for a statement is let go, or a session would hold all it ever bound.
 func TestConfirmedMessagesAreLetGo(t *testing.T) {
 	c, _ := listen(RecordText, false)

@@ -138,9 +138,18 @@ func TestStatementsAreRecordedAsTheyRan(t *testing.T) {
 			`extended "begin" tag=BEGIN`, `extended "rollback" tag=ROLLBACK`,
 			`extended "insert into deferred values (1), (1)" tag=INSERT rows=2 state=23505 outcome=error tx=I`}},
 		{"a Sync that is wrong, behind what has committed", strings.TrimSuffix(atOnce("begin", "insert into copied values (1)", "commit"), syncing) + wrongSync, 1, []string{
-			`extended "begin" tag=BEGIN`, `extended "insert into copied values (1)" tag=INSERT rows=1`, `extended "commit" tag=COMMIT`, `extended "" state=08P01 outcome=error tx=I`}},
+			`extended "begin" tag=BEGIN`, `extended "insert into copied values (1)" tag=INSERT rows=1`, `extended "commit" tag=COMMIT tx=I`, `extended "" state=08P01 outcome=error tx=I`}},
 		{"a Sync that is wrong, behind what is undone", strings.TrimSuffix(atOnce("insert into copied values (1)"), syncing) + wrongSync, 1, []string{
 			`extended "insert into copied values (1)" tag=INSERT rows=1 state=08P01 outcome=error tx=I`}},
+		{"a commit that fails at the Sync, behind nothing", strings.TrimSuffix(atOnce("insert into deferred values (1), (1)", "", "-- none"), syncing) + syncing, 1, []string{
+			`extended "insert into deferred values (1), (1)" tag=INSERT rows=2 state=23505 outcome=error tx=I`, `extended "" tx=I`, `extended "-- none" tx=I`}},
+		{"a commit that fails at the Sync, behind a part", strings.TrimSuffix(atOnce("insert into deferred values (1), (1)"), syncing) +
+			parseAs("", "select generate_series(1,9)") + bindTo("p", "") + executePortal("p", 2) + syncing, 1, []string{
+			`extended "insert into deferred values (1), (1)" tag=INSERT rows=2`,
+			`extended "select generate_series(1,9)" portal=p part=1 rows=2 state=23505 outcome=error tx=I`}},
+		{"a Sync that is wrong, behind what is in no transaction", strings.TrimSuffix(atOnce("prepare stays as select 1"), syncing) + wrongSync + bindTo("", "stays") + executePortal("", 0) + syncing, 2, []string{
+			`extended "prepare stays as select 1" tag=PREPARE tx=I`, `extended "" state=08P01 outcome=error tx=I`,
+			`extended "prepare stays as select 1" name=stays tag=SELECT rows=1 tx=I`}},
 		{"a Sync that is wrong, behind statistics of several tables", strings.TrimSuffix(atOnce("analyze pg_catalog.pg_class, pg_catalog.pg_type"), syncing) + wrongSync, 1, []string{
 			`extended "analyze pg_catalog.pg_class, pg_catalog.pg_type" tag=ANALYZE state=08P01 outcome=unknown`}},
 		{"a Sync that is wrong, behind what may have committed by itself", strings.TrimSuffix(atOnce("discard all"), syncing) + wrongSync, 1, []string{
@@ -158,7 +167,7 @@ func TestStatementsAreRecordedAsTheyRan(t *testing.T) {
 			`extended "" name=a state=26000 outcome=error tx=I`}},
 		{"PREPARE whose middle is left out", query("prepare a as select 1 /*"+long+long+"*/") + bindTo("", "a") + executePortal("", 0) + syncing, 2, []string{
 			`simple "prepare a as select 1 /*` + long[:2024] + "<left out 7930 bytes>" + long[:2046] + `*/" tag=PREPARE tx=I cut=12026`,
-			`extended "prepare a as select 1 /*` + long[:2024] + "<left out 7930 bytes>" + long[:2046] + `*/" name=a tag=SELECT rows=1 tx=I`}},
+			`extended "prepare a as select 1 /*` + long[:2024] + "<left out 7930 bytes>" + long[:2046] + `*/" name=a tag=SELECT rows=1 tx=I cut=12026`}},
 		{"a DO that opens another portal under a name", query("begin") + parseAs("", "select 1") + bindTo("p", "") + syncing +
 			query("do $$ declare c refcursor := 'p'; begin close c; open c for select 2; end $$") + executePortal("p", 0) + syncing, 4, []string{
 			`simple "begin" tag=BEGIN tx=T`, `bind "select 1" portal=p tx=T`,
@@ -193,6 +202,14 @@ func TestStatementsAreRecordedAsTheyRan(t *testing.T) {
 			`parse "select 1" name=s tx=I`, `simple "discard all" tag=DISCARD ALL tx=I`, `extended "" name=s state=26000 outcome=error tx=I`}},
 		{"PREPARE in SQL", query("prepare s as select 5") + bindTo("", "s") + executePortal("", 0) + syncing, 2, []string{
 			`simple "prepare s as select 5" tag=PREPARE tx=I`, `extended "prepare s as select 5" name=s tag=SELECT rows=1 tx=I`}},
+		{"a text without a name that is wrong", parseAs("", "select 1") + syncing + parseAs("", "selec") + syncing + bindTo("", "") + executePortal("", 0) + syncing, 3, []string{
+			`extended "selec" state=42601 outcome=error tx=I`, `extended "" state=26000 outcome=error tx=I`}},
+		{"a portal in parts, with other code between them", query("begin") + parseAs("", "select generate_series(1,5)") + bindTo("p", "") + executePortal("p", 2) + executePortal("p", 1) +
+			parseAs("", "select 6") + bindTo("", "") + executePortal("", 0) + executePortal("p", 0) + syncing + query("commit"), 3, []string{
+			`simple "begin" tag=BEGIN tx=T`,
+			`extended "select generate_series(1,5)" portal=p part=1 rows=2 outcome=suspended`,
+			`extended "select generate_series(1,5)" portal=p part=2 rows=1 outcome=suspended`,
+			`extended "select 6" tag=SELECT rows=1`, `extended "" portal=p tag=SELECT rows=2 tx=T`, `simple "commit" tag=COMMIT tx=I`}},
 		{"a portal in parts", parseAs("", "select generate_series(1,5)") + bindTo("p", "") + executePortal("p", 2) + executePortal("p", 2) + executePortal("p", 2) + syncing, 1, []string{
 			`extended "select generate_series(1,5)" portal=p part=1 rows=2 outcome=suspended`,
 			`extended "select generate_series(1,5)" portal=p part=2 rows=2 outcome=suspended`,

@@ -154,7 +154,7 @@ func saySessionRefused(f store.SessionRefused) string {
 }
 
 func saySessionEnded(f store.SessionEnded) string {
-	if f.Reason == store.ReasonAborted {
+	if f.Reason == store.EndAborted {
 		return "ended: aborted, the proxy died"
 	}
 	text := fmt.Sprintf("ended: %s, %s, %s", inWords(f.Reason), counted(f.Statements, "statement"), milliseconds(f.DurationMS))

@@ -61,7 +61,7 @@ var (
 	}
 	errShutdown = &refusal{
 		code:    codeAdminShutdown,
-		reason:  endShutdown,
+		reason:  store.EndShutdown,
 		message: "terminating connection because gprxy is shutting down",
 		hint:    "Connect again in a moment.",
 	}
@@ -71,7 +71,7 @@ var (
 	// where to get one.
 	errTokenDiscovery = &refusal{
 		code:    codeInvalidAuthorization,
-		reason:  endTokenDiscovery,
+		reason:  store.EndTokenDiscovery,
 		message: "no token was sent",
 		hint:    "Log in at the identity provider, and connect again with the token.",
 	}
@@ -79,7 +79,7 @@ var (
 	// for a password, and come back with one.
 	errNoPassword = &refusal{
 		code:    codeProtocolViolation,
-		reason:  endLeftBeforeLogin,
+		reason:  store.EndLeftBeforeLogin,
 		message: "expected password response, got message type 88",
 	}
 	errNotRecorded = &refusal{
@@ -102,7 +102,7 @@ var (
 	}
 	errBackendLost = &refusal{
 		code:    codeConnectionFailure,
-		reason:  endBackendGone,
+		reason:  store.EndBackendGone,
 		message: "gprxy lost the connection to PostgreSQL",
 		hint:    "Connect again; what was running may or may not have been done.",
 	}

@@ -12,18 +12,6 @@ import (
 	"gprxy/store"
 )
 
-// End reasons of session.ended. The names are public.
-const (
-	endLeftBeforeLogin = store.EndLeftBeforeLogin
-	endLeftWaiting     = "left_while_waiting"
-	endTokenDiscovery  = "token_discovery"
-	endTerminated      = "client_terminated"
-	endClientGone      = "client_gone"
-	endBackendGone     = "backend_gone"
-	endShutdown        = "shutdown"
-	endFault           = "fault"
-)
-
 // note takes facts down, and session.connected before the first of them, for the
 // next append. Before anything is done that rests on them, record is called.
 func (s *session) note(facts ...store.Fact) {

@@ -93,16 +93,16 @@ func (s *session) recordEnd(r *relay, why error) {
 func endReason(why error) string {
 	switch {
 	case errors.Is(why, errTerminate):
-		return endTerminated
+		return store.EndTerminated
 	case errors.Is(why, errClientGone):
-		return endClientGone
+		return store.EndClientGone
 	case errors.Is(why, errBackendGone):
-		return endBackendGone
+		return store.EndBackendGone
 	case errors.Is(why, errRelayFault):
-		return endFault
+		return store.EndFault
 	}
 	if r, ok := errors.AsType[*refusal](why); ok {
 		return r.reason
 	}
-	return endFault
+	return store.EndFault
 }

@@ -107,15 +107,15 @@ func (s *session) turnAway(ctx context.Context, err error) {
 	}
 	switch {
 	case errors.Is(err, errClientGone) && s.account.User != "":
-		s.recordLeft(endLeftWaiting)
+		s.recordLeft(store.EndLeftWaiting)
 		return
 	case errors.Is(err, errClientGone):
-		s.recordLeft(endLeftBeforeLogin)
+		s.recordLeft(store.EndLeftBeforeLogin)
 		return
 	case errors.Is(err, errNoPassword):
-		s.recordLeft(endLeftBeforeLogin)
+		s.recordLeft(store.EndLeftBeforeLogin)
 	case errors.Is(err, errTokenDiscovery):
-		s.recordLeft(endTokenDiscovery)
+		s.recordLeft(store.EndTokenDiscovery)
 	default:
 		s.recordRefusal(ctx, err)
 	}
@@ -139,7 +139,7 @@ func (s *session) recoverFault() {
 		s.backend.Discard()
 	}
 	if s.recorded {
-		s.note(store.SessionEnded{Reason: endFault, DurationMS: s.milliseconds()})
+		s.note(store.SessionEnded{Reason: store.EndFault, DurationMS: s.milliseconds()})
 		s.Events.Defer(s.noted()...)
 	}
 }

@@ -170,11 +170,8 @@ type CancelRejected struct {
 	Reason     string `json:"reason"`
 }
 
-// EndLeftBeforeLogin is the reason of a session that was never let in, nor refused.
-const EndLeftBeforeLogin = "left_before_login"
-
 // SessionEnded says that the session is over. After a crash the next start writes it
-// with reason ReasonAborted and no figures.
+// with reason EndAborted and no figures.
 type SessionEnded struct {
 	Reason     string  `json:"reason"`
 	DurationMS float64 `json:"duration_ms"`

@@ -23,7 +23,7 @@ func (d *DB) recover(ctx context.Context) error {
 		n := min(len(left), maxBatch)
 		batch := make([]encoded, 0, n)
 		for _, s := range left[:n] {
-			e, err := encode(Event{Time: now, Session: s.id, Fact: SessionEnded{Reason: ReasonAborted}}, now)
+			e, err := encode(Event{Time: now, Session: s.id, Fact: SessionEnded{Reason: EndAborted}}, now)
 			if err != nil {
 				return err
 			}

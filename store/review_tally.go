@@ -34,7 +34,7 @@ type personTally struct {
 }
 
 func (b *reviewer) add(s *Session) {
-	served := s.State != StateRefused && s.ServiceAccount != "" && s.EndReason != "left_while_waiting"
+	served := s.State != StateRefused && s.ServiceAccount != "" && s.EndReason != EndLeftWaiting
 	day := s.Started.Format(time.DateOnly)
 	switch {
 	case s.State == StateRefused:
@@ -99,7 +99,7 @@ func (b *reviewer) addPerson(s *Session, served bool) {
 // abnormalEnd tells whether a session ended otherwise than by its client's wish.
 func abnormalEnd(reason string) bool {
 	switch reason {
-	case "client_terminated", "left_before_login", "left_while_waiting", "token_discovery":
+	case EndTerminated, EndLeftBeforeLogin, EndLeftWaiting, EndTokenDiscovery:
 		return false
 	}
 	return true

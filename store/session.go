@@ -21,9 +21,6 @@ const (
 // stateConnecting is a session that is still logging in; no list shows it.
 const stateConnecting = "connecting"
 
-// ReasonAborted is the end reason of sessions that a crash left open.
-const ReasonAborted = "aborted"
-
 // Session is one row of the sessions projection. The zero value of a field means absent.
 type Session struct {
 	Session         string
@@ -93,7 +90,7 @@ func connected(id string, seq int64, at time.Time, f SessionConnected) Session {
 
 func ended(s Session, at time.Time, f SessionEnded) Session {
 	s.State, s.Ended, s.EndReason = StateEnded, at, f.Reason
-	if f.Reason == ReasonAborted {
+	if f.Reason == EndAborted {
 		s.State = StateAborted
 		return s
 	}

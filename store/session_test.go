@@ -44,7 +44,7 @@ func TestFold(t *testing.T) {
 		{"an expired token names whom it was for", []Fact{connected, AuthFailed{Method: "token", User: "ann"}, SessionRefused{Reason: "auth"}}, StateRefused, "ann", "", "auth"},
 		{"no role", []Fact{connected, proved, RoleDenied{Reason: "none"}, SessionRefused{Reason: "no_role"}}, StateRefused, "ann", "", "no_role"},
 		{"a refusal stays one", []Fact{connected, SessionRefused{Reason: "auth"}, done}, StateRefused, "", "", "auth"},
-		{"crash", []Fact{connected, proved, mapped, started, SessionEnded{Reason: ReasonAborted}}, StateAborted, "ann", "app_reader_7", "aborted"},
+		{"crash", []Fact{connected, proved, mapped, started, SessionEnded{Reason: EndAborted}}, StateAborted, "ann", "app_reader_7", "aborted"},
 		{"a late event changes nothing", []Fact{connected, done, started}, StateEnded, "", "", "client_left"},
 		{"a second beginning changes nothing", []Fact{connected, proved, SessionConnected{Database: "other"}}, stateConnecting, "ann", "", ""},
 		{"without a beginning there is no session", []Fact{proved, started, done}, "", "", "", ""},

@@ -105,7 +105,7 @@ func TestEveryContradictionIsFound(t *testing.T) {
 		}, ""},
 		"async, without a gap": {func(j *judgement, _ *visit, s *story) {
 			j.scene.durability, j.killed = store.DurabilityAsync, time.Now()
-			s.ended.Reason = store.ReasonAborted
+			s.ended.Reason = store.EndAborted
 		}, "the log has no log.gap"},
 	}
 	for name, test := range tests {

@@ -47,7 +47,7 @@ func (j *judgement) checkGap() {
 	}
 	for _, told := range j.stories {
 		for _, s := range told {
-			if s.ended.Reason == store.ReasonAborted && slices.Contains(s.types, "session.started") {
+			if s.ended.Reason == store.EndAborted && slices.Contains(s.types, "session.started") {
 				j.wrong("session %s was aborted, and the log has no log.gap", s.id)
 				return
 			}

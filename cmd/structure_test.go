@@ -27,10 +27,11 @@ var folders = map[string]struct{ code, tests []string }{
 	"deploy":     {code: []string{"listener", "session", "auth", "pool", "store", "cmd"}},
 }
 
-// rooms is which packages of ours the code of a package may import that is a room of its folder: it knows nothing of what it
-// serves.
+// rooms is which packages of ours the code of a package may import that is a room of its folder: it knows nothing of those who
+// use it.
 var rooms = map[string][]string{
 	"gprxy/session/admission": {"gprxy/store"},
+	"gprxy/session/refusal":   {"gprxy/auth", "gprxy/pool", "gprxy/store"},
 	"gprxy/session/sqltext":   {},
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"gprxy/auth"
 	"gprxy/session/admission"
+	"gprxy/session/refusal"
 )
 
 func from(address string) netip.Prefix { return netip.PrefixFrom(netip.MustParseAddr(address), 32) }
@@ -20,7 +21,7 @@ func TestNoPlaceAtAll(t *testing.T) {
 		p, _ := c.Enter(from("192.0.2.1"), func() {})
 		p.Pin()
 	}
-	if err := s.findSlot(); !errors.Is(err, errTooManyLogins) || s.late {
+	if err := s.findSlot(); !errors.Is(err, refusal.ErrTooManyLogins) || s.late {
 		t.Errorf("found a place: %v", err)
 	}
 	s.slot.Release()
@@ -35,11 +36,11 @@ func TestOnlyClientsAreCounted(t *testing.T) {
 	if err := first.becomeClient(); err != nil {
 		t.Fatal(err)
 	}
-	if err := second.becomeClient(); !errors.Is(err, errTooManyClients) {
+	if err := second.becomeClient(); !errors.Is(err, refusal.ErrTooManyClients) {
 		t.Errorf("the second of one is a client: %v", err)
 	}
 	second.stopCounting()
-	if err := visit().becomeClient(); !errors.Is(err, errTooManyClients) {
+	if err := visit().becomeClient(); !errors.Is(err, refusal.ErrTooManyClients) {
 		t.Errorf("the third of one is a client: %v", err)
 	}
 	first.stopCounting()
@@ -76,7 +77,7 @@ func TestGuessesInLineAreLookedAtAgain(t *testing.T) {
 	}
 	done()
 	err = <-answer
-	if failure, ok := errors.AsType[*authFailure](err); !ok || failure.reason != reasonTooManyFailures {
+	if failure, ok := errors.AsType[*refusal.AuthFailure](err); !ok || failure.Reason != refusal.ReasonTooManyFailures {
 		t.Errorf("the guess ended with %v", err)
 	}
 	over, end := context.WithCancel(t.Context())

@@ -13,6 +13,7 @@ import (
 
 	"gprxy/auth"
 	"gprxy/pool"
+	"gprxy/session/refusal"
 	"gprxy/store"
 )
 
@@ -25,10 +26,10 @@ const (
 // mayLogIn checks what needs no secret, before one is asked for.
 func (s *session) mayLogIn() error {
 	if s.doorShut.Err() != nil {
-		return errDraining
+		return refusal.ErrDraining
 	}
 	if s.clients.full() {
-		return errTooManyClients
+		return refusal.ErrTooManyClients
 	}
 	if err := s.chooseAuth(); err != nil {
 		return err
@@ -36,9 +37,9 @@ func (s *session) mayLogIn() error {
 	switch {
 	case s.secured != "" || !s.needsTLS():
 	case s.RequireTLS == TLSAlways:
-		return errTLSRequired
+		return refusal.ErrTLSRequired
 	default:
-		return errTLSFromOutside
+		return refusal.ErrTLSFromOutside
 	}
 	if err := s.mayReplicate(); err != nil {
 		return err
@@ -82,7 +83,7 @@ func (s *session) askPassword() (string, error) {
 		return "", err
 	}
 	if len(body) == 0 || bytes.IndexByte(body, 0) != len(body)-1 {
-		return "", malformed("invalid password packet size")
+		return "", refusal.Malformed("invalid password packet size")
 	}
 	return string(body[:len(body)-1]), nil
 }
@@ -94,18 +95,18 @@ func (s *session) authenticate(ctx context.Context, secret string) error {
 	case s.asks == AuthDevice:
 		return s.authenticateDevice(ctx)
 	case s.asks == AuthOAuth && secret == "":
-		return errTokenDiscovery
+		return refusal.ErrTokenDiscovery
 	case s.asks == AuthOAuth:
 		return s.judge(ctx, auth.MethodOAuth, func() error { return s.authenticateOAuth(ctx, secret) })
 	case secret == "":
-		return &authFailure{method: auth.MethodPassword, reason: reasonEmptyPassword}
+		return &refusal.AuthFailure{Method: auth.MethodPassword, Reason: refusal.ReasonEmptyPassword}
 	}
 	token, meant := auth.TokenIn(secret)
 	switch {
 	case s.Tokens != nil && meant:
 		return s.judge(ctx, auth.MethodToken, func() error { return s.authenticateToken(ctx, token, auth.MethodToken) })
 	case s.Passwords == PasswordOff:
-		return &authFailure{method: auth.MethodPassword, reason: reasonPasswordOff}
+		return &refusal.AuthFailure{Method: auth.MethodPassword, Reason: refusal.ReasonPasswordOff}
 	default:
 		return s.judge(ctx, auth.MethodPassword, func() error { return s.authenticatePassword(ctx, secret) })
 	}
@@ -149,7 +150,7 @@ func (s *session) checkPassword(ctx context.Context, password string) error {
 	}
 	defer done()
 	if _, refused := s.throttle.Check(s.prefix, s.guessedAt(auth.MethodPassword), time.Now()); refused { // those who were ahead in line
-		return &authFailure{method: auth.MethodPassword, reason: reasonTooManyFailures}
+		return &refusal.AuthFailure{Method: auth.MethodPassword, Reason: refusal.ReasonTooManyFailures}
 	}
 	if err := s.Pools.Down(); err != nil && s.condenser.Spent(s.prefix, time.Now()) {
 		return err // nobody can judge the password, and its attempt need not be recorded by itself
@@ -162,8 +163,8 @@ func (s *session) checkPassword(ctx context.Context, password string) error {
 
 // wantsToken tells whether another token might have been let in.
 func wantsToken(err error) bool {
-	failure, failed := errors.AsType[*authFailure](err)
-	return errors.Is(err, errTokenDiscovery) || failed && failure.reason != auth.ReasonIssuerUnavailable
+	failure, failed := errors.AsType[*refusal.AuthFailure](err)
+	return errors.Is(err, refusal.ErrTokenDiscovery) || failed && failure.Reason != auth.ReasonIssuerUnavailable
 }
 
 func tokenFailure(err error, method string) error {
@@ -171,10 +172,10 @@ func tokenFailure(err error, method string) error {
 	if !ok {
 		return fmt.Errorf("verify the token: %w", err)
 	}
-	return &authFailure{
-		method: method, reason: refused.Reason, detail: refused.Detail,
-		person: refused.User, issuer: refused.Issuer, tokenIdent: refused.TokenID,
-		genuine: refused.Genuine, expires: refused.Expires,
+	return &refusal.AuthFailure{
+		Method: method, Reason: refused.Reason, Detail: refused.Detail,
+		User: refused.User, Issuer: refused.Issuer, TokenID: refused.TokenID,
+		Genuine: refused.Genuine, Expires: refused.Expires,
 	}
 }
 
@@ -183,13 +184,13 @@ func tokenFailure(err error, method string) error {
 // refusals, which come after the password was found right and pass through.
 func passwordFailure(err error) error {
 	if errors.Is(err, pool.ErrNoPasswordAsked) {
-		return &authFailure{method: auth.MethodPassword, reason: "password_not_checked", detail: err.Error()}
+		return &refusal.AuthFailure{Method: auth.MethodPassword, Reason: "password_not_checked", Detail: err.Error()}
 	}
 	refused, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok || !strings.HasPrefix(refused.Code, "28") {
 		return err
 	}
-	return &authFailure{method: auth.MethodPassword, reason: "rejected_by_postgresql", detail: refused.Code}
+	return &refusal.AuthFailure{Method: auth.MethodPassword, Reason: "rejected_by_postgresql", Detail: refused.Code}
 }
 
 func (s *session) authSucceeded() store.Fact {

@@ -13,6 +13,7 @@ import (
 
 	"gprxy/pool"
 	"gprxy/session/admission"
+	"gprxy/session/refusal"
 	"gprxy/store"
 )
 
@@ -134,7 +135,7 @@ type cancelRequest = backendKey
 
 func (s *session) readCancelRequest(body []byte) error {
 	if len(body) < 4+4+1 || len(body) > 4+4+maxSecretSize {
-		return unintelligible("invalid length of cancel request packet")
+		return refusal.Unintelligible("invalid length of cancel request packet")
 	}
 	s.cancelKey = &cancelRequest{pid: binary.BigEndian.Uint32(body[4:]), secret: body[8:]}
 	return nil

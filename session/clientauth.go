@@ -1,8 +1,9 @@
 package session
 
 import (
-	"fmt"
 	"strings"
+
+	"gprxy/session/refusal"
 )
 
 // AuthMethod is what a client is asked for.
@@ -40,28 +41,14 @@ func (s *session) chooseAuth() error {
 	method, known := authMethods[choice]
 	switch {
 	case !known:
-		return &refusal{
-			code:    codeInvalidParameter,
-			reason:  "parameter_denied",
-			message: fmt.Sprintf("invalid value for parameter %q: %q", authParameter, choice),
-			hint:    "Available values: password, oauth, device.",
-		}
+		return refusal.UnknownAuthMethod(authParameter, choice)
 	case method == AuthOAuth && s.Tokens == nil:
-		return authMethodOff(choice, "OIDC_ISSUER")
+		return refusal.AuthMethodOff(authParameter, choice, "OIDC_ISSUER")
 	case method == AuthDevice && s.Device.Login == nil:
-		return authMethodOff(choice, "DEVICE_LOGIN=on")
+		return refusal.AuthMethodOff(authParameter, choice, "DEVICE_LOGIN=on")
 	}
 	s.asks = method
 	return nil
-}
-
-func authMethodOff(choice, setting string) error {
-	return &refusal{
-		code:    codeUnsupported,
-		reason:  "auth_method_off",
-		message: fmt.Sprintf("gprxy does not offer %s=%s here", authParameter, choice),
-		hint:    "Leave it out to log in with a password or token, or ask the operator of gprxy for " + setting + ".",
-	}
 }
 
 // takeAuthChoice takes the choice out of the parameters. The last one counts, as

@@ -1,6 +1,10 @@
 package session
 
-import "bytes"
+import (
+	"bytes"
+
+	"gprxy/session/refusal"
+)
 
 // What an error means for what is owed: whose it is, and what the backend skips.
 
@@ -86,7 +90,7 @@ func (c *conversation) failInDoubt(why string, body []byte) {
 // have these too.
 func isInterrupt(body []byte) bool {
 	switch string(errorField(body, 'C')) {
-	case codeQueryCanceled, "55P03", "40001", "40P01":
+	case refusal.CodeQueryCanceled, "55P03", "40001", "40P01":
 		return true
 	}
 	return false

@@ -8,6 +8,7 @@ import (
 
 	"gprxy/auth"
 	"gprxy/auth/sso"
+	"gprxy/session/refusal"
 )
 
 // Device is login with a browser for clients that know nothing of it.
@@ -18,14 +19,6 @@ type Device struct {
 	Max   int // how many people may be waited for at once
 }
 
-// Reasons of auth.failed that only this method has.
-const (
-	reasonDenied      = "denied"
-	reasonCodeExpired = "code_expired"
-
-	reasonDeviceUnsuited = "device_unsuited" // of session.refused
-)
-
 // authenticateDevice asks the issuer for a code, shows it to the client, and goes
 // on with the token that the person's login brings.
 //
@@ -35,12 +28,7 @@ const (
 func (s *session) authenticateDevice(ctx context.Context) error {
 	leave, ok := s.devices.Enter(s.prefix, s.Device.Max, time.Now())
 	if !ok {
-		return &refusal{
-			code:    codeTooManyConnections,
-			reason:  "device_logins",
-			message: "too many people are logging in with a browser just now",
-			hint:    "Try again in a minute, or log in with a token.",
-		}
+		return refusal.ErrDeviceLogins
 	}
 	defer leave()
 	s.slot.Release() // it has one of another kind
@@ -49,7 +37,7 @@ func (s *session) authenticateDevice(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stop := whenDone(s.draining, func() { cancel(errDraining) }) // a person may take minutes
+	stop := whenDone(s.draining, func() { cancel(refusal.ErrDraining) }) // a person may take minutes
 	defer stop()
 	tokens, err := s.Device.Login(ctx, s.showPrompt)
 	if err != nil {
@@ -83,26 +71,21 @@ func unsuited(err error) bool {
 
 func deviceFailure(err error) error {
 	if unsuited(err) {
-		return &refusal{
-			code:    codeUnsupported,
-			reason:  reasonDeviceUnsuited,
-			message: "logins with a browser do not work with the identity provider of this gprxy",
-			hint:    "Log in with gprxy login and connect with gprxy connect, or give a token as the password. The operator of gprxy finds the reason in its log.",
-		}
+		return refusal.ErrDeviceUnsuited
 	}
 	if denied, ok := errors.AsType[*sso.DeniedError](err); ok {
-		reason := reasonDenied
+		reason := refusal.ReasonDenied
 		switch denied.Code {
 		case "timeout", "expired_token", "invalid_grant":
-			reason = reasonCodeExpired
+			reason = refusal.ReasonCodeExpired
 		}
-		return &authFailure{method: auth.MethodDevice, reason: reason, detail: denied.Error()}
+		return &refusal.AuthFailure{Method: auth.MethodDevice, Reason: reason, Detail: denied.Error()}
 	}
 	if _, ok := errors.AsType[*sso.UnreachableError](err); ok {
-		return &authFailure{method: auth.MethodDevice, reason: auth.ReasonIssuerUnavailable}
+		return &refusal.AuthFailure{Method: auth.MethodDevice, Reason: auth.ReasonIssuerUnavailable}
 	}
-	if errors.Is(err, errLoginTimeout) {
-		return &authFailure{method: auth.MethodDevice, reason: reasonCodeExpired}
+	if errors.Is(err, refusal.ErrLoginTimeout) {
+		return &refusal.AuthFailure{Method: auth.MethodDevice, Reason: refusal.ReasonCodeExpired}
 	}
 	return fmt.Errorf("log in with a browser: %w", err)
 }

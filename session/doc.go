@@ -30,5 +30,5 @@
 //
 // handler.go tells a session's life on one page; each step has a file of its
 // name. Steps return errors; only the handler tells the client about them, and
-// errors.go alone decides what it may read.
+// package refusal alone decides what it may read.
 package session

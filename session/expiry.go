@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgproto3/v2"
+
+	"gprxy/session/refusal"
 )
 
 // ExpiryPolicy says what happens to a session whose token expires.
@@ -30,8 +32,8 @@ func (s *session) watchExpiry(r *relay) (stop func()) {
 	}
 	a := &alarms{now: time.Now, every: lookAtClock}
 	a.at(expires.Add(-expiryNotice), func() { s.announceExpiry(r, expires) })
-	a.at(expires, func() { r.drain(errTokenExpired) })
-	a.at(expires.Add(s.ExpiryGrace), func() { r.end(errTokenExpired) })
+	a.at(expires, func() { r.drain(refusal.ErrTokenExpired) })
+	a.at(expires.Add(s.ExpiryGrace), func() { r.end(refusal.ErrTokenExpired) })
 	return func() {
 		a.stop()
 		r.client.SetWriteDeadline(longAgo) // a notice may wait for a client that does not read

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gprxy/pool"
+	"gprxy/session/refusal"
 )
 
 // How a connection ends that gprxy ends: the last message, the end of what is sent, and hearing the client out.
@@ -30,7 +31,7 @@ func (s *session) farewell(err error) (message []byte, _ error) {
 			return nil, failed
 		}
 	}
-	return encode(message, errorResponse(err, s.user))
+	return encode(message, refusal.Response(err, s.user))
 }
 
 // tell sends the client its last message, unless PostgreSQL would have none.
@@ -44,9 +45,9 @@ func (s *session) tell(err error) {
 		s.log.Error("could not tell the client why it is turned away", "error", encodeErr)
 		return
 	}
-	if r := toRefusal(err, s.user); r.legacy {
+	if r := refusal.Of(err, s.user); r.Legacy {
 		// Protocol 2 has no fields: text up to a NUL.
-		message = fmt.Appendf(nil, "EFATAL:  %s\n\x00", r.message)
+		message = fmt.Appendf(nil, "EFATAL:  %s\n\x00", r.Message)
 	}
 	if _, err := s.conn.Write(message); err != nil {
 		s.log.Debug("the client did not wait for its last message", "error", err)
@@ -56,7 +57,7 @@ func (s *session) tell(err error) {
 // mustBeSilent: a client in the middle of a handshake cannot read a message, and one that took too long to send its
 // startup packet is left by PostgreSQL without a word (StartupPacketTimeoutHandler).
 func (s *session) mustBeSilent(err error) bool {
-	return toRefusal(err, s.user).silent || s.handshaking || s.parameters == nil && errors.Is(err, errLoginTimeout)
+	return refusal.Of(err, s.user).Silent || s.handshaking || s.parameters == nil && errors.Is(err, refusal.ErrLoginTimeout)
 }
 
 // closeTLS says goodbye inside TLS, so that the client can tell the end from a cut.

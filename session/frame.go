@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"gprxy/session/refusal"
 )
 
 // A frame of the protocol is a type byte, a length that counts itself but not
@@ -31,21 +33,9 @@ func readStartupBody(r io.Reader) ([]byte, error) {
 	}
 	size := int64(binary.BigEndian.Uint32(head[:])) - lengthSize
 	if size < lengthSize || size > maxStartupBody {
-		return nil, badStartupLength(string(head[:]))
+		return nil, refusal.StartupLength(string(head[:]))
 	}
 	return readBody(r, int(size))
-}
-
-// badStartupLength knows one thing that often stands in the place of a length.
-// Then it speaks; PostgreSQL, which never does, has no such header.
-func badStartupLength(head string) error {
-	bad := &refusal{code: codeProtocolViolation, reason: "malformed", message: "invalid length of startup packet", silent: true}
-	if head == "PROX" || head == "\r\n\r\n" {
-		bad.silent = false
-		bad.message = "this connection begins with a PROXY protocol header, and gprxy does not expect one from its address"
-		bad.hint = "A load balancer sends it whose address is not in gprxy's TRUSTED_PROXIES: add it there, or turn the header off in the load balancer."
-	}
-	return bad
 }
 
 // readFrame reads one frame of the given type whose body is at most limit bytes.
@@ -55,17 +45,17 @@ func readFrame(r io.Reader, kind byte, limit int) ([]byte, error) {
 		return nil, clientLeft(err)
 	}
 	if head[0] == msgTerminate {
-		return nil, errNoPassword
+		return nil, refusal.ErrNoPassword
 	}
 	if head[0] != kind {
-		return nil, malformed(fmt.Sprintf("expected password response, got message type %d", head[0]))
+		return nil, refusal.Malformed(fmt.Sprintf("expected password response, got message type %d", head[0]))
 	}
 	size := int64(binary.BigEndian.Uint32(head[1:])) - lengthSize
 	switch {
 	case size < 0:
-		return nil, unintelligible("invalid message length")
+		return nil, refusal.Unintelligible("invalid message length")
 	case size > int64(limit):
-		return nil, malformed("invalid message length") // where PostgreSQL says nothing: it may be the token of a person
+		return nil, refusal.Malformed("invalid message length") // where PostgreSQL says nothing: it may be the token of a person
 	}
 	return readBody(r, int(size))
 }

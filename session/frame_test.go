@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"gprxy/session/refusal"
 )
 
 // seen is a frameVisitor that writes down what it is shown.
@@ -184,7 +186,7 @@ func TestReadStartupBodyRefusesSizes(t *testing.T) {
 	for _, length := range []uint32{0, 3, 7, maxStartupBody + lengthSize + 1, 1 << 31, 1<<32 - 1} {
 		packet := binary.BigEndian.AppendUint32(nil, length)
 		_, err := readStartupBody(bytes.NewReader(append(packet, make([]byte, 100)...)))
-		if refused, ok := errors.AsType[*refusal](err); !ok || refused.code != codeProtocolViolation {
+		if refused, ok := errors.AsType[*refusal.Error](err); !ok || refused.Code != refusal.CodeProtocolViolation {
 			t.Errorf("length %d: error %v, want a protocol violation", length, err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"gprxy/auth"
 	"gprxy/pool"
 	"gprxy/session/admission"
+	"gprxy/session/refusal"
 	"gprxy/store"
 )
 
@@ -156,14 +157,9 @@ func (s *session) enterAside(ctx context.Context) (in bool) {
 // ServeConn: why says what is wrong with what the proxy in front of it sent.
 func (h *Handler) RefuseConn(ctx context.Context, conn net.Conn, why error) {
 	s := h.newSession(conn)
-	err := error(&refusal{
-		code:    codeProtocolViolation,
-		reason:  "proxy_header",
-		message: why.Error(),
-		hint:    "The address that this connection comes from is in gprxy's TRUSTED_PROXIES, so it must begin with a PROXY protocol header.",
-	})
+	err := error(refusal.ProxyHeader(why))
 	if h.draining.Err() != nil {
-		err = errDraining
+		err = refusal.ErrDraining
 	}
 	s.recordRefusal(ctx, err)
 	s.tell(err)
@@ -191,7 +187,7 @@ func (s *session) enter(ctx context.Context) bool {
 		s.partWith(ctx)
 		return false
 	case err == nil && s.late:
-		err = errTooManyLogins
+		err = refusal.ErrTooManyLogins
 	case err == nil:
 		err = s.admit(ctx)
 	}

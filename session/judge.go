@@ -3,44 +3,23 @@ package session
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
 	"gprxy/auth"
 	"gprxy/pool"
 	"gprxy/session/admission"
-)
-
-// An authFailure is a login that did not prove who it is. Clients learn nothing
-// of the reason; the log has it.
-type authFailure struct {
-	method, reason, detail     string
-	person, issuer, tokenIdent string
-	genuine                    bool // the issuer made the token, so the client may hear what is wrong with it
-	expires                    time.Time
-	often                      bool // as before, many times: it need not be recorded by itself
-}
-
-func (f *authFailure) Error() string {
-	return fmt.Sprintf("authentication by %s failed: %s", f.method, f.reason)
-}
-
-// Reasons of auth.failed that are not auth's.
-const (
-	reasonEmptyPassword   = "empty_password"
-	reasonPasswordOff     = "password_login_off"
-	reasonTooManyFailures = "too_many_failures"
+	"gprxy/session/refusal"
 )
 
 // unjudged are the reasons for which nobody looked at what the client proves
 // itself with.
-var unjudged = []string{reasonEmptyPassword, reasonPasswordOff, reasonTooManyFailures, auth.ReasonIssuerUnavailable}
+var unjudged = []string{refusal.ReasonEmptyPassword, refusal.ReasonPasswordOff, refusal.ReasonTooManyFailures, auth.ReasonIssuerUnavailable}
 
 // judged tells whether somebody looked, and refused it, for what is not just the same again.
 func judged(err error) bool {
-	failure, failed := errors.AsType[*authFailure](err)
-	return failed && !failure.often && !slices.Contains(unjudged, failure.reason)
+	failure, failed := errors.AsType[*refusal.AuthFailure](err)
+	return failed && !failure.Often && !slices.Contains(unjudged, failure.Reason)
 }
 
 // foundGood tells whether somebody looked and found it good, even if the login
@@ -59,12 +38,12 @@ func (s *session) judge(ctx context.Context, method string, look func() error) e
 		return err
 	}
 	if refused {
-		return &authFailure{method: method, reason: reasonTooManyFailures}
+		return &refusal.AuthFailure{Method: method, Reason: refusal.ReasonTooManyFailures}
 	}
 	err := look()
-	failure, failed := errors.AsType[*authFailure](err)
+	failure, failed := errors.AsType[*refusal.AuthFailure](err)
 	switch {
-	case failed && failure.genuine:
+	case failed && failure.Genuine:
 		return s.judgeGenuine(ctx, failure)
 	case judged(err), s.recorded && errors.Is(err, errClientGone): // it has cost a look and a record
 		s.throttle.Failed(s.prefix, s.guessedAt(method), time.Now())
@@ -78,18 +57,18 @@ func (s *session) judge(ctx context.Context, method string, look func() error) e
 // and on nobody's wish: it was no guess, and whoever else asks for the same user at that address has no part
 // in it. A program that comes with it over and over is slowed; an expired one locks nobody out, not even its
 // person, who is told what is wrong.
-func (s *session) judgeGenuine(ctx context.Context, failure *authFailure) error {
-	whose := failure.reason + " token of " + failure.issuer + " " + failure.person
+func (s *session) judgeGenuine(ctx context.Context, failure *refusal.AuthFailure) error {
+	whose := failure.Reason + " token of " + failure.Issuer + " " + failure.User
 	if !s.throttle.Repeated(s.prefix, whose, time.Now()) {
 		return failure
 	}
 	if err := s.holdBack(ctx, admission.LongestWait); err != nil {
 		return err
 	}
-	if failure.often = failure.reason == auth.ReasonExpired; failure.often {
+	if failure.Often = failure.Reason == auth.ReasonExpired; failure.Often {
 		return failure
 	}
-	return &authFailure{method: failure.method, reason: reasonTooManyFailures}
+	return &refusal.AuthFailure{Method: failure.Method, Reason: refusal.ReasonTooManyFailures}
 }
 
 // guessedAt is whose failures the login counts among. Anybody with a token may name any

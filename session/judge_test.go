@@ -12,6 +12,7 @@ import (
 	"gprxy/auth"
 	"gprxy/pool"
 	"gprxy/session/admission"
+	"gprxy/session/refusal"
 )
 
 // judging is a session whose failures are remembered.
@@ -30,7 +31,7 @@ func (s *session) failed() (level float64, good bool) {
 // found good. All else does neither.
 func TestWhatCountsAsAGuess(t *testing.T) {
 	failure := func(reason string) error {
-		return fmt.Errorf("log in: %w", &authFailure{method: auth.MethodPassword, reason: reason})
+		return fmt.Errorf("log in: %w", &refusal.AuthFailure{Method: auth.MethodPassword, Reason: reason})
 	}
 	const counts, forgives, neither = 3, 0, 2 // failures after two before
 	for _, test := range []struct {
@@ -41,9 +42,9 @@ func TestWhatCountsAsAGuess(t *testing.T) {
 	}{
 		{"a wrong password", failure("rejected_by_postgresql"), true, counts},
 		{"a forged token", failure(auth.ReasonBadSignature), false, counts},
-		{"an empty password", failure(reasonEmptyPassword), false, neither},
-		{"passwords are off", failure(reasonPasswordOff), false, neither},
-		{"nobody looked", failure(reasonTooManyFailures), true, neither},
+		{"an empty password", failure(refusal.ReasonEmptyPassword), false, neither},
+		{"passwords are off", failure(refusal.ReasonPasswordOff), false, neither},
+		{"nobody looked", failure(refusal.ReasonTooManyFailures), true, neither},
 		{"the issuer is away", failure(auth.ReasonIssuerUnavailable), false, neither},
 		{"the client left while it was looked at", errClientGone, true, counts},
 		{"the client left before", errClientGone, false, neither},
@@ -84,7 +85,7 @@ func TestNobodyLooksAtOnce(t *testing.T) {
 		}
 	}
 	err := s.judge(t.Context(), auth.MethodPassword, look)
-	if failure, ok := errors.AsType[*authFailure](err); !ok || failure.reason != reasonTooManyFailures {
+	if failure, ok := errors.AsType[*refusal.AuthFailure](err); !ok || failure.Reason != refusal.ReasonTooManyFailures {
 		t.Errorf("the login ended with %v", err)
 	}
 }
@@ -94,7 +95,7 @@ func TestNobodyIsAskedInADrain(t *testing.T) {
 	shut, done := context.WithCancel(t.Context())
 	done()
 	s := &session{Handler: &Handler{doorShut: shut}}
-	if err := s.mayLogIn(); !errors.Is(err, errDraining) {
+	if err := s.mayLogIn(); !errors.Is(err, refusal.ErrDraining) {
 		t.Errorf("the client may log in: %v", err)
 	}
 }
@@ -116,15 +117,15 @@ func TestSecretsThatNobodyLooksAt(t *testing.T) {
 		secret    string
 		reason    string
 	}{
-		{"an empty password", PasswordService, "", reasonEmptyPassword},
-		{"an empty password, for the own account", PasswordSelf, "", reasonEmptyPassword},
-		{"a password where they are off", PasswordOff, "right", reasonPasswordOff},
-		{"a token where none are taken and passwords are off", PasswordOff, "eyJhbGciOiJub25lIn0.e30.x", reasonPasswordOff},
+		{"an empty password", PasswordService, "", refusal.ReasonEmptyPassword},
+		{"an empty password, for the own account", PasswordSelf, "", refusal.ReasonEmptyPassword},
+		{"a password where they are off", PasswordOff, "right", refusal.ReasonPasswordOff},
+		{"a token where none are taken and passwords are off", PasswordOff, "eyJhbGciOiJub25lIn0.e30.x", refusal.ReasonPasswordOff},
 	} {
 		s := judging(100)
 		s.checks, s.Passwords = admission.NewFairQueue(1), test.passwords
 		err := s.asked(t.Context(), test.secret)
-		if failure, ok := errors.AsType[*authFailure](err); !ok || failure.reason != test.reason {
+		if failure, ok := errors.AsType[*refusal.AuthFailure](err); !ok || failure.Reason != test.reason {
 			t.Errorf("%s: %v", test.name, err)
 		}
 	}
@@ -152,8 +153,8 @@ func TestWhatPostgreSQLSaysOfAPassword(t *testing.T) {
 		{fmt.Errorf("check a login: %w", pool.ErrNoPasswordAsked), "password_not_checked"},
 	} {
 		err := passwordFailure(test.said)
-		failure, failed := errors.AsType[*authFailure](err)
-		if failed != (test.reason != "") || failed && failure.reason != test.reason || !failed && err != test.said {
+		failure, failed := errors.AsType[*refusal.AuthFailure](err)
+		if failed != (test.reason != "") || failed && failure.Reason != test.reason || !failed && err != test.said {
 			t.Errorf("%v: %v", test.said, err)
 		}
 	}
@@ -165,11 +166,11 @@ func TestWhoIsSentForAToken(t *testing.T) {
 		why   error
 		wants bool
 	}{
-		{errTokenDiscovery, true},
-		{&authFailure{reason: auth.ReasonExpired}, true},
-		{&authFailure{reason: auth.ReasonIssuerUnavailable}, false},
+		{refusal.ErrTokenDiscovery, true},
+		{&refusal.AuthFailure{Reason: auth.ReasonExpired}, true},
+		{&refusal.AuthFailure{Reason: auth.ReasonIssuerUnavailable}, false},
 		{&auth.RoleError{}, false},
-		{errDraining, false},
+		{refusal.ErrDraining, false},
 	} {
 		if got := wantsToken(test.why); got != test.wants {
 			t.Errorf("%v: %v", test.why, got)

@@ -2,10 +2,15 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"gprxy/auth"
 	"gprxy/pool"
+	"gprxy/session/refusal"
 	"gprxy/store"
 )
 
@@ -41,7 +46,7 @@ func (s *session) accountPassword() auth.Secret {
 
 // rotated says whether PostgreSQL refused a password that is another one by now, which the request then has.
 func (s *session) rotated(request *pool.Request, err error) bool {
-	if !accountRefused(err) {
+	if !refusal.AccountRefused(err) {
 		return false
 	}
 	now := s.accountPassword().Reveal()
@@ -79,7 +84,7 @@ func (s *session) recordBackend(ctx context.Context, backend *pool.Lease) error 
 func (s *session) acquire(ctx context.Context, request pool.Request) (*pool.Lease, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer whenDone(s.doorShut, func() { cancel(errDraining) })()
+	defer whenDone(s.doorShut, func() { cancel(refusal.ErrDraining) })()
 	request.Tell, request.TellAfter = s.tellWait, s.WaitNotice
 	return s.Pools.Acquire(ctx, request)
 }
@@ -108,4 +113,29 @@ func (s *session) stamp() (settings []pool.Setting) {
 		settings = append(settings, pool.Setting{Name: "application_name", Value: name})
 	}
 	return settings
+}
+
+// accountFailure turns a refused login of a service account into what its user
+// may know.
+func (s *session) accountFailure(err error) error {
+	if !refusal.AccountRefused(err) {
+		return err
+	}
+	s.tellAccountRefused(err)
+	return refusal.ErrAccountRefused
+}
+
+// tellAccountRefused says in gprxy's log why nobody gets in with a service account, and what to do.
+func (s *session) tellAccountRefused(err error) {
+	said := []any{"service_account", s.account.User, "role", s.account.Role, "rule", s.account.Rule, "database", s.database, "error", err}
+	refused, _ := errors.AsType[*pgconn.PgError](err)
+	if refused == nil || refused.Code != refusal.CodeInvalidPassword {
+		s.log.Error("PostgreSQL refused the login of a service account: every login with it is refused. Check pg_hba.conf, and that the role may log in", said...)
+		return
+	}
+	if change, known := s.passwordChanges.of(s.account.User); known {
+		said = append(said, "changed_by", change.user, "changed_at", change.at.UTC().Format(time.RFC3339), "changed_in_session", change.session)
+	}
+	s.log.Error("PostgreSQL refused gprxy's password for a service account: every login that needs a new connection is refused. "+
+		"Give gprxy the present password (the rule's setting, or its file), or set gprxy's again with ALTER ROLE ... PASSWORD", said...)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gprxy/session/admission"
+	"gprxy/session/refusal"
 )
 
 // Limits bound what clients may cost, above all those nobody knows yet. The zero
@@ -28,38 +29,17 @@ const (
 	lateTimeout          = time.Second
 )
 
-var (
-	errTooManyClients = &refusal{
-		code:    codeTooManyConnections,
-		reason:  "too_many_clients",
-		message: "sorry, too many clients already",
-		hint:    "gprxy serves no more than MAX_CLIENTS at once. Close sessions that are not used, try again later, or ask the operator for a larger MAX_CLIENTS.",
-	}
-	errTooManyLogins = &refusal{
-		code:    codeTooManyConnections,
-		reason:  "too_many_logins",
-		message: "sorry, too many clients are logging in already",
-		hint:    "Try again in a moment; if it stays so, ask the operator of gprxy to look at LOGIN_MAX and LOGIN_MAX_PER_ADDRESS.",
-	}
-	errPlaceTaken = &refusal{
-		code:    codeTooManyConnections,
-		reason:  "place_taken",
-		message: "sorry, too many clients are logging in already, and this login was not finished in time",
-		hint:    errTooManyLogins.hint,
-	}
-)
-
 // findSlot takes a slot among the connections that log in, until the login is done. Where
 // there is none the connection is late: it may still cancel.
 func (s *session) findSlot() error {
-	taken := func() { s.giveUp(errPlaceTaken) }
+	taken := func() { s.giveUp(refusal.ErrSlotTaken) }
 	var ok bool
 	if s.slot, ok = s.slots.Enter(s.prefix, taken); ok {
 		return nil
 	}
 	if s.slot, ok = s.latecomers.Enter(s.prefix, taken); !ok {
 		s.slot = &admission.Slot{}
-		return errTooManyLogins
+		return refusal.ErrTooManyLogins
 	}
 	s.late = true
 	s.moveDeadline(time.Now().Add(lateTimeout))
@@ -71,11 +51,11 @@ func (s *session) findSlot() error {
 func (s *session) whyNot(ctx context.Context, err error) error {
 	switch cause := context.Cause(ctx); {
 	case s.late && !errors.Is(err, errClientGone):
-		return errTooManyLogins
-	case !errors.Is(err, errLoginTimeout):
+		return refusal.ErrTooManyLogins
+	case !errors.Is(err, refusal.ErrLoginTimeout):
 		return err
 	case s.doorShut.Err() != nil:
-		return errDraining
+		return refusal.ErrDraining
 	case cause != nil:
 		return cause
 	}
@@ -104,7 +84,7 @@ func (c *clientCount) leave() { c.n.Add(-1) }
 // becomeClient turns a stranger who has logged in into a client that counts.
 func (s *session) becomeClient() error {
 	if !s.clients.enter() {
-		return errTooManyClients
+		return refusal.ErrTooManyClients
 	}
 	s.counted = true
 	s.slot.Release()

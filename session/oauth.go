@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgproto3/v2"
 
 	"gprxy/auth"
+	"gprxy/session/refusal"
 )
 
 // OAUTHBEARER is RFC 7628 as PostgreSQL 18 speaks it (manual: "SASL
@@ -66,10 +67,10 @@ func (s *session) readInitialResponse() ([]byte, error) {
 	}
 	mechanism, rest, _ := bytes.Cut(body, []byte{0}) // without the zero there is no rest
 	if len(rest) < lengthSize {
-		return nil, malformed("invalid SASLInitialResponse message")
+		return nil, refusal.Malformed("invalid SASLInitialResponse message")
 	}
 	if string(mechanism) != mechanismOAuth {
-		return nil, malformed("client selected an invalid SASL authentication mechanism")
+		return nil, refusal.Malformed("client selected an invalid SASL authentication mechanism")
 	}
 	size, data := int32(binary.BigEndian.Uint32(rest)), rest[lengthSize:]
 	switch {
@@ -79,7 +80,7 @@ func (s *session) readInitialResponse() ([]byte, error) {
 		}
 		return readFrame(s.conn, 'p', maxPasswordBody)
 	case int64(size) != int64(len(data)):
-		return nil, malformed("invalid SASLInitialResponse message")
+		return nil, refusal.Malformed("invalid SASLInitialResponse message")
 	}
 	return data, nil
 }
@@ -107,7 +108,7 @@ func (s *session) tellWhereToLogIn() error {
 // gs2-header kvsep *( key "=" value kvsep ) kvsep.
 func parseClientResponse(response []byte) (string, error) {
 	if bytes.IndexByte(response, 0) >= 0 {
-		return "", malformedOAuth("message contains embedded null")
+		return "", refusal.MalformedOAuth("message contains embedded null")
 	}
 	rest, err := cutGS2Header(string(response))
 	if err != nil {
@@ -118,18 +119,18 @@ func parseClientResponse(response []byte) (string, error) {
 		pair, after, _ := strings.Cut(rest, separator) // where it is missing, nothing follows, which is no pair
 		key, value, assigns := strings.Cut(pair, "=")
 		if !assigns || !isKey(key) || !isValue(value) {
-			return "", malformedOAuth("message contains an invalid key/value pair")
+			return "", refusal.MalformedOAuth("message contains an invalid key/value pair")
 		}
 		if key == "auth" {
 			if seen {
-				return "", malformedOAuth("message contains multiple auth values")
+				return "", refusal.MalformedOAuth("message contains multiple auth values")
 			}
 			auth, seen = value, true
 		}
 		rest = after
 	}
 	if !seen {
-		return "", malformedOAuth("message does not contain an auth value")
+		return "", refusal.MalformedOAuth("message does not contain an auth value")
 	}
 	return auth, nil
 }
@@ -139,20 +140,16 @@ func cutGS2Header(response string) (string, error) {
 	flag, rest, ok := strings.Cut(response, ",")
 	switch {
 	case flag == "p" || strings.HasPrefix(flag, "p="):
-		return "", malformedOAuth("the server does not support channel binding for OAuth, but the client message includes channel binding data")
+		return "", refusal.MalformedOAuth("the server does not support channel binding for OAuth, but the client message includes channel binding data")
 	case !ok || flag != "n" && flag != "y":
-		return "", malformedOAuth("unexpected channel-binding flag")
+		return "", refusal.MalformedOAuth("unexpected channel-binding flag")
 	}
 	name, rest, _ := strings.Cut(rest, ",")
 	switch {
 	case name != "":
-		return "", &refusal{
-			code:    codeUnsupported,
-			reason:  "malformed",
-			message: "client uses authorization identity, but it is not supported",
-		}
+		return "", refusal.ErrAuthorizationIdentity
 	case rest == "" || rest[0] != keyValueSeparator:
-		return "", malformedOAuth("key-value separator expected")
+		return "", refusal.MalformedOAuth("key-value separator expected")
 	}
 	return rest[1:], nil
 }
@@ -162,12 +159,12 @@ func cutGS2Header(response string) (string, error) {
 func cutBearer(value string) (string, error) {
 	const scheme = "bearer "
 	if len(value) < len(scheme) || !strings.EqualFold(value[:len(scheme)], scheme) {
-		return "", &authFailure{method: auth.MethodOAuth, reason: auth.ReasonMalformed, detail: "the scheme is not Bearer"}
+		return "", &refusal.AuthFailure{Method: auth.MethodOAuth, Reason: auth.ReasonMalformed, Detail: "the scheme is not Bearer"}
 	}
 	token := strings.TrimLeft(value[len(scheme):], " ")
 	plain := strings.TrimRight(token, "=")
 	if plain == "" || strings.Trim(plain, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/") != "" {
-		return "", &authFailure{method: auth.MethodOAuth, reason: auth.ReasonMalformed, detail: "the token has characters no token has"}
+		return "", &refusal.AuthFailure{Method: auth.MethodOAuth, Reason: auth.ReasonMalformed, Detail: "the token has characters no token has"}
 	}
 	return token, nil
 }
@@ -188,8 +185,4 @@ func isValue(value string) bool {
 		}
 	}
 	return true
-}
-
-func malformedOAuth(detail string) error {
-	return &refusal{code: codeProtocolViolation, reason: "malformed", message: "malformed OAUTHBEARER message", detail: detail}
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gprxy/session/refusal"
 )
 
 // RFC 7628, section 3.1, as one expression: what a client may answer.
@@ -97,7 +99,7 @@ func TestScripted(t *testing.T) {
 		t.Errorf("read %q, %v", got, err)
 	}
 	conn.SetReadDeadline(longAgo)
-	if _, err := conn.Read(make([]byte, 1)); !errors.Is(clientLeft(err), errLoginTimeout) {
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(clientLeft(err), refusal.ErrLoginTimeout) {
 		t.Errorf("after the deadline: %v", err)
 	}
 }

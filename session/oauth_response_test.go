@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"gprxy/auth"
+	"gprxy/session/refusal"
 )
 
 // What PostgreSQL makes of an initial client response (src/backend/libpq/auth-oauth.c).
@@ -45,8 +46,8 @@ func TestClientResponses(t *testing.T) {
 				}
 				return
 			}
-			refused, ok := errors.AsType[*refusal](err)
-			if !ok || !strings.Contains(refused.message+refused.detail, test.wrong) {
+			refused, ok := errors.AsType[*refusal.Error](err)
+			if !ok || !strings.Contains(refused.Message+refused.Detail, test.wrong) {
 				t.Errorf("got %q, %v; want a refusal for %q", got, err, test.wrong)
 			}
 		})
@@ -67,8 +68,8 @@ func TestBearerTokens(t *testing.T) {
 		{"Bearer a,b", "", "characters"},
 	} {
 		got, err := cutBearer(test.value)
-		failure, failed := errors.AsType[*authFailure](err)
-		if got != test.token || failed != (test.wrong != "") || failed && (failure.reason != auth.ReasonMalformed || !strings.Contains(failure.detail, test.wrong)) {
+		failure, failed := errors.AsType[*refusal.AuthFailure](err)
+		if got != test.token || failed != (test.wrong != "") || failed && (failure.Reason != auth.ReasonMalformed || !strings.Contains(failure.Detail, test.wrong)) {
 			t.Errorf("%q: got %q, %v", test.value, got, err)
 		}
 	}

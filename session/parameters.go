@@ -2,11 +2,11 @@ package session
 
 import (
 	"bytes"
-	"fmt"
 	"slices"
 	"strings"
 
 	"gprxy/pool"
+	"gprxy/session/refusal"
 )
 
 // parameters are the names and values of a StartupMessage, in the client's own
@@ -18,7 +18,7 @@ type parameters []pool.Parameter
 // parseParameters reads the pairs of a StartupMessage. With an error it returns
 // those PostgreSQL would have seen before it noticed (ProcessStartupPacket).
 func parseParameters(body []byte) (all parameters, err error) {
-	wrong := malformed("invalid startup packet layout: expected terminator as last byte")
+	wrong := refusal.Malformed("invalid startup packet layout: expected terminator as last byte")
 	for len(body) > 0 && body[0] != 0 {
 		name, rest, _ := bytes.Cut(body, []byte{0})
 		if len(rest) == 0 {
@@ -86,19 +86,10 @@ func checkParameters(asked parameters) error {
 			denied = parameter.Name
 		}
 		if denied != "" {
-			return deniedParameter(denied)
+			return refusal.Parameter(truncateName(denied))
 		}
 	}
 	return nil
-}
-
-func deniedParameter(name string) error {
-	return &refusal{
-		code:    codeInsufficientPrivilege,
-		reason:  "parameter_denied",
-		message: fmt.Sprintf("parameter %q cannot be set at login through gprxy", truncateName(name)),
-		hint:    "Leave it out of the connection parameters (PGOPTIONS, options=...).",
-	}
 }
 
 // isDenied: names are compared without regard to case, as PostgreSQL does.

@@ -9,6 +9,7 @@ import (
 
 	"gprxy/auth"
 	"gprxy/session/admission"
+	"gprxy/session/refusal"
 	"gprxy/store"
 )
 
@@ -53,7 +54,7 @@ func (s *session) mayRecord(err error, reason string) bool {
 	case s.recorded: // and so must its end be
 		s.condenser.Spend(s.prefix, time.Now())
 		return true
-	case reason == reasonHandshake: // a client that does not trust the certificate is looked for in the event log
+	case reason == refusal.ReasonHandshake: // a client that does not trust the certificate is looked for in the event log
 		return s.condenser.AdmitLine(refusedConnection, reason, s.prefix, time.Now())
 	case s.parameters == nil:
 		of = refusedConnection
@@ -79,8 +80,8 @@ func (h *Handler) recordCounts(facts []admission.Condensed) {
 // get as far as a startup packet is no session and leaves a log line only; failed
 // TLS handshakes are counted in the event log besides.
 func (s *session) recordRefusal(ctx context.Context, err error) {
-	response := errorResponse(err, s.user)
-	reason := refusalReason(err)
+	response := refusal.Response(err, s.user)
+	reason := refusal.Reason(err)
 	if !s.mayRecord(err, reason) {
 		s.log.Debug("refused, one of many", "sqlstate", response.Code, "reason", reason)
 		return
@@ -90,10 +91,10 @@ func (s *session) recordRefusal(ctx context.Context, err error) {
 	if s.parameters == nil {
 		return
 	}
-	if failure, ok := errors.AsType[*authFailure](err); ok {
+	if failure, ok := errors.AsType[*refusal.AuthFailure](err); ok {
 		s.note(store.AuthFailed{
-			Method: failure.method, User: failure.person, Issuer: failure.issuer,
-			TokenID: failure.tokenIdent, Reason: failure.reason, Detail: failure.detail,
+			Method: failure.Method, User: failure.User, Issuer: failure.Issuer,
+			TokenID: failure.TokenID, Reason: failure.Reason, Detail: failure.Detail,
 		})
 	}
 	if denied, ok := errors.AsType[*auth.RoleError](err); ok {

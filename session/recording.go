@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"gprxy/session/refusal"
 	"gprxy/store"
 )
 
@@ -112,9 +113,9 @@ func (rec *recording) explain(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, store.ErrClosed), rec.ctx.Err() != nil:
-		return errShutdown // if it is not ending for another reason already
+		return refusal.ErrShutdown // if it is not ending for another reason already
 	}
-	return errNotRecorded
+	return refusal.ErrNotRecorded
 }
 
 // interrupt ends a wait for the log.

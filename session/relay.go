@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gprxy/pool"
+	"gprxy/session/refusal"
 )
 
 // A relay joins a client and a leased backend until one of them ends or somebody
@@ -339,7 +340,7 @@ func (r *relay) recoverFault() {
 }
 
 func (r *relay) backendEnd(err error) error {
-	if errors.Is(err, errClientGone) || errors.Is(err, errUnstamped) {
+	if errors.Is(err, errClientGone) || errors.Is(err, refusal.ErrUnstamped) {
 		return err
 	}
 	return errBackendGone

@@ -4,6 +4,8 @@ import (
 	"io"
 	"net"
 	"testing"
+
+	"gprxy/session/refusal"
 )
 
 // BenchmarkRelay is one query and its answer through a relay, without PostgreSQL
@@ -29,7 +31,7 @@ func BenchmarkRelay(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	r.end(errShutdown)
+	r.end(refusal.ErrShutdown)
 	<-relayed
 }
 

@@ -1,10 +1,10 @@
 package session
 
 import (
-	"fmt"
 	"strings"
 
 	"gprxy/pool"
+	"gprxy/session/refusal"
 	"gprxy/store"
 )
 
@@ -23,12 +23,7 @@ func readReplication(asked parameters) (pool.Replication, error) {
 		}
 		var known bool
 		if on, known = parseBool(parameter.Value); !known {
-			return pool.NoReplication, &refusal{
-				code:    codeInvalidParameter,
-				reason:  "malformed",
-				message: fmt.Sprintf("invalid value for parameter %q: %q", "replication", parameter.Value),
-				hint:    `Valid values are: "false", 0, "true", 1, "database".`,
-			}
+			return pool.NoReplication, refusal.InvalidReplication(parameter.Value)
 		}
 	}
 	switch {
@@ -62,12 +57,7 @@ func (s *session) mayReplicate() error {
 	if s.replication == pool.NoReplication || s.AllowReplication {
 		return nil
 	}
-	return &refusal{
-		code:    codeUnsupported,
-		reason:  "replication",
-		message: "replication connections are not served through gprxy",
-		hint:    "Ask the operator of gprxy for ALLOW_REPLICATION=on, or connect directly to PostgreSQL.",
-	}
+	return refusal.ErrReplication
 }
 
 func (s *session) replicationStarted(backend *pool.Lease) store.Fact {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"gprxy/pool"
+	"gprxy/session/refusal"
 )
 
 // The stamp tells PostgreSQL who the person is: gprxy.user, a mark in application_name. It is made after the acquire, since a
@@ -52,7 +53,7 @@ func (r *relay) restamp() error {
 		}
 		before = now.Restamp
 	}
-	return r.stopBefore(fmt.Errorf("%w: %w", errUnstamped, before.Refused()))
+	return r.stopBefore(fmt.Errorf("%w: %w", refusal.ErrUnstamped, before.Refused()))
 }
 
 // beginStamp begins an attempt: the first if the stamp is gone, another if the one before was refused. It returns nil if there
@@ -102,7 +103,7 @@ func (r *relay) withoutStamp(chunk []byte) ([]byte, error) {
 	}
 	chunk, over, err := r.stamping.Take(chunk)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errUnstamped, err)
+		return nil, fmt.Errorf("%w: %w", refusal.ErrUnstamped, err)
 	}
 	if over {
 		close(r.stamping.over)

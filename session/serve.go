@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"gprxy/session/refusal"
 	"gprxy/store"
 )
 
@@ -23,9 +24,9 @@ func (s *session) relay(ctx context.Context) {
 	r.recording = s.startRecording(ctx, r)
 	defer r.recording.close()
 	s.conn.SetDeadline(time.Time{})
-	stopDrain := whenDone(s.draining, func() { r.drainBegun(errShutdown) })
-	stopLate := whenDone(s.doorShut, func() { r.drain(errShutdown) })
-	stopEnd := whenDone(ctx, func() { r.end(errShutdown) })
+	stopDrain := whenDone(s.draining, func() { r.drainBegun(refusal.ErrShutdown) })
+	stopLate := whenDone(s.doorShut, func() { r.drain(refusal.ErrShutdown) })
+	stopEnd := whenDone(ctx, func() { r.end(refusal.ErrShutdown) })
 	stopExpiry := s.watchExpiry(r)
 	stopWatch := watchPeers(r, s.PeerTimeout)
 	why := r.run(s.early)
@@ -35,7 +36,7 @@ func (s *session) relay(ctx context.Context) {
 	stopLate()
 	stopEnd()
 	r.restoreDeadlines()
-	if errors.Is(why, errUnstamped) {
+	if errors.Is(why, refusal.ErrUnstamped) {
 		s.log.Warn("a session was ended", "because", why)
 	}
 
@@ -60,13 +61,13 @@ func (s *session) sayGoodbye(r *relay, why error) {
 	if !r.canTell() {
 		return
 	}
-	switch refused, ours := errors.AsType[*refusal](why); {
+	switch refused, ours := errors.AsType[*refusal.Error](why); {
 	case ours:
 		s.tell(refused)
 	case errors.Is(why, errBackendGone) && r.upFrames.lost:
-		s.tell(malformed("invalid message length")) // PostgreSQL would close without a word
+		s.tell(refusal.Malformed("invalid message length")) // PostgreSQL would close without a word
 	case errors.Is(why, errBackendGone) && !r.conversation.fatal:
-		s.tell(errBackendLost)
+		s.tell(refusal.ErrBackendLost)
 	case errors.Is(why, errRelayFault):
 		s.tell(why)
 	}
@@ -101,8 +102,8 @@ func endReason(why error) string {
 	case errors.Is(why, errRelayFault):
 		return store.EndFault
 	}
-	if r, ok := errors.AsType[*refusal](why); ok {
-		return r.reason
+	if r, ok := errors.AsType[*refusal.Error](why); ok {
+		return r.Reason
 	}
 	return store.EndFault
 }

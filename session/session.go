@@ -11,6 +11,7 @@ import (
 	"gprxy/auth"
 	"gprxy/pool"
 	"gprxy/session/admission"
+	"gprxy/session/refusal"
 	"gprxy/store"
 )
 
@@ -70,7 +71,7 @@ func (h *Handler) newSession(conn net.Conn) *session {
 func (s *session) limitLogin(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	s.deadline = s.began.Add(s.LoginTimeout)
-	s.limit = time.AfterFunc(time.Until(s.deadline), func() { cancel(errLoginTimeout) })
+	s.limit = time.AfterFunc(time.Until(s.deadline), func() { cancel(refusal.ErrLoginTimeout) })
 	s.conn.SetDeadline(s.deadline)
 	plain := s.conn
 	s.giveUp = func(why error) { cancel(why); plain.SetReadDeadline(longAgo) }
@@ -112,9 +113,9 @@ func (s *session) turnAway(ctx context.Context, err error) {
 	case errors.Is(err, errClientGone):
 		s.recordLeft(store.EndLeftBeforeLogin)
 		return
-	case errors.Is(err, errNoPassword):
+	case errors.Is(err, refusal.ErrNoPassword):
 		s.recordLeft(store.EndLeftBeforeLogin)
-	case errors.Is(err, errTokenDiscovery):
+	case errors.Is(err, refusal.ErrTokenDiscovery):
 		s.recordLeft(store.EndTokenDiscovery)
 	default:
 		s.recordRefusal(ctx, err)

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"gprxy/pool"
+	"gprxy/session/refusal"
 	"gprxy/store"
 )
 
@@ -81,7 +82,7 @@ func (s *session) decline(request string) error {
 		return clientLeft(err)
 	}
 	if early {
-		return unencryptedData(request)
+		return refusal.UnencryptedData(request)
 	}
 	return nil
 }
@@ -93,7 +94,7 @@ func (s *session) answerSSLRequest(ctx context.Context) error {
 	// What a client sent in plain text before the handshake could have been
 	// put there by somebody in between (CVE-2021-23214).
 	if bytesWaiting(s.conn) {
-		return unencryptedData("SSL request")
+		return refusal.UnencryptedData("SSL request")
 	}
 	if _, err := s.conn.Write([]byte{'S'}); err != nil {
 		return clientLeft(err)
@@ -118,7 +119,7 @@ func (s *session) acceptDirectTLS(ctx context.Context, first []byte) error {
 	// Without ALPN the client could be one of another protocol that an attacker
 	// talked into sending its bytes here (ALPACA). PostgreSQL insists too.
 	if s.conn.(*tls.Conn).ConnectionState().NegotiatedProtocol != alpnProtocol {
-		return unintelligible("received direct SSL connection request without ALPN protocol negotiation extension")
+		return refusal.Unintelligible("received direct SSL connection request without ALPN protocol negotiation extension")
 	}
 	return nil
 }
@@ -133,9 +134,9 @@ func (s *session) shakeHands(ctx context.Context) error {
 			return cause
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return errLoginTimeout
+			return refusal.ErrLoginTimeout
 		}
-		return handshakeFailed(err)
+		return refusal.Handshake(err)
 	}
 	s.handshaking = false
 	s.conn = secure
@@ -148,7 +149,7 @@ func (s *session) shakeHands(ctx context.Context) error {
 func (s *session) readStartupMessage(version uint32, body []byte) error {
 	s.protocol = version
 	if version>>16 != 3 {
-		return unsupportedProtocol(version)
+		return refusal.UnsupportedProtocol(version)
 	}
 	asked, layout := parseParameters(body)
 	var err error
@@ -161,11 +162,7 @@ func (s *session) readStartupMessage(version uint32, body []byte) error {
 	asked = s.negotiate(version, asked)
 	s.user = truncateName(asked.get("user"))
 	if s.user == "" {
-		return &refusal{
-			code:    codeInvalidAuthorization,
-			reason:  "no_user",
-			message: "no PostgreSQL user name specified in startup packet",
-		}
+		return refusal.ErrNoUser
 	}
 	s.database = s.chooseDatabase(asked)
 	s.parameters = asked

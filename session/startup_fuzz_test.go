@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"gprxy/pool"
+	"gprxy/session/refusal"
 )
 
 // packet is a startup packet: a code or version, and what follows.
@@ -137,11 +138,11 @@ func wantTellable(t *testing.T, err error) {
 	if errors.Is(err, errClientGone) {
 		return
 	}
-	r := toRefusal(err, "alice")
-	if len(r.code) != 5 || r.code == codeInternal || r.message == "" || r.reason == "" || !utf8.ValidString(r.reason) {
+	r := refusal.Of(err, "alice")
+	if len(r.Code) != 5 || r.Code == refusal.CodeInternal || r.Message == "" || r.Reason == "" || !utf8.ValidString(r.Reason) {
 		t.Errorf("%v becomes %+v", err, r)
 	}
-	message, encodeErr := encode(nil, errorResponse(err, "alice"))
+	message, encodeErr := encode(nil, refusal.Response(err, "alice"))
 	if messages, whole := splitMessages(message); encodeErr != nil || !whole || len(messages) != 1 {
 		t.Errorf("%v becomes the message %q (%v)", err, message, encodeErr)
 	}

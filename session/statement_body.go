@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"unicode/utf8"
 
+	"gprxy/session/refusal"
 	"gprxy/session/sqltext"
 	"gprxy/store"
 )
@@ -17,14 +18,6 @@ const (
 	// PostgreSQL keeps 63 bytes of each of the two.
 	namesRoom = 2 * 1024
 )
-
-// errLongName ends a session whose statements can no longer be told apart.
-var errLongName = &refusal{
-	code:    codeProtocolViolation,
-	reason:  "long_name",
-	message: "the name of a prepared statement or portal is too long to be recorded",
-	hint:    "PostgreSQL keeps 63 bytes of a name. Where statements are not recorded (AUDIT_STATEMENTS=off) gprxy passes on longer ones.",
-}
 
 // wanted is how much of a request's body is looked at.
 func (s *statements) wanted(kind byte) uint32 {
@@ -95,7 +88,7 @@ var zero = []byte{0}
 // needs ends the session if a name is not wholly in what was looked at of a body.
 func (s *statements) needs(found bool) {
 	if !found {
-		s.unreadable = errLongName
+		s.unreadable = refusal.ErrLongName
 	}
 }
 

@@ -3,10 +3,13 @@ package session
 import (
 	"slices"
 
+	"gprxy/session/refusal"
 	"gprxy/store"
 )
 
 // From what is known of a message to the row of the log.
+
+const codeSyntaxError = "42601"
 
 // storeExecute records what became of an Execute.
 func (s *statements) storeExecute(act *action, r result) {
@@ -225,7 +228,7 @@ func (s *statements) storeUnknown(act *action) {
 func (s *statements) storeAnnounced(act *action) {
 	r := result{begun: act.sent, ended: act.sent, outcome: store.OutcomeUnknown}
 	if act.unsent {
-		r.outcome, r.sqlstate = store.OutcomeSkipped, codeIOError
+		r.outcome, r.sqlstate = store.OutcomeSkipped, refusal.CodeIOError
 	}
 	s.storeDone(act, r)
 }
@@ -297,7 +300,7 @@ func (s *statements) end() {
 			over.copies, over.copyIn, over.copyOut = true, r.act.copyIn, r.act.copyOut
 		}
 		if r.act.unsent {
-			over = result{begun: r.act.sent, ended: r.act.sent, outcome: store.OutcomeSkipped, sqlstate: codeIOError}
+			over = result{begun: r.act.sent, ended: r.act.sent, outcome: store.OutcomeSkipped, sqlstate: refusal.CodeIOError}
 		}
 		s.rows, s.bytesOut = 0, 0
 		s.storeDone(r.act, over)
@@ -306,7 +309,7 @@ func (s *statements) end() {
 		switch {
 		case r.act == nil:
 		case r.act.unsent:
-			s.storeKept(r.act, store.Statement{Outcome: store.OutcomeSkipped, SQLState: codeIOError})
+			s.storeKept(r.act, store.Statement{Outcome: store.OutcomeSkipped, SQLState: refusal.CodeIOError})
 		default:
 			s.storeKept(r.act, store.Statement{Outcome: store.OutcomeCut})
 		}
@@ -319,9 +322,9 @@ func (s *statements) blame(act *action, r *result, body []byte) {
 	r.sqlstate = shorten(string(errorField(body, 'C')))
 	r.message = shorten(s.readsOf(act).showMessage(s.masking().MaskValue(string(errorField(body, 'M')))))
 	switch {
-	case s.leaving && r.sqlstate == codeQueryCanceled, isFatal(body):
+	case s.leaving && r.sqlstate == refusal.CodeQueryCanceled, isFatal(body):
 		r.outcome = store.OutcomeCut
-	case act != nil && r.sqlstate == codeQueryCanceled && s.cancels() != act.cancels:
+	case act != nil && r.sqlstate == refusal.CodeQueryCanceled && s.cancels() != act.cancels:
 		r.outcome = store.OutcomeCancelled
 	}
 	if act != nil && act.isSecret() {

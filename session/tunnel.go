@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gprxy/auth"
+	"gprxy/session/refusal"
 )
 
 // A Tunnel is one person's way to a gprxy elsewhere, for clients on this machine
@@ -140,7 +141,7 @@ func (c *tunnelled) enter(ctx context.Context) bool {
 		return false
 	}
 	if err == nil && c.crowd > maxTunnelled {
-		err = errTunnelFull
+		err = refusal.TunnelFull(maxTunnelled)
 	}
 	if err == nil {
 		err = c.login(ctx)
@@ -160,8 +161,8 @@ func (c *tunnelled) limitLogin(ctx context.Context) (context.Context, func()) {
 	near := c.near // the socket itself, whatever comes to lie over it
 	near.SetDeadline(deadline)
 	ctx, cancel := context.WithCancelCause(ctx)
-	ctx, expire := context.WithDeadlineCause(ctx, deadline, errTunnelTimeout)
-	stopDrain := whenDone(c.draining, func() { cancel(errTunnelStopped) })
+	ctx, expire := context.WithDeadlineCause(ctx, deadline, refusal.ErrTunnelTimeout)
+	stopDrain := whenDone(c.draining, func() { cancel(refusal.ErrTunnelStopped) })
 	stopRead := whenDone(ctx, func() { near.SetReadDeadline(longAgo) })
 	return ctx, func() { stopDrain(); stopRead(); expire(); cancel(nil) }
 }
@@ -171,8 +172,8 @@ func (c *tunnelled) relay(ctx context.Context) {
 	r := newRelay(c.near, c.far, c.status)
 	r.onFault = c.logFault
 	c.near.SetDeadline(time.Time{})
-	stopDrain := whenDone(c.draining, func() { r.drain(errTunnelStopped) })
-	stopEnd := whenDone(ctx, func() { r.end(errTunnelStopped) })
+	stopDrain := whenDone(c.draining, func() { r.drain(refusal.ErrTunnelStopped) })
+	stopEnd := whenDone(ctx, func() { r.end(refusal.ErrTunnelStopped) })
 	why := r.run(c.early)
 	stopDrain()
 	stopEnd()
@@ -188,7 +189,7 @@ var terminate = []byte{msgTerminate, 0, 0, 0, lengthSize}
 // sayGoodbye tells each side what it would not learn from the other. A client
 // that vanished vanishes for gprxy too, which then cancels what was running.
 func (c *tunnelled) sayGoodbye(r *relay, why error) {
-	_, ours := errors.AsType[*refusal](why)
+	_, ours := errors.AsType[*refusal.Error](why)
 	if (ours || errors.Is(why, errTerminate)) && r.upFrames.atBoundary() && !r.partial.Load() {
 		c.far.SetWriteDeadline(time.Now().Add(farewellTimeout))
 		if _, err := c.far.Write(terminate); err != nil {
@@ -202,9 +203,9 @@ func (c *tunnelled) sayGoodbye(r *relay, why error) {
 	case ours:
 		c.tell(why)
 	case errors.Is(why, errBackendGone) && !r.conversation.fatal:
-		c.tell(errTunnelLost)
+		c.tell(refusal.ErrTunnelLost)
 	case errors.Is(why, errRelayFault):
-		c.tell(errTunnelFault)
+		c.tell(refusal.ErrTunnelFault)
 	}
 }
 

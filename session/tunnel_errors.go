@@ -14,41 +14,11 @@ import (
 	"unicode"
 
 	"gprxy/auth/sso"
+	"gprxy/session/refusal"
 )
 
 // What a client of a tunnel reads when the tunnel itself is the reason. Its
 // person runs the tunnel, so the reasons are told in full.
-
-// PostgreSQL's class 08 has this for a client that gets no connection.
-const codeCannotConnect = "08001"
-
-var (
-	errTunnelStopped = &refusal{
-		code:    codeAdminShutdown,
-		message: "terminating connection because gprxy tunnel was stopped",
-		hint:    "Start gprxy tunnel again.",
-	}
-	errTunnelTimeout = &refusal{
-		code:    codeQueryCanceled,
-		message: "gprxy tunnel gave up the login: it took too long",
-		hint:    "Try again. gprxy's own log may say what it waited for.",
-	}
-	errTunnelFull = &refusal{
-		code:    codeTooManyConnections,
-		message: fmt.Sprintf("gprxy tunnel serves %d connections already", maxTunnelled),
-		hint:    "Close some of them, or see who else on this machine uses the tunnel.",
-	}
-	errTunnelLost = &refusal{
-		code:    codeConnectionFailure,
-		message: "gprxy tunnel lost the connection to gprxy",
-		hint:    "Connect again; what was running may or may not have been done.",
-	}
-	errTunnelFault = &refusal{
-		code:    codeInternal,
-		message: "a fault in gprxy tunnel ended this connection",
-		hint:    "gprxy tunnel has printed the details.",
-	}
-)
 
 // passedOn is gprxy's refusal of a login. The client has read it as it came.
 type passedOn struct{ code, message string }
@@ -77,9 +47,9 @@ func tunnelReason(ctx context.Context, err error) error {
 	}
 	switch err = explain(ctx, err); {
 	case errors.Is(err, context.Canceled):
-		return errTunnelStopped
-	case errors.Is(err, errLoginTimeout):
-		return errTunnelTimeout
+		return refusal.ErrTunnelStopped
+	case errors.Is(err, refusal.ErrLoginTimeout):
+		return refusal.ErrTunnelTimeout
 	}
 	return err
 }
@@ -89,73 +59,29 @@ func tokenRefusal(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	r := &refusal{
-		code:    codeInvalidAuthorization,
-		message: "gprxy tunnel has no token to log in with: " + plain(err),
-	}
 	_, missing := errors.AsType[*sso.NoLoginError](err)
 	_, revoked := errors.AsType[*sso.RevokedError](err)
 	_, expired := errors.AsType[*sso.ExpiredError](err)
 	_, passing := errors.AsType[*sso.UnreachableError](err)
-	switch {
-	case missing || revoked || expired:
-		r.hint = "Run gprxy login, then connect again."
-	case passing:
-		r.code, r.hint = codeCannotConnectNow, "Try again in a moment."
-	}
-	return r // any other error says itself what to do
+	return refusal.NoToken(plain(err), missing || revoked || expired, passing)
 }
 
 func (t *Tunnel) unreachable(err error) error {
-	return &refusal{
-		code:    codeCannotConnect,
-		message: fmt.Sprintf("gprxy tunnel cannot reach gprxy at %s: %s", t.Address, networkReason(err)),
-		hint:    "Check the address (--server, --port), the network (VPN), and that gprxy is running.",
-	}
-}
-
-func (t *Tunnel) withoutTLS() error {
-	return &refusal{
-		code:    codeCannotConnect,
-		message: fmt.Sprintf("gprxy at %s offers no TLS, so the token was not sent", t.Address),
-		hint:    "Ask its operator for a certificate (PROXY_CERT). On your own machine --sslmode prefer does without.",
-	}
+	return refusal.Unreachable(t.Address, networkReason(err))
 }
 
 func (t *Tunnel) untrusted(err error) error {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok {
 		return t.unreachable(err)
 	}
-	return &refusal{
-		code:    codeCannotConnect,
-		message: fmt.Sprintf("the certificate of %s is not trusted, so the token was not sent: %s", t.Address, plain(err)),
-		hint:    "Give gprxy tunnel the CA's file with --sslrootcert and the name that stands in the certificate with --server. If this comes as a surprise, somebody may be in between.",
-	}
+	return refusal.Untrusted(t.Address, plain(err))
 }
 
 func (c *tunnelled) lost(err error) error {
-	return &refusal{
-		code:    codeConnectionFailure,
-		message: fmt.Sprintf("gprxy tunnel lost gprxy at %s during the login: %s", c.Address, networkReason(err)),
-		hint:    "Try again in a moment.",
-	}
+	return refusal.LostDuringLogin(c.Address, networkReason(err))
 }
 
-func (c *tunnelled) strange(what string) error {
-	return &refusal{
-		code:    codeProtocolViolation,
-		message: fmt.Sprintf("%s sent %s", c.Address, what),
-		hint:    "Check that gprxy is what listens there.",
-	}
-}
-
-func (c *tunnelled) notGprxy(method uint32) error {
-	return &refusal{
-		code:    codeInvalidAuthorization,
-		message: fmt.Sprintf("%s asks for authentication method %d, which a token does not answer", c.Address, method),
-		hint:    "This looks like PostgreSQL itself: give gprxy's address with --server and --port.",
-	}
-}
+func (c *tunnelled) strange(what string) error { return refusal.Strange(c.Address, what) }
 
 // networkReason is the heart of a network error: the address stands beside it.
 func networkReason(err error) string {
@@ -196,7 +122,7 @@ func (c *tunnelled) turnAway(err error) {
 
 // tell sends the client its last message.
 func (c *tunnelled) tell(err error) {
-	message, encodeErr := encode(nil, errorResponse(err, ""))
+	message, encodeErr := encode(nil, refusal.Response(err, ""))
 	if encodeErr != nil {
 		c.log.Error("could not tell a client why it is turned away", "error", encodeErr)
 		return

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"gprxy/session/refusal"
 )
 
 const (
@@ -57,7 +59,7 @@ func (t *Tunnel) secure(ctx context.Context, conn net.Conn) (net.Conn, error) {
 	case answer == 'N' && t.OrPlain != nil && t.OrPlain():
 		return conn, nil
 	case answer == 'N':
-		return nil, t.withoutTLS()
+		return nil, refusal.WithoutTLS(t.Address)
 	default:
 		return nil, t.unreachable(fmt.Errorf("it answered %q to the question for TLS, as gprxy never does", answer))
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gprxy/auth"
+	"gprxy/session/refusal"
 )
 
 func newTunnelled(near, far *scripted) *tunnelled {
@@ -38,7 +39,7 @@ func FuzzTunnelStartup(f *testing.F) {
 		}
 		gprxy := NewHandler(Config{LoginTimeout: time.Minute, Log: c.log}).newSession(newScripted(c.packet, 7))
 		err = gprxy.startup(t.Context())
-		if refused, ok := errors.AsType[*refusal](err); ok && refused.code == codeInvalidParameter {
+		if refused, ok := errors.AsType[*refusal.Error](err); ok && refused.Code == refusal.CodeInvalidParameter {
 			return // replication=nonsense is gprxy's to refuse
 		}
 		if err != nil {
@@ -92,11 +93,11 @@ func FuzzTunnelLogin(f *testing.F) {
 
 func wantTellableByTunnel(t *testing.T, err error) {
 	t.Helper()
-	refused, ok := errors.AsType[*refusal](err)
+	refused, ok := errors.AsType[*refusal.Error](err)
 	if errors.Is(err, errClientGone) {
 		return
 	}
-	if !ok || len(refused.code) != 5 || refused.message == "" {
+	if !ok || len(refused.Code) != 5 || refused.Message == "" {
 		t.Errorf("%#v cannot be told", err)
 	}
 }

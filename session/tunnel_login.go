@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"gprxy/auth"
+	"gprxy/session/refusal"
 )
 
 const (
@@ -102,7 +103,7 @@ func (c *tunnelled) authenticate(body []byte, token auth.Secret, spent bool) err
 	case method == authContinue && spent:
 		answer = []byte{1} // the token is refused: RFC 7628 wants this before the error
 	default:
-		return c.notGprxy(method)
+		return refusal.NotGprxy(c.Address, method)
 	}
 	_, err := c.far.Write(withHeader(msgPassword, answer))
 	clear(answer)

@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+
+	"gprxy/session/refusal"
 )
 
 // readStartup reads the client's first packet that is no question for encryption
@@ -55,7 +57,7 @@ func (c *tunnelled) readStartup(ctx context.Context) error {
 
 func (c *tunnelled) decline() error {
 	if bytesWaiting(c.near) {
-		return unencryptedData("a request for encryption")
+		return refusal.UnencryptedData("a request for encryption")
 	}
 	_, err := c.near.Write([]byte{'N'})
 	return clientLeft(err)
@@ -63,7 +65,7 @@ func (c *tunnelled) decline() error {
 
 func (c *tunnelled) answerSSLRequest(ctx context.Context) error {
 	if bytesWaiting(c.near) { // CVE-2021-23214, as in session.answerSSLRequest
-		return unencryptedData("a request for encryption")
+		return refusal.UnencryptedData("a request for encryption")
 	}
 	if _, err := c.near.Write([]byte{'S'}); err != nil {
 		return clientLeft(err)
@@ -78,7 +80,7 @@ func (c *tunnelled) acceptDirectTLS(ctx context.Context, first []byte) error {
 		return err
 	}
 	if c.near.(*tls.Conn).ConnectionState().NegotiatedProtocol != alpnProtocol {
-		return malformed("received direct SSL connection request without ALPN protocol negotiation extension")
+		return refusal.Malformed("received direct SSL connection request without ALPN protocol negotiation extension")
 	}
 	return nil
 }
@@ -97,7 +99,7 @@ func (c *tunnelled) shakeHands(ctx context.Context) error {
 
 func (c *tunnelled) takeCancel(body []byte) error {
 	if len(body) < 4+4+1 || len(body) > 4+4+maxSecretSize {
-		return malformed("invalid length of cancel request packet")
+		return refusal.Malformed("invalid length of cancel request packet")
 	}
 	c.isCancel = true
 	c.packet = startupPacket(body)
@@ -107,7 +109,7 @@ func (c *tunnelled) takeCancel(body []byte) error {
 func (c *tunnelled) takeStartup(version uint32, parameters []byte) error {
 	c.legacy = version>>16 < 3
 	if version>>16 != 3 {
-		return unsupportedProtocol(version)
+		return refusal.UnsupportedProtocol(version)
 	}
 	rewritten, err := rewriteParameters(parameters, c.User, c.Database)
 	if err != nil {

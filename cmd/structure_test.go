@@ -32,6 +32,7 @@ var folders = map[string]struct{ code, tests []string }{
 var rooms = map[string][]string{
 	"gprxy/session/admission": {"gprxy/store"},
 	"gprxy/session/refusal":   {"gprxy/auth", "gprxy/pool", "gprxy/store"},
+	"gprxy/session/socket":    {},
 	"gprxy/session/sqltext":   {},
 }
 

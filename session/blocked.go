@@ -1,6 +1,10 @@
 package session
 
-import "time"
+import (
+	"time"
+
+	"gprxy/session/socket"
+)
 
 // How often the client is looked at while the backend takes no more input.
 const blockedCheck = 250 * time.Millisecond
@@ -9,7 +13,7 @@ const blockedCheck = 250 * time.Millisecond
 // input once its buffers are full; while that lasts nobody reads the client, and
 // its end would not be noticed. So it is looked for.
 func (r *relay) writeToBackend(chunk []byte) error {
-	n, err := r.backendOut.writeNow(chunk)
+	n, err := r.backendOut.WriteNow(chunk)
 	if err != nil || n == len(chunk) {
 		return err
 	}
@@ -18,7 +22,7 @@ func (r *relay) writeToBackend(chunk []byte) error {
 		defer close(stopped)
 		r.watchBlocked(stop)
 	})
-	_, err = r.backendOut.write(chunk[n:])
+	_, err = r.backendOut.Write(chunk[n:])
 	close(stop)
 	if !watch.Stop() {
 		<-stopped
@@ -37,7 +41,7 @@ func (r *relay) watchBlocked(stop <-chan struct{}) {
 			r.finish(errClientGone)
 			return
 		}
-		if !asked && hasClosed(r.client) {
+		if !asked && socket.HasClosed(r.client) {
 			asked = true
 			r.notify(knownParameterStatus)
 		}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+
+	"gprxy/session/socket"
 )
 
 // A departureWatch notices a client that leaves while gprxy checks its login or
@@ -35,8 +37,8 @@ func (w *departureWatch) read() {
 			w.cancel(&faultError{fault, debug.Stack()})
 		}
 	}()
-	buf := chunks.Get().(*[chunkSize]byte)
-	defer chunks.Put(buf)
+	buf := socket.GetChunk()
+	defer socket.PutChunk(buf)
 	n, err := w.conn.Read(buf[:])
 	w.early = append([]byte(nil), buf[:n]...)
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -49,7 +51,7 @@ func (w *departureWatch) read() {
 func (w *departureWatch) stop() []byte {
 	if !w.stopped {
 		w.stopped = true
-		w.conn.SetReadDeadline(longAgo)
+		w.conn.SetReadDeadline(socket.LongAgo)
 		w.reader.Wait()
 		w.cancel(nil)
 	}

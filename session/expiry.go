@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgproto3/v2"
 
 	"gprxy/session/refusal"
+	"gprxy/session/socket"
 )
 
 // ExpiryPolicy says what happens to a session whose token expires.
@@ -36,7 +37,7 @@ func (s *session) watchExpiry(r *relay) (stop func()) {
 	a.at(expires.Add(s.ExpiryGrace), func() { r.end(refusal.ErrTokenExpired) })
 	return func() {
 		a.stop()
-		r.client.SetWriteDeadline(longAgo) // a notice may wait for a client that does not read
+		r.client.SetWriteDeadline(socket.LongAgo) // a notice may wait for a client that does not read
 		a.wait()
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"gprxy/pool"
 	"gprxy/session/refusal"
+	"gprxy/session/socket"
 )
 
 // How a connection ends that gprxy ends: the last message, the end of what is sent, and hearing the client out.
@@ -75,7 +76,7 @@ func (s *session) closeTLS() {
 // where there is nobody to tell.
 func (s *session) hangUp() bool {
 	s.closeTLS()
-	if err := control(s.conn, func(fd int) error { return syscall.Shutdown(fd, syscall.SHUT_WR) }); err != nil {
+	if err := socket.Control(s.conn, func(fd int) error { return syscall.Shutdown(fd, syscall.SHUT_WR) }); err != nil {
 		s.log.Debug("the client was gone before the end", "error", err)
 		return false
 	}
@@ -94,8 +95,8 @@ const (
 
 // hearOut follows hangUp. It ends with ctx.
 func (s *session) hearOut(ctx context.Context) {
-	conn := s.socket()
-	stop := whenDone(ctx, func() { conn.SetReadDeadline(longAgo) })
+	conn := s.belowTLS()
+	stop := whenDone(ctx, func() { conn.SetReadDeadline(socket.LongAgo) })
 	defer stop()
 	buf := make([]byte, heardAtOnce) // small, for there may be many
 	end := time.Now().Add(hearOutTime)
@@ -115,9 +116,9 @@ func (s *session) hearOut(ctx context.Context) {
 
 // dropWaiting is hearOut without waiting, for whom there is no room to be waited on.
 func (s *session) dropWaiting() {
-	buf := chunks.Get().(*[chunkSize]byte)
-	defer chunks.Put(buf)
-	err := control(s.conn, func(fd int) error {
+	buf := socket.GetChunk()
+	defer socket.PutChunk(buf)
+	err := socket.Control(s.conn, func(fd int) error {
 		for heard := 0; heard < hearOutBytes; {
 			n, _, err := syscall.Recvfrom(fd, buf[:], syscall.MSG_DONTWAIT)
 			if n <= 0 || err != nil {
@@ -132,8 +133,8 @@ func (s *session) dropWaiting() {
 	}
 }
 
-// socket is what lies below TLS.
-func (s *session) socket() net.Conn {
+// belowTLS is the socket itself.
+func (s *session) belowTLS() net.Conn {
 	if secured, ok := s.conn.(*tls.Conn); ok {
 		return secured.NetConn()
 	}

@@ -12,6 +12,7 @@ import (
 	"gprxy/pool"
 	"gprxy/session/admission"
 	"gprxy/session/refusal"
+	"gprxy/session/socket"
 	"gprxy/store"
 )
 
@@ -164,7 +165,7 @@ func (h *Handler) RefuseConn(ctx context.Context, conn net.Conn, why error) {
 	s.recordRefusal(ctx, err)
 	s.tell(err)
 	var entered bool
-	if s.slot, entered = s.latecomers.Enter(s.prefix, func() { conn.SetReadDeadline(longAgo) }); !entered {
+	if s.slot, entered = s.latecomers.Enter(s.prefix, func() { conn.SetReadDeadline(socket.LongAgo) }); !entered {
 		s.slot = &admission.Slot{}
 	}
 	defer s.slot.Release()

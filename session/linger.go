@@ -6,6 +6,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"gprxy/session/socket"
 )
 
 // The client's last word has come, and the backend still works: is anybody waiting?
@@ -26,7 +28,7 @@ func (r *relay) linger(why error) error {
 	if errors.Is(why, io.EOF) {
 		why = errClientGone
 	}
-	r.down.resume()
+	r.down.Resume()
 	if ended := r.reason(); ended != nil {
 		return ended // and its interrupt may just have been undone
 	}
@@ -38,14 +40,14 @@ func (r *relay) linger(why error) error {
 			passed = true
 			r.passOnEnd()
 		}
-		err := r.down.runUntil(next, r.toClientUntilAnswered)
+		err := r.down.RunUntil(next, r.toClientUntilAnswered)
 		switch {
 		case passed && errors.Is(err, io.EOF):
 			return why
 		case errors.Is(err, errAnswered):
 			return why
-		case errors.Is(err, errInterrupted):
-			return errInterrupted // somebody else ended it, and finish knows why
+		case errors.Is(err, socket.ErrInterrupted):
+			return socket.ErrInterrupted // somebody else ended it, and finish knows why
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return r.backendEnd(err)
 		case r.clientVanished():
@@ -130,7 +132,7 @@ var knownParameterStatus = []byte("S\x00\x00\x00\x19integer_datetimes\x00on\x00"
 // clientVanished tells whether the client's machine has reset the connection.
 func (r *relay) clientVanished() bool {
 	var fault int
-	err := control(r.client, func(fd int) (err error) {
+	err := socket.Control(r.client, func(fd int) (err error) {
 		fault, err = syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_ERROR)
 		return err
 	})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gprxy/session/refusal"
+	"gprxy/session/socket"
 )
 
 // RFC 7628, section 3.1, as one expression: what a client may answer.
@@ -98,7 +99,7 @@ func TestScripted(t *testing.T) {
 	if got, err := io.ReadAll(conn); string(got) != "abc" || err != nil {
 		t.Errorf("read %q, %v", got, err)
 	}
-	conn.SetReadDeadline(longAgo)
+	conn.SetReadDeadline(socket.LongAgo)
 	if _, err := conn.Read(make([]byte, 1)); !errors.Is(clientLeft(err), refusal.ErrLoginTimeout) {
 		t.Errorf("after the deadline: %v", err)
 	}

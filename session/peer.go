@@ -7,6 +7,7 @@ import (
 	"os/user"
 	"strconv"
 
+	"gprxy/session/socket"
 	"gprxy/store"
 )
 
@@ -20,9 +21,9 @@ type peer struct {
 const localClient = "[local]"
 
 func originOfUnix(conn *net.UnixConn) origin {
-	o := origin{client: localClient, local: true, unix: true, peer: peerOf(conn)}
-	if o.peer != nil {
-		o.prefix = peerPrefix(o.peer.uid)
+	o := origin{client: localClient, local: true, unix: true}
+	if uid, pid, known := socket.Credentials(conn); known {
+		o.peer, o.prefix = &peer{uid: uid, pid: pid}, peerPrefix(uid)
 	}
 	return o
 }

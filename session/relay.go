@@ -10,6 +10,7 @@ import (
 
 	"gprxy/pool"
 	"gprxy/session/refusal"
+	"gprxy/session/socket"
 )
 
 // A relay joins a client and a leased backend until one of them ends or somebody
@@ -22,8 +23,8 @@ import (
 // may be done with the backend.
 type relay struct {
 	client, backend       net.Conn
-	up, down              *pump   // up reads the client, down the backend
-	clientOut, backendOut *outlet // where each is written to
+	up, down              *socket.Reader // up reads the client, down the backend
+	clientOut, backendOut *socket.Writer // where each is written to
 
 	onFault   func(fault any)
 	recording *recording // of the statements; nil for none
@@ -63,7 +64,7 @@ const (
 )
 
 func newRelay(client, backend net.Conn, status byte) *relay {
-	r := &relay{client: client, backend: backend, up: newPump(client), down: newPump(backend), clientOut: newOutlet(client), backendOut: newOutlet(backend),
+	r := &relay{client: client, backend: backend, up: socket.NewReader(client), down: socket.NewReader(backend), clientOut: socket.NewWriter(client), backendOut: socket.NewWriter(backend),
 		over: make(chan struct{})}
 	r.conversation.status = status
 	r.conversation.room = make(chan struct{}, 1)
@@ -79,8 +80,8 @@ func (r *relay) run(early []byte) error {
 	var down sync.WaitGroup
 	down.Go(func() {
 		defer r.recoverFault()
-		fromBackend = r.down.run(r.toClient)
-		if !errors.Is(fromBackend, errInterrupted) {
+		fromBackend = r.down.Run(r.toClient)
+		if !errors.Is(fromBackend, socket.ErrInterrupted) {
 			r.finish(r.backendEnd(fromBackend))
 		}
 	})
@@ -89,12 +90,12 @@ func (r *relay) run(early []byte) error {
 		fromClient = r.toBackend(early)
 	}
 	if fromClient == nil {
-		fromClient = r.up.run(r.toBackend)
+		fromClient = r.up.Run(r.toBackend)
 	}
 	inputOver := errors.Is(fromClient, io.EOF) || errors.Is(fromClient, errTerminate)
 	switch {
 	case inputOver:
-		r.down.interrupt()
+		r.down.Interrupt()
 	case errors.Is(fromClient, errBackendGone):
 		// It may have said why before it went.
 		lastWords := time.AfterFunc(lastWordsWait, func() { r.finish(errBackendGone) })
@@ -105,7 +106,7 @@ func (r *relay) run(early []byte) error {
 		r.finish(errClientGone)
 	}
 	down.Wait()
-	if inputOver && errors.Is(fromBackend, errInterrupted) {
+	if inputOver && errors.Is(fromBackend, socket.ErrInterrupted) {
 		r.finish(r.linger(fromClient))
 	}
 	return r.reason()
@@ -119,18 +120,18 @@ func (r *relay) finish(why error) {
 		close(r.over)
 	}
 	r.conversation.mu.Unlock()
-	r.up.interrupt()
-	r.down.interrupt()
+	r.up.Interrupt()
+	r.down.Interrupt()
 	// Nobody reads the backend any more, so a write that waits for it would wait
 	// for ever.
-	r.backend.SetWriteDeadline(longAgo)
+	r.backend.SetWriteDeadline(socket.LongAgo)
 	r.recording.interrupt()
 }
 
 // end ends the relay now, whatever is under way.
 func (r *relay) end(why error) {
 	r.finish(why)
-	r.client.SetWriteDeadline(longAgo) // a client that does not read holds nothing up
+	r.client.SetWriteDeadline(socket.LongAgo) // a client that does not read holds nothing up
 }
 
 // drain ends the relay as soon as no query is running and no transaction open.
@@ -184,7 +185,7 @@ func (r *relay) toBackend(chunk []byte) error {
 // passRequests passes on as much of chunk as may go at once.
 func (r *relay) passRequests(chunk []byte) (n int, err error) {
 	if !r.awaitAnswers() {
-		return 0, errInterrupted
+		return 0, socket.ErrInterrupted
 	}
 	if err := r.restamp(); err != nil {
 		return 0, err
@@ -264,7 +265,7 @@ func (r *relay) makeRoom() {
 func (r *relay) stopBefore(err error) error {
 	r.partial.Store(true)
 	r.finish(err)
-	return errInterrupted
+	return socket.ErrInterrupted
 }
 
 // toClient passes on what the backend sent.
@@ -288,7 +289,7 @@ func (r *relay) passOn(chunk []byte) (drained, err error) {
 		return nil, err
 	}
 	drained = r.seeReplies(chunk)
-	n, err := r.clientOut.write(chunk)
+	n, err := r.clientOut.Write(chunk)
 	r.bytesOut.Add(int64(n))
 	if err != nil {
 		r.deaf.Store(true)
@@ -304,7 +305,7 @@ func (r *relay) seeRequests(chunk []byte) (n int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if r.ended != nil {
-		return 0, errInterrupted
+		return 0, socket.ErrInterrupted
 	}
 	if c.record != nil {
 		c.record.chunkBegins()
@@ -357,8 +358,8 @@ func (r *relay) canTell() bool {
 // restoreDeadlines hands the sockets over as they were taken. Nobody may end or
 // drain the relay any more.
 func (r *relay) restoreDeadlines() {
-	r.up.resume()
-	r.down.resume()
+	r.up.Resume()
+	r.down.Resume()
 	r.client.SetWriteDeadline(time.Time{})
 	r.backend.SetWriteDeadline(time.Time{})
 }

@@ -6,6 +6,7 @@ import (
 
 	"gprxy/pool"
 	"gprxy/session/refusal"
+	"gprxy/session/socket"
 )
 
 // The stamp tells PostgreSQL who the person is: gprxy.user, a mark in application_name. It is made after the acquire, since a
@@ -49,7 +50,7 @@ func (r *relay) restamp() error {
 			return errBackendGone
 		}
 		if !r.wait(now.over) {
-			return errInterrupted
+			return socket.ErrInterrupted
 		}
 		before = now.Restamp
 	}

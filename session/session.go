@@ -12,6 +12,7 @@ import (
 	"gprxy/pool"
 	"gprxy/session/admission"
 	"gprxy/session/refusal"
+	"gprxy/session/socket"
 	"gprxy/store"
 )
 
@@ -74,8 +75,8 @@ func (s *session) limitLogin(ctx context.Context) (context.Context, func()) {
 	s.limit = time.AfterFunc(time.Until(s.deadline), func() { cancel(refusal.ErrLoginTimeout) })
 	s.conn.SetDeadline(s.deadline)
 	plain := s.conn
-	s.giveUp = func(why error) { cancel(why); plain.SetReadDeadline(longAgo) }
-	stop := whenDone(s.doorShut, func() { plain.SetReadDeadline(longAgo) })
+	s.giveUp = func(why error) { cancel(why); plain.SetReadDeadline(socket.LongAgo) }
+	stop := whenDone(s.doorShut, func() { plain.SetReadDeadline(socket.LongAgo) })
 	return ctx, func() { stop(); s.limit.Stop(); cancel(nil) }
 }
 

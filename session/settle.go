@@ -116,13 +116,13 @@ var (
 // awaitRest reads and drops answers until nothing is owed.
 func (r *relay) awaitRest(ctx context.Context, lease *pool.Lease) error {
 	deadline, _ := ctx.Deadline()
-	defer r.down.resume()
+	defer r.down.Resume()
 	for !r.conversation.idle() {
 		next := time.Now().Add(cancelAgain)
 		if next.After(deadline) {
 			next = deadline
 		}
-		err := r.down.runUntil(next, r.drop)
+		err := r.down.RunUntil(next, r.drop)
 		switch {
 		case errors.Is(err, errAtRest):
 		case errors.Is(err, errCopyBegan):

@@ -13,6 +13,7 @@ import (
 
 	"gprxy/pool"
 	"gprxy/session/refusal"
+	"gprxy/session/socket"
 	"gprxy/store"
 )
 
@@ -77,7 +78,7 @@ func (s *session) startup(ctx context.Context) error {
 // decline answers an upgrade request with "no": the client goes on without it
 // or asks for another, once it has read that.
 func (s *session) decline(request string) error {
-	early := bytesWaiting(s.conn)
+	early := socket.BytesWaiting(s.conn)
 	if _, err := s.conn.Write([]byte{'N'}); err != nil {
 		return clientLeft(err)
 	}
@@ -93,7 +94,7 @@ func (s *session) answerSSLRequest(ctx context.Context) error {
 	}
 	// What a client sent in plain text before the handshake could have been
 	// put there by somebody in between (CVE-2021-23214).
-	if bytesWaiting(s.conn) {
+	if socket.BytesWaiting(s.conn) {
 		return refusal.UnencryptedData("SSL request")
 	}
 	if _, err := s.conn.Write([]byte{'S'}); err != nil {
@@ -112,7 +113,7 @@ const handshakeRecord = 0x16
 // acceptDirectTLS serves a client that begins with the handshake instead of a
 // packet (PostgreSQL 17's sslnegotiation=direct); first is what was read of it.
 func (s *session) acceptDirectTLS(ctx context.Context, first []byte) error {
-	s.conn = &rereadConn{Conn: quick(s.conn), head: first}
+	s.conn = socket.Prefixed(socket.Raw(s.conn), first)
 	if err := s.shakeHands(ctx); err != nil {
 		return err
 	}
@@ -128,7 +129,7 @@ const alpnProtocol = "postgresql"
 
 func (s *session) shakeHands(ctx context.Context) error {
 	s.handshaking = true
-	secure := tls.Server(quick(s.conn), s.TLS)
+	secure := tls.Server(socket.Raw(s.conn), s.TLS)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			return cause

@@ -13,6 +13,7 @@ import (
 
 	"gprxy/auth"
 	"gprxy/session/refusal"
+	"gprxy/session/socket"
 )
 
 // A Tunnel is one person's way to a gprxy elsewhere, for clients on this machine
@@ -163,7 +164,7 @@ func (c *tunnelled) limitLogin(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	ctx, expire := context.WithDeadlineCause(ctx, deadline, refusal.ErrTunnelTimeout)
 	stopDrain := whenDone(c.draining, func() { cancel(refusal.ErrTunnelStopped) })
-	stopRead := whenDone(ctx, func() { near.SetReadDeadline(longAgo) })
+	stopRead := whenDone(ctx, func() { near.SetReadDeadline(socket.LongAgo) })
 	return ctx, func() { stopDrain(); stopRead(); expire(); cancel(nil) }
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gprxy/session/refusal"
+	"gprxy/session/socket"
 )
 
 const (
@@ -43,7 +44,7 @@ func (t *Tunnel) dial(ctx context.Context) (net.Conn, error) {
 // the handshake. Until then nothing that comes can be trusted, so an
 // ErrorResponse in its place is not shown to anybody (CVE-2024-10977).
 func (t *Tunnel) secure(ctx context.Context, conn net.Conn) (net.Conn, error) {
-	stop := whenDone(ctx, func() { conn.SetDeadline(longAgo) })
+	stop := whenDone(ctx, func() { conn.SetDeadline(socket.LongAgo) })
 	answer, err := exchangeByte(conn, askForTLS)
 	stop()
 	if err != nil {
@@ -86,10 +87,10 @@ func (c *tunnelled) forwardCancel(ctx context.Context) {
 		return
 	}
 	c.far = far
-	stop := whenDone(ctx, func() { far.SetDeadline(longAgo) })
+	stop := whenDone(ctx, func() { far.SetDeadline(socket.LongAgo) })
 	defer stop()
 	if _, err = far.Write(c.packet); err == nil {
-		_, err = io.Copy(io.Discard, io.LimitReader(far, chunkSize))
+		_, err = io.Copy(io.Discard, io.LimitReader(far, socket.ChunkSize))
 	}
 	if err != nil {
 		c.log.Warn("could not forward a cancel request", "error", err)

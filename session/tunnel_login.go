@@ -10,6 +10,7 @@ import (
 
 	"gprxy/auth"
 	"gprxy/session/refusal"
+	"gprxy/session/socket"
 )
 
 const (
@@ -41,7 +42,7 @@ func (c *tunnelled) login(ctx context.Context) error {
 	if c.far, err = c.dial(ctx); err != nil {
 		return tunnelReason(ctx, err)
 	}
-	stop := whenDone(ctx, func() { c.far.SetDeadline(longAgo) })
+	stop := whenDone(ctx, func() { c.far.SetDeadline(socket.LongAgo) })
 	err = c.converse(token)
 	stop() // before the watch ends ctx
 	if err != nil {

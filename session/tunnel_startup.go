@@ -9,6 +9,7 @@ import (
 	"io"
 
 	"gprxy/session/refusal"
+	"gprxy/session/socket"
 )
 
 // readStartup reads the client's first packet that is no question for encryption
@@ -56,7 +57,7 @@ func (c *tunnelled) readStartup(ctx context.Context) error {
 }
 
 func (c *tunnelled) decline() error {
-	if bytesWaiting(c.near) {
+	if socket.BytesWaiting(c.near) {
 		return refusal.UnencryptedData("a request for encryption")
 	}
 	_, err := c.near.Write([]byte{'N'})
@@ -64,7 +65,7 @@ func (c *tunnelled) decline() error {
 }
 
 func (c *tunnelled) answerSSLRequest(ctx context.Context) error {
-	if bytesWaiting(c.near) { // CVE-2021-23214, as in session.answerSSLRequest
+	if socket.BytesWaiting(c.near) { // CVE-2021-23214, as in session.answerSSLRequest
 		return refusal.UnencryptedData("a request for encryption")
 	}
 	if _, err := c.near.Write([]byte{'S'}); err != nil {
@@ -75,7 +76,7 @@ func (c *tunnelled) answerSSLRequest(ctx context.Context) error {
 
 // acceptDirectTLS is session.acceptDirectTLS for the tunnel's side; first is what was read.
 func (c *tunnelled) acceptDirectTLS(ctx context.Context, first []byte) error {
-	c.near = &rereadConn{Conn: quick(c.near), head: first}
+	c.near = socket.Prefixed(socket.Raw(c.near), first)
 	if err := c.shakeHands(ctx); err != nil {
 		return err
 	}
@@ -88,7 +89,7 @@ func (c *tunnelled) acceptDirectTLS(ctx context.Context, first []byte) error {
 // shakeHands puts TLS over the client's socket. A client that does not trust the certificate ends it here,
 // which the person at the tunnel's terminal is told: the tool itself may not say it.
 func (c *tunnelled) shakeHands(ctx context.Context) error {
-	secured := tls.Server(quick(c.near), c.NearTLS)
+	secured := tls.Server(socket.Raw(c.near), c.NearTLS)
 	if err := secured.HandshakeContext(ctx); err != nil {
 		c.log.Warn("a client gave up TLS on this side, perhaps for want of trust in the tunnel's certificate", "error", plain(err))
 		return fmt.Errorf("%w: %w", errClientGone, err)

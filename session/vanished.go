@@ -3,6 +3,8 @@ package session
 import (
 	"sync"
 	"time"
+
+	"gprxy/session/socket"
 )
 
 // Peers that vanish without a word: a host lost its power, the network was cut.
@@ -45,9 +47,9 @@ func (w *peerWatch) look() {
 	defer w.mu.Unlock()
 	switch {
 	case w.stopped:
-	case unanswered(w.relay.client, w.limit):
+	case socket.HostGone(w.relay.client, w.limit):
 		w.relay.end(errClientGone)
-	case unanswered(w.relay.backend, w.limit):
+	case socket.HostGone(w.relay.backend, w.limit):
 		w.relay.finish(errBackendGone)
 	default:
 		w.timer.Reset(w.every)

@@ -1,4 +1,4 @@
-package session
+package socket
 
 import (
 	"io"
@@ -7,12 +7,12 @@ import (
 	"syscall"
 )
 
-// A quickConn is the socket below TLS, read and written the way the relay treats
+// A rawConn is the socket below TLS, read and written the way a relay treats
 // a plain one (readNow). It has one reader and one writer at a time, as TLS has.
-type quickConn struct {
+type rawConn struct {
 	net.Conn
 	raw        syscall.RawConn
-	out        *outlet
+	out        *Writer
 	onReadable func(fd uintptr) bool
 
 	// One read, all of it used only while it lasts.
@@ -21,20 +21,21 @@ type quickConn struct {
 	err  error
 }
 
-// quick returns conn itself where it is no bare socket.
-func quick(conn net.Conn) net.Conn {
+// Raw returns the socket conn in a form that TLS reads and writes with the raw calls of this package; conn itself where it is
+// no bare socket. One goroutine may read and one write at a time.
+func Raw(conn net.Conn) net.Conn {
 	raw := rawSocket(conn)
 	if raw == nil {
 		return conn
 	}
-	c := &quickConn{Conn: conn, raw: raw, out: newOutlet(conn)}
+	c := &rawConn{Conn: conn, raw: raw, out: NewWriter(conn)}
 	c.onReadable = c.readSome // made once: it would be garbage for each read
 	return c
 }
 
-func (c *quickConn) Write(p []byte) (int, error) { return c.out.write(p) }
+func (c *rawConn) Write(p []byte) (int, error) { return c.out.Write(p) }
 
-func (c *quickConn) Read(p []byte) (int, error) {
+func (c *rawConn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
@@ -48,7 +49,7 @@ func (c *quickConn) Read(p []byte) (int, error) {
 }
 
 // readSome returns true to end the read, false to wait.
-func (c *quickConn) readSome(fd uintptr) bool {
+func (c *rawConn) readSome(fd uintptr) bool {
 	n, err := readNow(fd, c.into)
 	switch {
 	case err == syscall.EAGAIN:
@@ -63,4 +64,4 @@ func (c *quickConn) readSome(fd uintptr) bool {
 }
 
 // SyscallConn is the descriptor's.
-func (c *quickConn) SyscallConn() (syscall.RawConn, error) { return c.raw, nil }
+func (c *rawConn) SyscallConn() (syscall.RawConn, error) { return c.raw, nil }

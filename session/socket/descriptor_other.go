@@ -1,6 +1,6 @@
 //go:build !linux
 
-package session
+package socket
 
 import (
 	"net"
@@ -22,13 +22,13 @@ func transfer(call func(int, []byte) (int, error), fd uintptr, p []byte) (int, e
 	}
 }
 
-// hasClosed is not known here: a client that leaves while the backend takes no
+// HasClosed is not known here: a client that leaves while the backend takes no
 // input is noticed when it does again.
-func hasClosed(net.Conn) bool { return false }
+func HasClosed(net.Conn) bool { return false }
 
-// unanswered is not known here: a peer whose host is gone is noticed when the
+// HostGone is not known here: a peer whose host is gone is noticed when the
 // kernel gives up.
-func unanswered(net.Conn, time.Duration) bool { return false }
+func HostGone(net.Conn, time.Duration) bool { return false }
 
-// peerOf is not known here: the log then says only that the client came over a Unix socket.
-func peerOf(*net.UnixConn) *peer { return nil }
+// Credentials are not known here: the log then says only that the client came over a Unix socket.
+func Credentials(*net.UnixConn) (uid uint32, pid int32, known bool) { return 0, 0, false }

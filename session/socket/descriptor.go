@@ -1,4 +1,4 @@
-package session
+package socket
 
 import (
 	"crypto/tls"
@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// control runs f on the descriptor under conn, through TLS if need be.
-func control(conn net.Conn, f func(fd int) error) error {
+// Control runs f on the descriptor under conn, through TLS if need be.
+func Control(conn net.Conn, f func(fd int) error) error {
 	if wrapped, ok := conn.(*tls.Conn); ok {
 		conn = wrapped.NetConn()
 	}
@@ -40,10 +40,10 @@ func rawSocket(conn net.Conn) syscall.RawConn {
 	return raw
 }
 
-// bytesWaiting tells whether the peer has sent something that was not read yet.
-func bytesWaiting(conn net.Conn) bool {
+// BytesWaiting tells whether the peer has sent something that was not read yet.
+func BytesWaiting(conn net.Conn) bool {
 	waiting := false
-	_ = control(conn, func(fd int) error {
+	_ = Control(conn, func(fd int) error {
 		var one [1]byte
 		n, _, err := syscall.Recvfrom(fd, one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		waiting = err == nil && n > 0

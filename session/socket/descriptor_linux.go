@@ -1,4 +1,4 @@
-package session
+package socket
 
 import (
 	"net"
@@ -34,11 +34,11 @@ func transfer(call, fd uintptr, p []byte) (int, error) {
 	}
 }
 
-// hasClosed tells whether the peer has closed its sending side, also while what it
+// HasClosed tells whether the peer has closed its sending side, also while what it
 // sent before has not been read.
-func hasClosed(conn net.Conn) bool {
+func HasClosed(conn net.Conn) bool {
 	closed := false
-	_ = control(conn, func(fd int) error {
+	_ = Control(conn, func(fd int) error {
 		info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 		if err != nil {
 			closed = hungUp(fd)
@@ -50,32 +50,31 @@ func hasClosed(conn net.Conn) bool {
 	return closed
 }
 
-// hungUp is hasClosed for a Unix socket.
+// hungUp is HasClosed for a Unix socket.
 func hungUp(fd int) bool {
 	asked := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
 	n, err := unix.Poll(asked, 0)
 	return err == nil && n == 1 && asked[0].Revents&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0
 }
 
-// peerOf asks the kernel who opened the other end of a Unix socket.
-func peerOf(conn *net.UnixConn) *peer {
-	var found *peer
-	_ = control(conn, func(fd int) error {
+// Credentials asks the kernel which process of which user opened the other end of a Unix socket.
+func Credentials(conn *net.UnixConn) (uid uint32, pid int32, known bool) {
+	err := Control(conn, func(fd int) error {
 		cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 		if err == nil {
-			found = &peer{uid: cred.Uid, pid: cred.Pid}
+			uid, pid = cred.Uid, cred.Pid
 		}
 		return err
 	})
-	return found
+	return uid, pid, err == nil
 }
 
-// unanswered tells whether the peer's host has gone without a word. Either what was
+// HostGone tells whether the peer's host has gone without a word for as long as limit. Either what was
 // sent is not acknowledged, then the pause before it is sent again doubles each
 // time; or the peer did not read, and does not say any more that it still does not.
-func unanswered(conn net.Conn, limit time.Duration) bool {
+func HostGone(conn net.Conn, limit time.Duration) bool {
 	gone := false
-	_ = control(conn, func(fd int) error {
+	_ = Control(conn, func(fd int) error {
 		info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 		if err != nil {
 			return err // a Unix socket: no host in between

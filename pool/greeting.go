@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"slices"
+
+	"gprxy/pool/wire"
 )
 
 // Message is one message of a greeting: a ParameterStatus, a NoticeResponse or the BackendKeyData.
@@ -25,7 +27,9 @@ type login struct {
 }
 
 // inLogin tells what see wants to know the body of.
-func inLogin(kind byte) bool { return kind == 'N' || kind == 'K' }
+func inLogin(kind byte) bool {
+	return kind == wire.NoticeResponse || kind == wire.BackendKeyData || kind == wire.ReadyForQuery
+}
 
 func (l *login) reported(p Parameter) { l.keep(Message{Kind: 'S', Parameter: p}) }
 

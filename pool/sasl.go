@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 
+	"gprxy/pool/wire"
+
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/xdg-go/scram"
 )
@@ -164,7 +166,7 @@ func (s *saslLogin) expect(want uint32) (data string, ok bool, err error) {
 
 // receive reads one message. One of an impossible length is left to pgconn, which refuses it.
 func (s *saslLogin) receive() (kind byte, body []byte, err error) {
-	var header [frameHeader]byte
+	var header [wire.HeaderSize]byte
 	if _, err := io.ReadFull(s.r, header[:]); err != nil {
 		return 0, nil, err
 	}

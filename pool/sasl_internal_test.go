@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gprxy/pool/wire"
 )
 
 func TestAServerMustProveItKnowsThePassword(t *testing.T) {
@@ -76,7 +78,7 @@ func authentication(request uint32, data string) string {
 }
 
 func readPacket(r io.Reader) string {
-	var header [frameHeader]byte
+	var header [wire.HeaderSize]byte
 	if _, err := io.ReadFull(r, header[:]); err != nil {
 		return ""
 	}

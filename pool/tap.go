@@ -8,6 +8,8 @@ import (
 	"io"
 	"slices"
 	"sync/atomic"
+
+	"gprxy/pool/wire"
 )
 
 const (
@@ -20,19 +22,13 @@ const (
 	// maxGreeting bounds how many messages of a login are kept, maxNotices the bytes of its notices.
 	maxGreeting = 2 * maxParameters
 	maxNotices  = 64 << 10
-
-	frameHeader = 5 // type and length
 )
 
 // tap is the reader pgconn reads from. Only frames pass it: TLS is negotiated below it. It belongs to whoever may
 // use the connection, as pgconn does.
 type tap struct {
-	r       io.Reader
-	header  [frameHeader]byte
-	have    int    // bytes of header seen
-	left    int    // bytes of the body to come
-	collect bool   // the body is wanted
-	body    []byte // of the message being collected
+	r      io.Reader
+	frames wire.Walker
 
 	parameters []Parameter // in the order PostgreSQL first reported them
 	asked      bool        // PostgreSQL asked for a password, in any form
@@ -49,58 +45,38 @@ func (t *tap) Read(p []byte) (int, error) {
 }
 
 // see follows the frames in p, which may begin and end anywhere.
-func (t *tap) see(p []byte) {
-	for len(p) > 0 {
-		if t.have < frameHeader {
-			n := copy(t.header[t.have:], p)
-			t.have += n
-			p = p[n:]
-			if t.have == frameHeader {
-				t.begin()
-			}
-			continue
-		}
-		n := min(t.left, len(p))
-		if t.collect {
-			t.body = append(t.body, p[:n]...)
-		}
-		t.left -= n
-		p = p[n:]
-		if t.left == 0 {
-			t.finish()
-		}
-	}
-}
+func (t *tap) see(p []byte) { t.frames.Walk(p, 0, t) }
 
-// begin takes the length. pgconn refuses bad and oversized ones itself; here they must only do no harm.
-func (t *tap) begin() {
+// FrameStart asks for the bodies that are looked at. pgconn refuses bad and oversized lengths itself; here they do no harm.
+func (t *tap) FrameStart(kind byte, size uint32) (want uint32) {
 	t.spoken.Store(true)
-	length := int64(binary.BigEndian.Uint32(t.header[1:]))
-	t.left = int(max(length-4, 0))
-	t.body = t.body[:0]
-	t.collect = t.left <= maxMessage && (t.header[0] == 'S' || t.header[0] == 'R' || !t.login.done && inLogin(t.header[0]))
-	if t.left == 0 {
-		t.finish()
+	switch {
+	case size > maxMessage:
+		return 0
+	case kind == wire.ParameterStatus, kind == wire.Authentication, !t.login.done && inLogin(kind):
+		return max(size, 1) // of an empty one, too, the end is to be told
 	}
+	return 0
 }
 
-func (t *tap) finish() {
-	t.have = 0
-	switch t.header[0] {
-	case 'S':
-		name, rest, ok := bytes.Cut(t.body, []byte{0})
+func (t *tap) FrameRest(byte, []byte, bool) {}
+
+func (t *tap) FrameBody(kind byte, body []byte, _ bool) {
+	switch kind {
+	case wire.ParameterStatus:
+		name, rest, ok := bytes.Cut(body, []byte{0})
 		value, _, terminated := bytes.Cut(rest, []byte{0})
 		if ok && terminated {
 			p := Parameter{string(name), string(value)}
 			t.parameters = setParameter(t.parameters, p)
 			t.login.reported(p)
 		}
-	case 'R':
-		if len(t.body) >= 4 {
-			t.authentication(binary.BigEndian.Uint32(t.body))
+	case wire.Authentication:
+		if len(body) >= 4 {
+			t.authentication(binary.BigEndian.Uint32(body))
 		}
 	default:
-		t.login.see(t.header[0], t.body)
+		t.login.see(kind, body)
 	}
 }
 

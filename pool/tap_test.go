@@ -2,7 +2,6 @@
 package pool
 
 import (
-	"bytes"
 	"io"
 	"slices"
 	"strings"
@@ -43,8 +42,8 @@ func TestTheTapIsBounded(t *testing.T) {
 		through.see([]byte(frame('S', strings.Repeat("n", i+1)+"\x00v\x00")))
 	}
 	through.see([]byte(frame('S', "huge\x00"+strings.Repeat("v", maxMessage)+"\x00")))
-	if len(through.parameters) != maxParameters || cap(through.body) > 4*maxMessage {
-		t.Errorf("%d parameters, %d bytes", len(through.parameters), cap(through.body))
+	if len(through.parameters) != maxParameters {
+		t.Errorf("%d parameters", len(through.parameters))
 	}
 	for range 100 {
 		through.see([]byte(frame('N', strings.Repeat("n", maxNotices/10))))
@@ -74,10 +73,10 @@ func FuzzTap(f *testing.F) {
 		cut = min(max(cut, 0), len(data))
 		parts.see(data[:cut])
 		parts.see(data[cut:])
-		if !slices.Equal(whole.parameters, parts.parameters) || whole.asked != parts.asked || len(whole.login.greeting) != len(parts.login.greeting) || !bytes.Equal(whole.body, parts.body) {
+		if !slices.Equal(whole.parameters, parts.parameters) || whole.asked != parts.asked || len(whole.login.greeting) != len(parts.login.greeting) {
 			t.Error("the cut matters")
 		}
-		if len(whole.parameters) > maxParameters || cap(whole.body) > 2*len(data)+64 {
+		if len(whole.parameters) > maxParameters {
 			t.Error("the tap is not bounded")
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"gprxy/pool/wire"
 	"gprxy/session/sqltext"
 	"gprxy/store"
 )
@@ -92,11 +93,13 @@ func (a *action) confirm() {
 }
 
 // keeps tells whether the message leaves something that can be run later.
-func (a *action) keeps() bool { return a.request == msgBind || a.request == msgParse && a.stmt != nil }
+func (a *action) keeps() bool {
+	return a.request == wire.Bind || a.request == wire.Parse && a.stmt != nil
+}
 
 // exposes tells whether it can be run by other means than a Bind and an Execute, which
 // the unnamed statement cannot.
-func (a *action) exposes() bool { return a.keeps() && (a.request == msgBind || a.stmt.name != "") }
+func (a *action) exposes() bool { return a.keeps() && (a.request == wire.Bind || a.stmt.name != "") }
 
 // valuesSize is how many bytes the values of a Bind take.
 func (a *action) valuesSize() (n int) {
@@ -108,7 +111,7 @@ func (a *action) valuesSize() (n int) {
 
 // isTold tells whether the log has what the message keeps.
 func (a *action) isTold() bool {
-	return a.request == msgBind && a.told || a.request == msgParse && a.stmt.told
+	return a.request == wire.Bind && a.told || a.request == wire.Parse && a.stmt.told
 }
 
 // keep takes the values.
@@ -124,7 +127,7 @@ func (a *action) isSecret() bool {
 
 // executes tells whether the message runs something.
 func (a *action) executes() bool {
-	return a.request == msgQuery || a.request == msgExecute || a.request == msgFunctionCall
+	return a.request == wire.Query || a.request == wire.Execute || a.request == wire.FunctionCall
 }
 
 // result is what became of one statement of a Query, or of an Execute.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"gprxy/pool/wire"
 	"gprxy/session/sqltext"
 )
 
@@ -19,7 +20,7 @@ const aloneRoom = 1024
 // aloneText is the beginning of such a statement in the body of a Query or Parse, "" for any other. PostgreSQL runs them in no
 // function and with no other statement in the same text, so that they always stand at its beginning.
 func aloneText(kind byte, body []byte) string {
-	if kind == msgParse {
+	if kind == wire.Parse {
 		_, body, _ = bytes.Cut(body, zero)
 	}
 	body, _, _ = bytes.Cut(body, zero)

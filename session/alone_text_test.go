@@ -1,6 +1,10 @@
 package session
 
-import "testing"
+import (
+	"testing"
+
+	"gprxy/pool/wire"
+)
 
 func TestStatementsThatWantADatabaseForThemselves(t *testing.T) {
 	for _, row := range []struct {
@@ -21,9 +25,9 @@ func TestStatementsThatWantADatabaseForThemselves(t *testing.T) {
 		{"", "test", false},
 	} {
 		for _, parse := range []bool{false, true} {
-			kind, body := byte(msgQuery), row.text+"\x00"
+			kind, body := byte(wire.Query), row.text+"\x00"
 			if parse {
-				kind, body = msgParse, "name\x00"+body+"\x00\x00"
+				kind, body = wire.Parse, "name\x00"+body+"\x00\x00"
 			}
 			text := aloneText(kind, []byte(body))
 			if got := text != "" && mayMean(text, row.database); got != row.want {

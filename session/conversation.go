@@ -1,49 +1,9 @@
 package session
 
-import "sync"
+import (
+	"sync"
 
-// Messages of the protocol that matter to who owes whom an answer.
-const (
-	msgQuery        = 'Q'
-	msgParse        = 'P'
-	msgBind         = 'B'
-	msgDescribe     = 'D'
-	msgExecute      = 'E'
-	msgClose        = 'C'
-	msgFlush        = 'H'
-	msgSync         = 'S'
-	msgFunctionCall = 'F'
-	msgCopyData     = 'd'
-	msgCopyDone     = 'c'
-	msgCopyFail     = 'f'
-	msgTerminate    = 'X'
-
-	replyParseComplete   = '1'
-	replyBindComplete    = '2'
-	replyCloseComplete   = '3'
-	replyNotification    = 'A'
-	replyCommandComplete = 'C'
-	replyDataRow         = 'D'
-	replyError           = 'E'
-	replyCopyIn          = 'G'
-	replyCopyOut         = 'H'
-	replyCopyBoth        = 'W' // replication alone
-	replyEmptyQuery      = 'I'
-	replyKeyData         = 'K'
-	replyNotice          = 'N'
-	replyParameterStatus = 'S'
-	replyRowDescription  = 'T'
-	replyFunctionCall    = 'V'
-	replyNoData          = 'n'
-	replySuspended       = 's'
-	replyParameterDesc   = 't'
-	replyReady           = 'Z'
-)
-
-// Transaction status as ReadyForQuery reports it.
-const (
-	txIdle   = 'I'
-	txActive = 'T'
+	"gprxy/pool/wire"
 )
 
 // A conversation knows what the backend still owes the client. It follows both
@@ -120,11 +80,11 @@ func (c *conversation) idle() bool {
 // like it: good enough to end a session by, never to reuse its backend. Replication
 // has no end to wait for: a client that streams goes on from where it was.
 func (c *conversation) resting() bool {
-	return (c.idle() || c.looksIdle()) && c.status == txIdle || c.copyBoth
+	return (c.idle() || c.looksIdle()) && c.status == wire.TxIdle || c.copyBoth
 }
 
 // looksIdle: the count is in doubt, and the backend's last word was ReadyForQuery.
-func (c *conversation) looksIdle() bool { return c.doubt != "" && c.last == replyReady }
+func (c *conversation) looksIdle() bool { return c.doubt != "" && c.last == wire.ReadyForQuery }
 
 // clientGoesOn is called before a request is noted. It must not come before it could be told
 // whose an error was, see endBatch.
@@ -135,36 +95,36 @@ func (c *conversation) clientGoesOn(r request) {
 }
 
 func (c *conversation) request(kind byte, act *action) {
-	if kind == msgQuery || kind == msgFunctionCall || kind == msgExecute {
+	if kind == wire.Query || kind == wire.FunctionCall || kind == wire.Execute {
 		c.statements++
 	}
 	if c.doubt != "" { // nothing would take the request off again
-		if kind == msgQuery || kind == msgFunctionCall || kind == msgSync {
+		if kind == wire.Query || kind == wire.FunctionCall || kind == wire.Sync {
 			c.last = 0 // until the backend is ready it looks busy
 		}
 		return
 	}
 	switch kind {
-	case msgQuery, msgFunctionCall:
+	case wire.Query, wire.FunctionCall:
 		if c.skipping {
 			return // the backend will not even look at it
 		}
 		c.owed.push(request{kind, act})
 		// The simple protocol ends with ReadyForQuery, as Sync does.
 		c.unsynced = false
-	case msgParse, msgBind, msgDescribe, msgExecute, msgClose:
+	case wire.Parse, wire.Bind, wire.Describe, wire.Execute, wire.Close:
 		c.unsynced = true
 		if !c.skipping {
 			c.owed.push(request{kind, act})
 		}
-	case msgSync:
-		if c.copyIn && c.owed.tail().kind == msgSync && c.owed.copyEnds == 0 {
+	case wire.Sync:
+		if c.copyIn && c.owed.tail().kind == wire.Sync && c.owed.copyEnds == 0 {
 			return // ignored like the one before it, or in doubt like it
 		}
 		c.skipping = false
 		c.unsynced = false
 		c.owed.push(request{kind, act})
-	case msgCopyData, msgCopyDone, msgCopyFail, msgFlush:
+	case wire.CopyData, wire.CopyDone, wire.CopyFail, wire.Flush:
 		c.requestUnanswered(kind)
 	default:
 		c.beInDoubt("the client sent a message of an unknown type")
@@ -177,7 +137,7 @@ func (c *conversation) request(kind byte, act *action) {
 func (c *conversation) requestUnanswered(kind byte) {
 	switch {
 	case c.skipping:
-	case (kind == msgCopyData || kind == msgFlush) && (c.owed.tail().kind == kind || c.copyIn && c.owed.copyEnds == 0):
+	case (kind == wire.CopyData || kind == wire.Flush) && (c.owed.tail().kind == kind || c.copyIn && c.owed.copyEnds == 0):
 		// One of many tells no more than the first; and what a COPY reads raises no interrupt but as an error of the COPY.
 	default:
 		c.owed.push(request{kind: kind})
@@ -193,7 +153,7 @@ func (c *conversation) requestUnanswered(kind byte) {
 // on a standby (an ERROR from version 16 on, before that the end of the connection) needs a
 // transaction that has not failed. Nothing is left of any of them after an error:
 // PostgresMain's error recovery forgets what is pending and stops all timeouts.
-func (c *conversation) interruptible() bool { return !c.forgotten || c.status == txActive }
+func (c *conversation) interruptible() bool { return !c.forgotten || c.status == wire.TxActive }
 
 // dropUnanswered forgets messages without an answer at the front which the backend
 // has passed by or will: outside of COPY, where no interrupt can fall on them.

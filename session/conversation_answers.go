@@ -1,64 +1,68 @@
 package session
 
-import "strings"
+import (
+	"strings"
+
+	"gprxy/pool/wire"
+)
 
 // What the backend's messages mean for what is owed.
 
 // answersTo says which requests each message of the backend can belong to.
 var answersTo = [256]string{
-	replyParseComplete:   "P",
-	replyBindComplete:    "B",
-	replyCloseComplete:   "C",
-	replyParameterDesc:   "D",
-	replyNoData:          "D",
-	replyRowDescription:  "DQ",
-	replyDataRow:         "QE",
-	replyCommandComplete: "QE",
-	replyEmptyQuery:      "QE",
-	replySuspended:       "E",
-	replyCopyIn:          "QE",
-	replyCopyOut:         "QE",
-	replyCopyBoth:        "QE",
-	msgCopyData:          "QE",
-	msgCopyDone:          "QE",
-	replyFunctionCall:    "F",
-	replyReady:           "QFS" + string(rune(awaitedReady)),
+	wire.ParseComplete:        "P",
+	wire.BindComplete:         "B",
+	wire.CloseComplete:        "C",
+	wire.ParameterDescription: "D",
+	wire.NoData:               "D",
+	wire.RowDescription:       "DQ",
+	wire.DataRow:              "QE",
+	wire.CommandComplete:      "QE",
+	wire.EmptyQueryResponse:   "QE",
+	wire.PortalSuspended:      "E",
+	wire.CopyInResponse:       "QE",
+	wire.CopyOutResponse:      "QE",
+	wire.CopyBothResponse:     "QE",
+	wire.CopyData:             "QE",
+	wire.CopyDone:             "QE",
+	wire.FunctionCallResponse: "F",
+	wire.ReadyForQuery:        "QFS" + string(rune(awaitedReady)),
 }
 
 // reply notes an answer. body is there for those that a record is made of.
 func (c *conversation) reply(kind byte, body []byte) {
-	if kind == replyDataRow {
+	if kind == wire.DataRow {
 		c.rows++
 	}
 	switch {
-	case kind == replyNotice, kind == replyNotification, kind == replyParameterStatus:
+	case kind == wire.NoticeResponse, kind == wire.NotificationResponse, kind == wire.ParameterStatus:
 		return // may come at any time
 	case !c.reach(kind):
 		return
 	}
 	switch kind {
-	case replyParseComplete, replyBindComplete, replyCloseComplete:
+	case wire.ParseComplete, wire.BindComplete, wire.CloseComplete:
 		c.answered()
-	case replyRowDescription, replyNoData:
-		if c.owed.head().kind == msgDescribe {
+	case wire.RowDescription, wire.NoData:
+		if c.owed.head().kind == wire.Describe {
 			c.answered()
 		}
-	case replyCommandComplete:
+	case wire.CommandComplete:
 		if !c.copyIn || c.endCopyIn() {
 			c.executed(kind, body)
 		}
-	case replyEmptyQuery, replySuspended:
+	case wire.EmptyQueryResponse, wire.PortalSuspended:
 		c.executed(kind, nil)
-	case replyCopyIn:
+	case wire.CopyInResponse:
 		c.copyIn = true
 		c.copyIns++
 		c.recordCopying()
-	case replyCopyOut:
+	case wire.CopyOutResponse:
 		c.recordCopying()
-	case replyCopyBoth:
+	case wire.CopyBothResponse:
 		c.copyBoth = true
 		c.recordCopying()
-	case replyParameterDesc:
+	case wire.ParameterDescription:
 		if c.record != nil {
 			c.record.described(c.owed.head().act, body)
 		}
@@ -81,14 +85,14 @@ func (c *conversation) reach(kind byte) (ok bool) {
 		c.beInDoubt("the backend answered something that was not asked")
 	}
 	c.batch = c.batch || isExtended(head)
-	c.forgotten = c.forgotten && kind == replyReady
+	c.forgotten = c.forgotten && kind == wire.ReadyForQuery
 	return c.doubt == ""
 }
 
 // isExtended tells whether a message belongs to a batch that a Sync ends.
 func isExtended(kind byte) bool {
 	switch kind {
-	case msgParse, msgBind, msgDescribe, msgExecute, msgClose:
+	case wire.Parse, wire.Bind, wire.Describe, wire.Execute, wire.Close:
 		return true
 	}
 	return false
@@ -96,14 +100,14 @@ func isExtended(kind byte) bool {
 
 // isSimple tells whether a message is answered with a ReadyForQuery of its own, and is no
 // Sync.
-func isSimple(kind byte) bool { return kind == msgQuery || kind == msgFunctionCall }
+func isSimple(kind byte) bool { return kind == wire.Query || kind == wire.FunctionCall }
 
 // answered takes the request that is answered off the front.
 func (c *conversation) answered() {
 	r := c.owed.pop()
 	switch {
 	case r.act == nil:
-	case r.kind == msgDescribe:
+	case r.kind == wire.Describe:
 		c.record.recycle(r.act)
 	default:
 		r.act.confirm()
@@ -114,7 +118,7 @@ func (c *conversation) answered() {
 // executed: a statement is done, one of a Query or the one of an Execute.
 func (c *conversation) executed(kind byte, tag []byte) {
 	done := c.owed.head()
-	if done.kind == msgExecute {
+	if done.kind == wire.Execute {
 		c.owed.pop()
 	}
 	if c.record != nil {
@@ -135,7 +139,7 @@ func (c *conversation) endCopyIn() (ok bool) {
 	read, ended := 1, false
 	for _, r := range c.owed.waiting()[1:] {
 		read++
-		if ended = r.kind == msgCopyDone; ended || r.kind != msgSync && !r.unanswered() {
+		if ended = r.kind == wire.CopyDone; ended || r.kind != wire.Sync && !r.unanswered() {
 			break
 		}
 	}
@@ -148,7 +152,7 @@ func (c *conversation) endCopyIn() (ok bool) {
 	for range read - 1 {
 		c.owed.pop()
 	}
-	c.unsynced = c.unsynced || copying.kind == msgExecute && !c.owed.has(msgSync, msgQuery, msgFunctionCall)
+	c.unsynced = c.unsynced || copying.kind == wire.Execute && !c.owed.has(wire.Sync, wire.Query, wire.FunctionCall)
 	c.owed.pushFront(copying)
 	return true
 }
@@ -161,7 +165,7 @@ func (c *conversation) ready(body []byte) {
 	}
 	c.status = body[0]
 	c.copyBoth = false
-	if !c.reach(replyReady) {
+	if !c.reach(wire.ReadyForQuery) {
 		return
 	}
 	c.batch = false

@@ -3,6 +3,7 @@ package session
 import (
 	"bytes"
 
+	"gprxy/pool/wire"
 	"gprxy/session/refusal"
 )
 
@@ -129,7 +130,7 @@ func (c *conversation) endBatch(body []byte, copying bool, next byte) {
 func (c *conversation) unansweredAhead() (flush, copying bool, next byte) {
 	for _, r := range c.owed.waiting() {
 		switch {
-		case r.kind == msgFlush:
+		case r.kind == wire.Flush:
 			flush = true
 		case r.unanswered():
 			copying = true
@@ -143,7 +144,7 @@ func (c *conversation) unansweredAhead() (flush, copying bool, next byte) {
 // skip: the backend ignores all up to the next Sync.
 func (c *conversation) skip() {
 	c.batch = false
-	for !c.owed.empty() && c.owed.head().kind != msgSync {
+	for !c.owed.empty() && c.owed.head().kind != wire.Sync {
 		r := c.owed.pop()
 		if c.record != nil {
 			c.record.skipped(r.act)
@@ -169,13 +170,13 @@ func (c *conversation) failCopyIn(body []byte) (ok bool) {
 	copying := c.owed.head().kind
 	for _, r := range c.owed.waiting()[1:] {
 		switch {
-		case r.kind == msgCopyDone, r.kind == msgCopyFail:
+		case r.kind == wire.CopyDone, r.kind == wire.CopyFail:
 			return true
 		case r.unanswered():
-		case r.kind == msgSync:
+		case r.kind == wire.Sync:
 			c.failInDoubt("a COPY failed with a Sync under way", body)
 			return false
-		case copying == msgExecute:
+		case copying == wire.Execute:
 			return true // skipped or lost, it is not run
 		default:
 			c.failInDoubt("a COPY failed with something under way that is no data", body)

@@ -1,20 +1,24 @@
 package session
 
-import "bytes"
+import (
+	"bytes"
+
+	"gprxy/pool/wire"
+)
 
 // How the conversation sees the frames of both streams.
 
 // clientFrames is the visitor of the client's stream.
 type clientFrames struct{ *conversation }
 
-func (c clientFrames) frameStart(kind byte, size uint32) (want uint32) {
+func (c clientFrames) FrameStart(kind byte, size uint32) (want uint32) {
 	c.clientGoesOn(request{kind: kind})
-	if kind == msgFlush && size > 0 && !c.skipping {
+	if kind == wire.Flush && size > 0 && !c.skipping {
 		c.beInDoubt("the client sent a Flush that is wrong") // an error, or nothing within a COPY
 	}
 	if c.record == nil {
 		c.request(kind, nil)
-		if kind == msgQuery || kind == msgParse {
+		if kind == wire.Query || kind == wire.Parse {
 			return aloneRoom
 		}
 		return 0
@@ -22,22 +26,22 @@ func (c clientFrames) frameStart(kind byte, size uint32) (want uint32) {
 	skipped := c.skipping
 	act, want := c.record.requested(kind, size, skipped)
 	c.request(kind, act)
-	if kind == msgSync && skipped {
+	if kind == wire.Sync && skipped {
 		c.record.syncSent()
 	}
 	return want
 }
 
-func (c clientFrames) frameBody(kind byte, body []byte, whole bool) {
-	if (kind == msgQuery || kind == msgParse) && c.alone != nil {
+func (c clientFrames) FrameBody(kind byte, body []byte, whole bool) {
+	if (kind == wire.Query || kind == wire.Parse) && c.alone != nil {
 		if text := aloneText(kind, body[:min(len(body), aloneRoom)]); text != "" {
 			c.alone(text)
 		}
 	}
-	if (kind == msgQuery || kind == msgParse) && c.accounts != nil && !c.skipping {
-		c.accounts.sent(body, kind == msgParse)
+	if (kind == wire.Query || kind == wire.Parse) && c.accounts != nil && !c.skipping {
+		c.accounts.sent(body, kind == wire.Parse)
 	}
-	if kind == msgQuery && c.stamped && !c.skipping && mayReset(body[:min(len(body), aloneRoom)]) {
+	if kind == wire.Query && c.stamped && !c.skipping && mayReset(body[:min(len(body), aloneRoom)]) {
 		c.resetting = true
 	}
 	if c.record != nil {
@@ -45,7 +49,7 @@ func (c clientFrames) frameBody(kind byte, body []byte, whole bool) {
 	}
 }
 
-func (c clientFrames) frameRest(_ byte, part []byte, last bool) {
+func (c clientFrames) FrameRest(_ byte, part []byte, last bool) {
 	if c.record != nil {
 		c.record.requestRest(part, last)
 	}
@@ -54,9 +58,9 @@ func (c clientFrames) frameRest(_ byte, part []byte, last bool) {
 // backendFrames is the visitor of the backend's stream.
 type backendFrames struct{ *conversation }
 
-func (b backendFrames) frameStart(kind byte, size uint32) (want uint32) {
+func (b backendFrames) FrameStart(kind byte, size uint32) (want uint32) {
 	switch kind {
-	case replyNotification, replyNotice, replyParameterStatus: // may come at any time
+	case wire.NotificationResponse, wire.NoticeResponse, wire.ParameterStatus: // may come at any time
 	default:
 		b.last = kind
 	}
@@ -64,41 +68,41 @@ func (b backendFrames) frameStart(kind byte, size uint32) (want uint32) {
 		b.record.replied(kind, size)
 	}
 	switch kind {
-	case replyReady, replyParameterStatus:
-		if size > maxWantedBody {
+	case wire.ReadyForQuery, wire.ParameterStatus:
+		if size > wire.MaxWanted {
 			b.beInDoubt("the backend sent a ParameterStatus too large to note")
 		}
-		return maxWantedBody
-	case replyError:
-		return maxWantedBody
-	case replyCommandComplete, replyParameterDesc:
+		return wire.MaxWanted
+	case wire.ErrorResponse:
+		return wire.MaxWanted
+	case wire.CommandComplete, wire.ParameterDescription:
 		if b.record != nil || b.stamped || b.accounts != nil {
-			return maxWantedBody
+			return wire.MaxWanted
 		}
 	}
 	b.reply(kind, nil)
 	return 0
 }
 
-func (backendFrames) frameRest(byte, []byte, bool) {}
+func (backendFrames) FrameRest(byte, []byte, bool) {}
 
-func (b backendFrames) frameBody(kind byte, body []byte, _ bool) {
+func (b backendFrames) FrameBody(kind byte, body []byte, _ bool) {
 	switch kind {
-	case replyCommandComplete, replyParameterDesc:
+	case wire.CommandComplete, wire.ParameterDescription:
 		b.reply(kind, body)
-		b.unstamped = b.unstamped || b.stamped && kind == replyCommandComplete && hasReset(body)
-		if kind == replyCommandComplete && b.accounts != nil {
+		b.unstamped = b.unstamped || b.stamped && kind == wire.CommandComplete && hasReset(body)
+		if kind == wire.CommandComplete && b.accounts != nil {
 			b.accounts.done(body)
 		}
-	case replyReady:
+	case wire.ReadyForQuery:
 		b.ready(body)
-	case replyParameterStatus:
+	case wire.ParameterStatus:
 		name, rest, _ := bytes.Cut(body, []byte{0})
 		value, _, found := bytes.Cut(rest, []byte{0})
 		if found && b.parameters != nil {
 			b.parameters(string(name), string(value))
 		}
-	case replyError:
+	case wire.ErrorResponse:
 		b.failed(body)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"gprxy/pool/wire"
 )
 
 // A postgres is PostgreSQL as far as a conversation matters: what its main loop
@@ -143,12 +145,12 @@ func (p *postgres) rests() bool {
 
 // follow plays a script and returns the first contradiction.
 func follow(script string) string {
-	p, c := &postgres{}, &conversation{status: txIdle}
+	p, c := &postgres{}, &conversation{status: wire.TxIdle}
 	steps := script + strings.Repeat("0", len(script)) + strings.Repeat("<", 10*len(script))
 	for i := range len(steps) {
 		switch step := steps[i]; {
 		case strings.IndexByte("QPBDECSFHdcf", step) >= 0:
-			clientFrames{c}.frameStart(step, 0)
+			clientFrames{c}.FrameStart(step, 0)
 			p.input = append(p.input, step)
 		case step >= '0' && step <= '9', step == late:
 			p.work(step)
@@ -183,8 +185,8 @@ func see(c *conversation, kind byte) {
 	if kind == interrupt {
 		kind = 'E'
 	}
-	if b.frameStart(kind, uint32(len(body))) > 0 {
-		b.frameBody(kind, []byte(body), true)
+	if b.FrameStart(kind, uint32(len(body))) > 0 {
+		b.FrameBody(kind, []byte(body), true)
 	}
 }
 

@@ -3,24 +3,26 @@ package session
 import (
 	"strings"
 	"testing"
+
+	"gprxy/pool/wire"
 )
 
 // A script is a conversation, word by word: ">" the client sends, "<" the
 // backend. "<Z:I" is ReadyForQuery with its status, "<E!" a FATAL error.
 func play(script string) *conversation {
-	c := &conversation{status: txIdle}
-	up, down := &frameWalker{}, &frameWalker{}
+	c := &conversation{status: wire.TxIdle}
+	up, down := &wire.Walker{}, &wire.Walker{}
 	for word := range strings.FieldsSeq(script) {
 		kind := word[1]
 		switch {
 		case word[0] == '>':
-			up.walk([]byte(frame(kind, "")), 0, clientFrames{c})
+			up.Walk([]byte(frame(kind, "")), 0, clientFrames{c})
 		case kind == 'Z':
-			down.walk([]byte(frame(kind, word[3:])), 0, backendFrames{c})
+			down.Walk([]byte(frame(kind, word[3:])), 0, backendFrames{c})
 		case word == "<E!":
-			down.walk([]byte(frame('E', "SFATAL\x00VFATAL\x00\x00")), 0, backendFrames{c})
+			down.Walk([]byte(frame('E', "SFATAL\x00VFATAL\x00\x00")), 0, backendFrames{c})
 		default:
-			down.walk([]byte(frame(kind, "")), 0, backendFrames{c})
+			down.Walk([]byte(frame(kind, "")), 0, backendFrames{c})
 		}
 	}
 	return c
@@ -179,17 +181,17 @@ func FuzzConversation(f *testing.F) {
 	f.Add("PBDES", "12TCZ")
 	f.Add("QdcS", "GCZZ")
 	f.Fuzz(func(t *testing.T, up, down string) {
-		c := &conversation{status: txIdle}
+		c := &conversation{status: wire.TxIdle}
 		u, d := clientFrames{c}, backendFrames{c}
 		for i := range max(len(up), len(down)) {
 			if i < len(up) {
-				u.frameStart(up[i], 0)
+				u.FrameStart(up[i], 0)
 			}
-			if i < len(down) && d.frameStart(down[i], 1) > 0 {
-				d.frameBody(down[i], []byte("I"), true)
+			if i < len(down) && d.FrameStart(down[i], 1) > 0 {
+				d.FrameBody(down[i], []byte("I"), true)
 			}
 		}
-		c.request(msgSync, nil)
+		c.request(wire.Sync, nil)
 		if c.idle() {
 			t.Errorf("idle right after a Sync was sent: up %q, down %q", up, down)
 		}

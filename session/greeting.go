@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgproto3/v2"
 
 	"gprxy/pool"
+	"gprxy/pool/wire"
 )
 
 // greet tells the client that it is in: what PostgreSQL says after a login, with
@@ -17,7 +18,7 @@ func (s *session) greet() error {
 	if err != nil {
 		return err
 	}
-	if greeting, err = encode(greeting, &pgproto3.ReadyForQuery{TxStatus: txIdle}); err != nil {
+	if greeting, err = encode(greeting, &pgproto3.ReadyForQuery{TxStatus: wire.TxIdle}); err != nil {
 		return err
 	}
 	if _, err := s.conn.Write(greeting); err != nil {
@@ -41,12 +42,12 @@ func (s *session) appendGreeting(to []byte, greeting []pool.Message) ([]byte, er
 	}
 	for _, m := range greeting {
 		switch m.Kind {
-		case replyParameterStatus:
+		case wire.ParameterStatus:
 			to, err = encode(to, &pgproto3.ParameterStatus{Name: m.Parameter.Name, Value: m.Parameter.Value})
-		case replyNotice:
-			to = appendFrame(to, replyNotice, m.Notice)
-		case replyKeyData:
-			to = appendFrame(to, replyKeyData, binary.BigEndian.AppendUint32(nil, m.PID), s.key.secret)
+		case wire.NoticeResponse:
+			to = appendFrame(to, wire.NoticeResponse, m.Notice)
+		case wire.BackendKeyData:
+			to = appendFrame(to, wire.BackendKeyData, binary.BigEndian.AppendUint32(nil, m.PID), s.key.secret)
 		}
 		if err != nil {
 			return nil, err
@@ -58,7 +59,7 @@ func (s *session) appendGreeting(to []byte, greeting []pool.Message) ([]byte, er
 // appendFrame encodes what pgproto3/v2 cannot: cancel secrets of protocol 3.2 are
 // longer than four bytes, and notices may have fields it does not know.
 func appendFrame(to []byte, kind byte, parts ...[]byte) []byte {
-	size := lengthSize
+	size := wire.LengthSize
 	for _, part := range parts {
 		size += len(part)
 	}

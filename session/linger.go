@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"gprxy/pool/wire"
 	"gprxy/session/socket"
 )
 
@@ -76,7 +77,7 @@ func (r *relay) inDoubt() bool {
 func (r *relay) leftHalfway() bool {
 	r.conversation.mu.Lock()
 	defer r.conversation.mu.Unlock()
-	return !r.upFrames.atBoundary()
+	return !r.upFrames.AtBoundary()
 }
 
 // passOnEnd tells the backend, too, that nothing more will come: where it is in doubt what it
@@ -105,11 +106,11 @@ func (r *relay) answered() bool {
 	c := &r.conversation
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.doubt != "" || !r.upFrames.atBoundary() {
+	if c.doubt != "" || !r.upFrames.AtBoundary() {
 		return false // its end will tell, see passOnEnd
 	}
 	// What was sent without a Sync, or into a COPY, need never be answered.
-	return !c.owed.has(msgQuery, msgSync, msgFunctionCall) || c.copyIn || c.copyBoth
+	return !c.owed.has(wire.Query, wire.Sync, wire.FunctionCall) || c.copyIn || c.copyBoth
 }
 
 // askIfAlive sends the client something that changes nothing, a ParameterStatus
@@ -117,7 +118,7 @@ func (r *relay) answered() bool {
 // clientVanished will see.
 func (r *relay) askIfAlive() bool {
 	r.conversation.mu.Lock()
-	boundary := r.downFrames.atBoundary()
+	boundary := r.downFrames.AtBoundary()
 	r.conversation.mu.Unlock()
 	if !boundary {
 		return true // rows are flowing: writing them asks as well

@@ -22,7 +22,7 @@ func (r *relay) sendNotice() {
 
 func (r *relay) sendNoticeLocked() (sent bool) {
 	r.conversation.mu.Lock()
-	may := r.downFrames.atBoundary() && r.ended == nil
+	may := r.downFrames.AtBoundary() && r.ended == nil
 	r.conversation.mu.Unlock()
 	if !may {
 		return false

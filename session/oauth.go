@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgproto3/v2"
 
 	"gprxy/auth"
+	"gprxy/pool/wire"
 	"gprxy/session/refusal"
 )
 
@@ -66,13 +67,13 @@ func (s *session) readInitialResponse() ([]byte, error) {
 		return nil, err
 	}
 	mechanism, rest, _ := bytes.Cut(body, []byte{0}) // without the zero there is no rest
-	if len(rest) < lengthSize {
+	if len(rest) < wire.LengthSize {
 		return nil, refusal.Malformed("invalid SASLInitialResponse message")
 	}
 	if string(mechanism) != mechanismOAuth {
 		return nil, refusal.Malformed("client selected an invalid SASL authentication mechanism")
 	}
-	size, data := int32(binary.BigEndian.Uint32(rest)), rest[lengthSize:]
+	size, data := int32(binary.BigEndian.Uint32(rest)), rest[wire.LengthSize:]
 	switch {
 	case size == -1 && len(data) == 0:
 		if err := s.sendAuthentication(&pgproto3.AuthenticationSASLContinue{}); err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"gprxy/pool/wire"
 	"gprxy/store"
 )
 
@@ -17,7 +18,7 @@ func BenchmarkRecord(b *testing.B) {
 		b.Run(what.name, func(b *testing.B) {
 			r := &relay{}
 			talk := &r.conversation
-			talk.status = txIdle
+			talk.status = wire.TxIdle
 			if what.kind != RecordNothing {
 				log, err := store.Open(b.Context(), b.TempDir()+"/events.db", store.Options{})
 				if err != nil {

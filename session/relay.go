@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gprxy/pool"
+	"gprxy/pool/wire"
 	"gprxy/session/refusal"
 	"gprxy/session/socket"
 )
@@ -30,8 +31,8 @@ type relay struct {
 	recording *recording // of the statements; nil for none
 
 	conversation conversation
-	upFrames     frameWalker // guarded by conversation.mu, as is all below
-	downFrames   frameWalker
+	upFrames     wire.Walker // guarded by conversation.mu, as is all below
+	downFrames   wire.Walker
 	draining     error         // why to end at the next resting moment
 	sparing      bool          // but not before the first statement
 	ended        error         // why the relay is ending: nothing more goes to the backend
@@ -68,7 +69,7 @@ func newRelay(client, backend net.Conn, status byte) *relay {
 		over: make(chan struct{})}
 	r.conversation.status = status
 	r.conversation.room = make(chan struct{}, 1)
-	r.upFrames.held = &r.conversation.resetting
+	r.upFrames.HoldAt(&r.conversation.resetting)
 	return r
 }
 
@@ -310,7 +311,7 @@ func (r *relay) seeRequests(chunk []byte) (n int, err error) {
 	if c.record != nil {
 		c.record.chunkBegins()
 	}
-	return r.upFrames.walk(chunk, msgTerminate, clientFrames{c}), nil
+	return r.upFrames.Walk(chunk, wire.Terminate, clientFrames{c}), nil
 }
 
 // seeReplies notes what the backend answers in chunk. It returns the reason to
@@ -322,14 +323,14 @@ func (r *relay) seeReplies(chunk []byte) (drained error) {
 	if c.record != nil {
 		c.record.chunkBegins()
 	}
-	r.downFrames.walk(chunk, 0, backendFrames{c})
+	r.downFrames.Walk(chunk, 0, backendFrames{c})
 	r.makeRoom()
 	return r.drained()
 }
 
 // rests tells whether nothing is lost by an end now.
 func (r *relay) rests() bool {
-	return r.conversation.resting() && r.upFrames.atBoundary() && r.downFrames.atBoundary()
+	return r.conversation.resting() && r.upFrames.AtBoundary() && r.downFrames.AtBoundary()
 }
 
 // recoverFault keeps a fault in one session from ending the process.
@@ -352,7 +353,7 @@ func (r *relay) backendEnd(err error) error {
 func (r *relay) canTell() bool {
 	r.conversation.mu.Lock()
 	defer r.conversation.mu.Unlock()
-	return !r.deaf.Load() && r.downFrames.atBoundary()
+	return !r.deaf.Load() && r.downFrames.AtBoundary()
 }
 
 // restoreDeadlines hands the sockets over as they were taken. Nobody may end or

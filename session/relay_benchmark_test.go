@@ -5,6 +5,7 @@ import (
 	"net"
 	"testing"
 
+	"gprxy/pool/wire"
 	"gprxy/session/refusal"
 )
 
@@ -13,7 +14,7 @@ import (
 func BenchmarkRelay(b *testing.B) {
 	client, near := socketPair(b)
 	far, backend := socketPair(b)
-	r := newRelay(near, far, txIdle)
+	r := newRelay(near, far, wire.TxIdle)
 	relayed := make(chan error, 1)
 	go func() { relayed <- r.run(nil) }()
 	request := []byte(frame('P', "\x00select 1\x00\x00\x00") + frame('B', "\x00\x00\x00\x00\x00\x00\x00\x00") +

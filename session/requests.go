@@ -1,6 +1,10 @@
 package session
 
-import "slices"
+import (
+	"slices"
+
+	"gprxy/pool/wire"
+)
 
 // request is one message of the client that the backend is to work on.
 type request struct {
@@ -15,7 +19,7 @@ const awaitedReady = 'z'
 // the same, see conversation.interrupted.
 func (r request) unanswered() bool {
 	switch r.kind {
-	case msgCopyData, msgCopyDone, msgCopyFail, msgFlush:
+	case wire.CopyData, wire.CopyDone, wire.CopyFail, wire.Flush:
 		return true
 	}
 	return false
@@ -74,7 +78,7 @@ func (q *requests) count(r request, n int) {
 	if r.unanswered() {
 		q.quiet += n
 	}
-	if r.kind == msgCopyDone || r.kind == msgCopyFail {
+	if r.kind == wire.CopyDone || r.kind == wire.CopyFail {
 		q.copyEnds += n
 	}
 }

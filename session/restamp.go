@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"gprxy/pool"
+	"gprxy/pool/wire"
 	"gprxy/session/refusal"
 	"gprxy/session/socket"
 )
@@ -74,7 +75,7 @@ func (r *relay) beginStamp(before *pool.Restamp) *stamping {
 // stampDue: the stamp is gone, and PostgreSQL waits for a command outside a transaction.
 func (r *relay) stampDue() bool {
 	c := &r.conversation
-	return c.unstamped && c.idle() && c.status == txIdle && r.upFrames.atBoundary()
+	return c.unstamped && c.idle() && c.status == wire.TxIdle && r.upFrames.AtBoundary()
 }
 
 // beforeStamp tells whether the client's next message has to wait, for the answer to what may be a reset, or for the rest of a
@@ -85,7 +86,7 @@ func (r *relay) beforeStamp() bool {
 	if c.doubt != "" {
 		return false
 	}
-	return c.resetting && !c.idle() && !c.copyIn && !c.copyBoth && !c.skipping || r.stampDue() && !r.downFrames.atBoundary()
+	return c.resetting && !c.idle() && !c.copyIn && !c.copyBoth && !c.skipping || r.stampDue() && !r.downFrames.AtBoundary()
 }
 
 func (r *relay) resetting() bool {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gprxy/listener"
+	"gprxy/pool/wire"
 )
 
 // scripted is a connection whose other side has said all it will ever say. It
@@ -88,9 +89,9 @@ func (c *scripted) left() int {
 
 // splitMessages takes apart what a server sent after the startup.
 func splitMessages(stream []byte) (messages [][]byte, whole bool) {
-	for len(stream) >= frameHeaderSize {
+	for len(stream) >= wire.HeaderSize {
 		size := 1 + int(binary.BigEndian.Uint32(stream[1:]))
-		if size < frameHeaderSize || size > len(stream) {
+		if size < wire.HeaderSize || size > len(stream) {
 			return messages, false
 		}
 		messages = append(messages, stream[:size])

@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"gprxy/pool/wire"
 	"gprxy/session/refusal"
 	"gprxy/store"
 )
@@ -13,7 +14,7 @@ import (
 // relay joins the client and its backend until one of them ends, settles the
 // backend and records the end.
 func (s *session) relay(ctx context.Context) {
-	r := newRelay(s.conn, s.backend.Conn(), txIdle)
+	r := newRelay(s.conn, s.backend.Conn(), wire.TxIdle)
 	r.conversation.parameters = s.backend.SetParameter
 	r.conversation.alone = s.leaveDatabases
 	r.stampWith(s.backend)
@@ -64,7 +65,7 @@ func (s *session) sayGoodbye(r *relay, why error) {
 	switch refused, ours := errors.AsType[*refusal.Error](why); {
 	case ours:
 		s.tell(refused)
-	case errors.Is(why, errBackendGone) && r.upFrames.lost:
+	case errors.Is(why, errBackendGone) && r.upFrames.Lost():
 		s.tell(refusal.Malformed("invalid message length")) // PostgreSQL would close without a word
 	case errors.Is(why, errBackendGone) && !r.conversation.fatal:
 		s.tell(refusal.ErrBackendLost)

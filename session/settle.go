@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gprxy/pool"
+	"gprxy/pool/wire"
 )
 
 const (
@@ -37,7 +38,7 @@ func (r *relay) settle(ctx context.Context, lease *pool.Lease) error {
 	err := r.bringToRest(ctx, lease)
 	switch {
 	case err == nil:
-		return lease.Release(ctx, r.conversation.status != txIdle)
+		return lease.Release(ctx, r.conversation.status != wire.TxIdle)
 	case errors.Is(err, errBackendGone):
 		lease.Discard()
 		return err
@@ -61,7 +62,7 @@ func (r *relay) bringToRest(ctx context.Context, lease *pool.Lease) error {
 		return errors.New(c.doubt)
 	case r.stamping != nil:
 		return errors.New("the client left while the stamp was put back")
-	case r.partial.Load() || !r.upFrames.atBoundary():
+	case r.partial.Load() || !r.upFrames.AtBoundary():
 		return errors.New("the client left in the middle of a message")
 	}
 	if !c.owed.answered() && !c.copyIn {
@@ -91,7 +92,7 @@ func (r *relay) closeOpenRequests(ctx context.Context) error {
 		return nil
 	}
 	c.mu.Lock()
-	r.upFrames.walk(ending, 0, clientFrames{c})
+	r.upFrames.Walk(ending, 0, clientFrames{c})
 	c.mu.Unlock()
 	deadline, _ := ctx.Deadline()
 	r.backend.SetWriteDeadline(deadline)
@@ -139,7 +140,7 @@ func (r *relay) awaitRest(ctx context.Context, lease *pool.Lease) error {
 			}
 		}
 	}
-	if !r.downFrames.atBoundary() {
+	if !r.downFrames.AtBoundary() {
 		return errors.New("the backend stopped in the middle of a message")
 	}
 	return nil
@@ -152,7 +153,7 @@ func (r *relay) drop(chunk []byte) error {
 	if c.record != nil {
 		c.record.chunkBegins()
 	}
-	r.downFrames.walk(chunk, 0, backendFrames{c})
+	r.downFrames.Walk(chunk, 0, backendFrames{c})
 	switch {
 	case c.doubt != "":
 		return errors.New(c.doubt)

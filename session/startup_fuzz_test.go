@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"gprxy/pool"
+	"gprxy/pool/wire"
 	"gprxy/session/refusal"
 )
 
@@ -99,9 +100,9 @@ func checkStartup(t *testing.T, s *session, conn *scripted, stream []byte, err e
 
 // wholePackets tells whether the bytes are packets with nothing behind the last.
 func wholePackets(stream []byte) bool {
-	for len(stream) >= lengthSize {
+	for len(stream) >= wire.LengthSize {
 		size := int(binary.BigEndian.Uint32(stream))
-		if size < 2*lengthSize || size > len(stream) {
+		if size < 2*wire.LengthSize || size > len(stream) {
 			return false
 		}
 		stream = stream[size:]

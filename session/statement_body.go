@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"unicode/utf8"
 
+	"gprxy/pool/wire"
 	"gprxy/session/refusal"
 	"gprxy/session/sqltext"
 	"gprxy/store"
@@ -22,9 +23,9 @@ const (
 // wanted is how much of a request's body is looked at.
 func (s *statements) wanted(kind byte) uint32 {
 	switch kind {
-	case msgQuery, msgParse:
+	case wire.Query, wire.Parse:
 		return uint32(s.config.MaxText + bodyOverhead)
-	case msgBind, msgFunctionCall:
+	case wire.Bind, wire.FunctionCall:
 		if s.config.Record == RecordParams {
 			return uint32(s.config.MaxText + bodyOverhead)
 		}
@@ -39,9 +40,9 @@ func (s *statements) requestBody(kind byte, body []byte, whole bool) {
 		return
 	}
 	switch kind {
-	case msgQuery:
+	case wire.Query:
 		act.stmt = s.prepare("", body)
-	case msgParse:
+	case wire.Parse:
 		name, rest, found := bytes.Cut(body, zero)
 		s.needs(found || whole)
 		act.stmt = s.prepare(nameOf(name), rest)
@@ -49,7 +50,7 @@ func (s *statements) requestBody(kind byte, body []byte, whole bool) {
 		if _, types, found := bytes.Cut(rest, zero); found && s.config.Record == RecordParams {
 			act.stmt.types = objectIDs(types)
 		}
-	case msgBind:
+	case wire.Bind:
 		portal, rest, _ := bytes.Cut(body, zero)
 		name, rest, found := bytes.Cut(rest, zero)
 		s.needs(found || whole)
@@ -61,21 +62,21 @@ func (s *statements) requestBody(kind byte, body []byte, whole bool) {
 				act.params = []store.Param{{Cut: true}}
 			}
 		}
-	case msgExecute:
+	case wire.Execute:
 		portal, _, found := bytes.Cut(body, zero)
 		s.needs(found || whole)
 		act.portal = nameOf(portal)
-	case msgClose, msgDescribe:
+	case wire.Close, wire.Describe:
 		if len(body) > 0 {
 			name, _, found := bytes.Cut(body[1:], zero)
 			s.needs(found || whole)
 			act.closesStatement = body[0] == 'S'
 			act.portal, act.name = nameOf(name), nameOf(name)
 		}
-	case msgFunctionCall:
+	case wire.FunctionCall:
 		s.functionCall(act, body, whole)
 	}
-	if kind != msgBind && !(kind == msgQuery && act.skipped) {
+	if kind != wire.Bind && !(kind == wire.Query && act.skipped) {
 		s.names.apply(act)
 	}
 	if whole {

@@ -3,6 +3,7 @@ package session
 import (
 	"strings"
 
+	"gprxy/pool/wire"
 	"gprxy/store"
 )
 
@@ -61,7 +62,7 @@ func (s *statements) storeFailure() {
 	coming := f.split(s.current)
 	for _, act := range f.skipped {
 		switch {
-		case !f.stored && act.request == msgExecute && s.concerns(f.at, act):
+		case !f.stored && act.request == wire.Execute && s.concerns(f.at, act):
 			f.stored = true
 			s.storeExecute(act, f.error)
 		default:
@@ -79,7 +80,7 @@ func (s *statements) storeFailure() {
 		f.at.stmtBefore = nil
 	}
 	s.names.undo(f.skipped)
-	if f.at != nil && f.at.request == msgExecute && f.at.drops() {
+	if f.at != nil && f.at.request == wire.Execute && f.at.drops() {
 		s.names.forget()
 	}
 	f.skipped, f.bytes = coming, 0
@@ -88,7 +89,7 @@ func (s *statements) storeFailure() {
 // droppedUnnamed: a Parse without a name failed in its text, by when the unnamed statement before it was gone
 // (exec_parse_message in src/backend/tcop/postgres.c). Errors of other classes may come before that.
 func (f *failure) droppedUnnamed() bool {
-	return f.at != nil && f.at.request == msgParse && f.at.stmt.name == "" && strings.HasPrefix(f.error.sqlstate, classOfText)
+	return f.at != nil && f.at.request == wire.Parse && f.at.stmt.name == "" && strings.HasPrefix(f.error.sqlstate, classOfText)
 }
 
 // classOfText is the class of SQLSTATEs of a text that is wrong: syntax error or access rule violation.
@@ -119,7 +120,7 @@ func (s *statements) concerns(failed, execute *action) bool {
 	case failed == nil || failed == execute || failed.stmt == nil:
 		return true
 	case execute.bound == nil:
-		return failed.request == msgParse || failed.request == msgBind
+		return failed.request == wire.Parse || failed.request == wire.Bind
 	}
 	return execute.bound == failed || execute.bound.stmt == failed.stmt
 }

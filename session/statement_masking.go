@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"gprxy/auth"
+	"gprxy/pool/wire"
 	"gprxy/session/sqltext"
 	"gprxy/store"
 )
@@ -71,7 +72,7 @@ func (s *statements) reading() sqltext.Settings {
 // unsettles: what is sent can change settings, once it is there. Planning, which is the Bind's,
 // runs functions.
 func (s *statements) unsettles(act *action) {
-	s.unsettled = s.unsettled || act.executes() || act.request == msgBind
+	s.unsettled = s.unsettled || act.executes() || act.request == wire.Bind
 }
 
 // settle: all that was sent is done, and what it changed was told.

@@ -1,6 +1,9 @@
 package session
 
-import "gprxy/session/sqltext"
+import (
+	"gprxy/pool/wire"
+	"gprxy/session/sqltext"
+)
 
 const (
 	// What the texts of a session's prepared statements may take in gprxy's memory.
@@ -39,29 +42,29 @@ type names struct {
 func (n *names) apply(act *action) {
 	act.applied = true
 	switch act.request {
-	case msgQuery:
+	case wire.Query:
 		n.codes++
 		act.stmtBefore, act.bindBefore = n.unnamed, n.portal
 		n.unnamed, n.portal = nil, nil // exec_simple_query drops them
-	case msgParse:
+	case wire.Parse:
 		act.stmtBefore = n.statement(act.stmt.name)
 		n.setStatement(act.stmt.name, act.stmt)
-	case msgBind:
+	case wire.Bind:
 		act.stmt = n.statement(act.name)
 		act.bindBefore = n.bound(act.portal)
 		n.codes++
 		act.codes = n.codes
 		n.setPortal(act.portal, act)
-	case msgFunctionCall:
+	case wire.FunctionCall:
 		n.codes++
-	case msgDescribe:
+	case wire.Describe:
 		act.stmt = n.statement(act.name)
-	case msgExecute:
+	case wire.Execute:
 		act.bound = n.portalRun(act.portal)
 		if act.bound != nil {
 			act.stmt = act.bound.stmt
 		}
-	case msgClose:
+	case wire.Close:
 		if act.closesStatement {
 			act.stmtBefore = n.statement(act.name)
 			n.setStatement(act.name, nil)

@@ -3,6 +3,7 @@ package session
 import (
 	"slices"
 
+	"gprxy/pool/wire"
 	"gprxy/session/refusal"
 	"gprxy/store"
 )
@@ -89,7 +90,7 @@ func (s *statements) rowsOf(act *action) []store.Statement {
 		parts = act.stmt.parts
 	}
 	kind := store.KindSimple
-	if act.request == msgFunctionCall {
+	if act.request == wire.FunctionCall {
 		kind = store.KindFunction
 	}
 	if len(parts) == 0 || !matches(results, parts) {
@@ -208,9 +209,9 @@ func (s *statements) asStarted(act *action) store.Statement {
 	st.Kind = store.KindExtended
 	values := act.bound
 	switch act.request {
-	case msgQuery:
+	case wire.Query:
 		st.Kind = store.KindSimple
-	case msgFunctionCall:
+	case wire.FunctionCall:
 		st.Kind, values = store.KindFunction, act
 	}
 	if values != nil && !values.told {
@@ -245,7 +246,7 @@ func (s *statements) storeDone(act *action, r result) {
 		s.storeKept(act, store.Statement{Outcome: r.outcome, SQLState: r.sqlstate})
 		return
 	}
-	if act.request == msgExecute {
+	if act.request == wire.Execute {
 		s.storeExecute(act, r)
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"gprxy/pool/wire"
 	"gprxy/session/sqltext"
 )
 
@@ -22,14 +23,14 @@ func (n *names) undo(skipped []*action) {
 	for _, act := range slices.Backward(skipped) {
 		switch {
 		case !act.applied:
-		case act.request == msgQuery:
+		case act.request == wire.Query:
 			c.stmts[""] = act.stmtBefore
 			c.portals[""] = act.bindBefore
-		case act.request == msgParse:
+		case act.request == wire.Parse:
 			c.stmts[act.stmt.name] = act.stmtBefore
-		case act.request == msgClose && act.closesStatement:
+		case act.request == wire.Close && act.closesStatement:
 			c.stmts[act.name] = act.stmtBefore
-		case act.request == msgBind, act.request == msgClose:
+		case act.request == wire.Bind, act.request == wire.Close:
 			c.portals[act.portal] = act.bindBefore
 		}
 	}
@@ -65,17 +66,17 @@ func (n *names) change(c changes) {
 // It tells whether the message binds another statement than was thought.
 func (c changes) meet(act *action) (rebound bool) {
 	switch act.request {
-	case msgQuery:
+	case wire.Query:
 		c.statementEnds(act, "")
 		c.portalEnds(act)
-	case msgParse:
+	case wire.Parse:
 		c.statementEnds(act, act.stmt.name)
-	case msgDescribe:
+	case wire.Describe:
 		act.stmt, _ = c.statement(act)
-	case msgBind:
+	case wire.Bind:
 		act.stmt, rebound = c.statement(act)
 		c.portalEnds(act)
-	case msgExecute:
+	case wire.Execute:
 		if bind, changed := c.portals[act.portal]; changed {
 			act.bound, act.stmt = bind, nil
 			if act.portal != "" { // other code was sent since
@@ -85,7 +86,7 @@ func (c changes) meet(act *action) (rebound bool) {
 		if act.bound != nil {
 			act.stmt = act.bound.stmt
 		}
-	case msgClose:
+	case wire.Close:
 		if act.closesStatement {
 			c.statementEnds(act, act.name)
 			return false

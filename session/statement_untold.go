@@ -3,6 +3,7 @@ package session
 import (
 	"slices"
 
+	"gprxy/pool/wire"
 	"gprxy/store"
 )
 
@@ -24,7 +25,7 @@ func (s *statements) answered(act *action) {
 	case s == nil || s.lost:
 		return
 	case !act.exposes() || act.isTold():
-		if act.request != msgBind { // which the portal refers to
+		if act.request != wire.Bind { // which the portal refers to
 			s.recycle(act)
 		}
 		return
@@ -57,7 +58,7 @@ func (s *statements) tellUntold(status string) {
 // run then, but where answers are in doubt PostgreSQL may have another in mind.
 func (s *statements) tellUnnamed(stmt *prepared) {
 	if stmt != nil {
-		s.storeUnknown(&action{request: msgParse, stmt: stmt, sent: s.clock()})
+		s.storeUnknown(&action{request: wire.Parse, stmt: stmt, sent: s.clock()})
 	}
 }
 
@@ -76,7 +77,7 @@ func (s *statements) storeKept(act *action, as store.Statement) {
 // asKept is the row of a Parse or Bind.
 func (s *statements) asKept(act *action) store.Statement {
 	st := s.row(act, result{begun: act.sent, ended: act.sent})
-	if st.Kind = store.KindParse; act.request == msgBind {
+	if st.Kind = store.KindParse; act.request == wire.Bind {
 		st.Kind = store.KindBind
 		st.Params = s.shown(act)
 	}
@@ -89,7 +90,7 @@ func (s *statements) told(act *action) {
 		act.stmt.told = true
 	}
 	bind := act.bound
-	if act.request == msgBind {
+	if act.request == wire.Bind {
 		bind = act
 	}
 	if bind != nil {
@@ -104,7 +105,7 @@ func (s *statements) told(act *action) {
 // and leave it to the next Bind.
 func (s *statements) toAnnounce() (all []*action) {
 	for _, act := range s.before {
-		begun := act.request == msgBind && act.begun || act.request == msgParse && act.stmt.begun
+		begun := act.request == wire.Bind && act.begun || act.request == wire.Parse && act.stmt.begun
 		if !begun || s.lost {
 			all = append(all, act)
 		}
@@ -117,7 +118,7 @@ func (a *action) begins() {
 	if a.bound != nil {
 		a.bound.begun = true
 	}
-	if a.stmt != nil && a.request != msgParse {
+	if a.stmt != nil && a.request != wire.Parse {
 		a.stmt.begun = true
 	}
 }

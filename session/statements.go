@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"gprxy/auth"
+	"gprxy/pool/wire"
 	"gprxy/session/sqltext"
 	"gprxy/store"
 )
@@ -98,16 +99,16 @@ func (s *statements) clock() time.Time {
 func (s *statements) requested(kind byte, size uint32, skipped bool) (act *action, want uint32) {
 	s.heedDoubt()
 	skipped = skipped && !s.lost // who knows
-	s.bytesIn += int64(size) + frameHeaderSize
+	s.bytesIn += int64(size) + wire.HeaderSize
 	s.current, s.cutting = nil, nil
 	switch kind {
-	case msgCopyData:
+	case wire.CopyData:
 		if s.latest != nil {
 			s.latest.copyIn += int64(size)
 		}
 		return nil, 0
-	case msgQuery, msgParse, msgBind, msgExecute, msgClose, msgFunctionCall:
-	case msgDescribe:
+	case wire.Query, wire.Parse, wire.Bind, wire.Execute, wire.Close, wire.FunctionCall:
+	case wire.Describe:
 		if s.config.Record != RecordParams {
 			return nil, 0
 		}
@@ -138,12 +139,12 @@ func (s *statements) executed(act *action, kind byte, body []byte) {
 	r := s.result(act)
 	r.rows = s.rows
 	switch kind {
-	case replyCommandComplete:
+	case wire.CommandComplete:
 		var rows int64
 		if r.tag, rows = commandTag(body); rows >= 0 {
 			r.rows = rows
 		}
-	case replySuspended:
+	case wire.PortalSuspended:
 		r.outcome = store.OutcomeSuspended
 	}
 	stmt, at := act.stmt, len(act.results)
@@ -190,7 +191,7 @@ func (s *statements) result(act *action) result {
 // doneWith records the result of an Execute, and keeps that of a Query until it is over.
 func (s *statements) doneWith(act *action, r result) {
 	s.bytesOut, s.rows = 0, 0
-	if act.request == msgExecute {
+	if act.request == wire.Execute {
 		s.storeExecute(act, r)
 		s.recycle(act)
 		return
@@ -240,19 +241,19 @@ func (s *statements) failed(head request, body []byte) {
 	}
 	act := head.act
 	switch head.kind {
-	case msgQuery, msgFunctionCall:
+	case wire.Query, wire.FunctionCall:
 		r := s.result(act)
 		s.blame(act, &r, body)
 		s.doneWith(act, r)
 		if act.drops() { // prepared statements are in no transaction
 			s.names.forget()
 		}
-	case msgParse, msgBind, msgDescribe, msgExecute, msgClose:
+	case wire.Parse, wire.Bind, wire.Describe, wire.Execute, wire.Close:
 		r := s.result(act)
 		s.blame(act, &r, body)
 		s.bytesOut, s.rows = 0, 0
 		s.failure = failure{open: true, at: act, error: r}
-	case msgSync:
+	case wire.Sync:
 		s.syncFailed(body)
 	}
 }
@@ -363,11 +364,11 @@ func (s *statements) copying(act *action) {
 // replied counts what PostgreSQL sends.
 func (s *statements) replied(kind byte, size uint32) {
 	s.heedDoubt()
-	s.bytesOut += int64(size) + frameHeaderSize
+	s.bytesOut += int64(size) + wire.HeaderSize
 	switch {
-	case kind == replyDataRow:
+	case kind == wire.DataRow:
 		s.rows++
-	case kind == msgCopyData && s.latest != nil:
+	case kind == wire.CopyData && s.latest != nil:
 		s.latest.copyOut += int64(size)
 	}
 }
@@ -387,13 +388,13 @@ func (s *statements) described(act *action, body []byte) {
 func (s *statements) ready(act *action, status byte) {
 	switch {
 	case act != nil && !s.lost:
-		if act.request == msgQuery && act.failedFirst() {
+		if act.request == wire.Query && act.failedFirst() {
 			// PostgreSQL need not have come to drop the unnamed statement and portal: a Query that is malformed, or met by
 			// an interrupt, or in a failed transaction, fails before (exec_simple_query in src/backend/tcop/postgres.c). If
 			// it has, nothing can run them.
 			s.names.undo([]*action{act})
 		}
-		if act.request == msgQuery && act.wasEmpty() {
+		if act.request == wire.Query && act.wasEmpty() {
 			s.names.keepPortal(act)
 		}
 		s.storeQuery(act, txStatuses[status])
@@ -405,14 +406,14 @@ func (s *statements) ready(act *action, status byte) {
 		}
 	}
 	s.block.settle()
-	s.inBlock = status != txIdle
+	s.inBlock = status != wire.TxIdle
 	s.settle()
 	s.tellUntold(txStatuses[status])
 	s.bytesOut, s.rows = 0, 0
-	if status == txIdle {
+	if status == wire.TxIdle {
 		s.names.endPortals()
 	}
-	if status == txIdle && s.talk.owed.answered() && !s.lost {
+	if status == wire.TxIdle && s.talk.owed.answered() && !s.lost {
 		s.recycle(s.names.portal) // its Executes are recorded
 		s.names.portal = nil
 	}

@@ -11,12 +11,13 @@ import (
 
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"gprxy/pool/wire"
 	"gprxy/store"
 )
 
 // listen gives a conversation whose statements are recorded into got.
 func listen(record RecordStatements, strict bool) (c *conversation, got *[]store.Statement) {
-	c, got = &conversation{status: txIdle}, new([]store.Statement)
+	c, got = &conversation{status: wire.TxIdle}, new([]store.Statement)
 	var mu sync.Mutex
 	c.record = &statements{
 		config:  Statements{Record: record, Strict: strict, MaxText: 100},
@@ -43,16 +44,16 @@ func FuzzStatements(f *testing.F) {
 	f.Add(q('C', "Ss\x00")+q('Q', "deallocate s\x00")+q('D', "Ss\x00"), q('3', "")+q('C', "DEALLOCATE\x00")+q('t', "\x00\x01\x00\x00\x00\x17"), uint8(5), false)
 	f.Fuzz(func(t *testing.T, up, down string, step uint8, strict bool) {
 		c, got := listen(RecordParams, strict)
-		var u, d frameWalker
+		var u, d wire.Walker
 		size := int(step) + 1
 		for at := 0; at < max(len(up), len(down)); at += size {
 			if at < len(up) {
 				c.record.chunkBegins()
-				u.walk([]byte(up[at:min(at+size, len(up))]), msgTerminate, clientFrames{c})
+				u.Walk([]byte(up[at:min(at+size, len(up))]), wire.Terminate, clientFrames{c})
 			}
 			if at < len(down) {
 				c.record.chunkBegins()
-				d.walk([]byte(down[at:min(at+size, len(down))]), 0, backendFrames{c})
+				d.Walk([]byte(down[at:min(at+size, len(down))]), 0, backendFrames{c})
 			}
 		}
 		c.record.end()
@@ -67,7 +68,7 @@ func FuzzStatements(f *testing.F) {
 			}
 		}
 		// A Parse that failed has a row, too; a frame has at least five bytes.
-		if most := int64(len(up)/frameHeaderSize + len(down)/frameHeaderSize + 1); asked > most {
+		if most := int64(len(up)/wire.HeaderSize + len(down)/wire.HeaderSize + 1); asked > most {
 			t.Errorf("%d statements of %d messages", asked, most)
 		}
 	})
@@ -152,12 +153,12 @@ func TestABeatLeavesWhatMayStillFail(t *testing.T) {
 // What stands for a statement is let go, or a session would hold all it ever bound.
 func TestConfirmedMessagesAreLetGo(t *testing.T) {
 	c, _ := listen(RecordText, false)
-	var u, d frameWalker
+	var u, d wire.Walker
 	round := []byte("B\x00\x00\x00\x0c\x00\x00\x00\x00\x00\x00\x00\x00E\x00\x00\x00\x09\x00\x00\x00\x00\x00S\x00\x00\x00\x04")
 	answer := "2\x00\x00\x00\x04C\x00\x00\x00\x0dSELECT 1\x00Z\x00\x00\x00\x05"
 	in := func(status string) {
-		u.walk(round, 0, clientFrames{c})
-		d.walk([]byte(answer+status), 0, backendFrames{c})
+		u.Walk(round, 0, clientFrames{c})
+		d.Walk([]byte(answer+status), 0, backendFrames{c})
 	}
 	for range 100 {
 		in("T")
@@ -180,13 +181,13 @@ func TestConfirmedMessagesAreLetGo(t *testing.T) {
 // Syncs leave no record, but an error looks at them too.
 func TestSyncsSentAheadAreBounded(t *testing.T) {
 	c, _ := listen(RecordText, false)
-	var u, d frameWalker
+	var u, d wire.Walker
 	for n := 0; !c.crowded(); n++ {
-		if u.walk([]byte("S\x00\x00\x00\x04"), 0, clientFrames{c}); n > 2*tooManyRequests {
+		if u.Walk([]byte("S\x00\x00\x00\x04"), 0, clientFrames{c}); n > 2*tooManyRequests {
 			t.Fatal("there is no bound")
 		}
 	}
-	if d.walk([]byte("Z\x00\x00\x00\x05I"), 0, backendFrames{c}); c.crowded() {
+	if d.Walk([]byte("Z\x00\x00\x00\x05I"), 0, backendFrames{c}); c.crowded() {
 		t.Error("an answer makes no room")
 	}
 	c.record.block.close()

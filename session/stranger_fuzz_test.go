@@ -15,6 +15,7 @@ import (
 	"gprxy/auth"
 	"gprxy/auth/sso"
 	"gprxy/pool"
+	"gprxy/pool/wire"
 	"gprxy/store"
 )
 
@@ -174,7 +175,7 @@ func isTold(answers []byte) bool {
 // isQuestion: a request for a password, SASL, its continuation, or the
 // AuthenticationOk without which no client shows the notice of a device login.
 func isQuestion(m []byte) bool {
-	switch binary.BigEndian.Uint32(m[frameHeaderSize:]) {
+	switch binary.BigEndian.Uint32(m[wire.HeaderSize:]) {
 	case authOK, authCleartext, authSASL, authContinue:
 		return true
 	}

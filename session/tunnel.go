@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gprxy/auth"
+	"gprxy/pool/wire"
 	"gprxy/session/refusal"
 	"gprxy/session/socket"
 )
@@ -185,13 +186,13 @@ func (c *tunnelled) relay(ctx context.Context) {
 }
 
 // terminate is the client's goodbye, which the relay keeps to itself.
-var terminate = []byte{msgTerminate, 0, 0, 0, lengthSize}
+var terminate = []byte{wire.Terminate, 0, 0, 0, wire.LengthSize}
 
 // sayGoodbye tells each side what it would not learn from the other. A client
 // that vanished vanishes for gprxy too, which then cancels what was running.
 func (c *tunnelled) sayGoodbye(r *relay, why error) {
 	_, ours := errors.AsType[*refusal.Error](why)
-	if (ours || errors.Is(why, errTerminate)) && r.upFrames.atBoundary() && !r.partial.Load() {
+	if (ours || errors.Is(why, errTerminate)) && r.upFrames.AtBoundary() && !r.partial.Load() {
 		c.far.SetWriteDeadline(time.Now().Add(farewellTimeout))
 		if _, err := c.far.Write(terminate); err != nil {
 			c.log.Debug("gprxy did not wait for the goodbye", "error", err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gprxy/auth"
+	"gprxy/pool/wire"
 	"gprxy/session/refusal"
 )
 
@@ -81,9 +82,9 @@ func FuzzTunnelLogin(f *testing.F) {
 		}
 		passed, isPassed := errors.AsType[*passedOn](err)
 		switch {
-		case err == nil && (len(messages) == 0 || messages[len(messages)-1][0] != replyReady || c.status != shown[len(shown)-1]):
+		case err == nil && (len(messages) == 0 || messages[len(messages)-1][0] != wire.ReadyForQuery || c.status != shown[len(shown)-1]):
 			t.Errorf("let in with %q, status %q", shown, c.status)
-		case isPassed && (len(messages) == 0 || messages[len(messages)-1][0] != replyError):
+		case isPassed && (len(messages) == 0 || messages[len(messages)-1][0] != wire.ErrorResponse):
 			t.Errorf("%v, and the client was sent %q", passed, shown)
 		case err != nil && !isPassed:
 			wantTellableByTunnel(t, err)

@@ -9,15 +9,12 @@ import (
 	"slices"
 
 	"gprxy/auth"
+	"gprxy/pool/wire"
 	"gprxy/session/refusal"
 	"gprxy/session/socket"
 )
 
 const (
-	replyAuthentication = 'R'
-	replyNegotiate      = 'v'
-	msgPassword         = 'p'
-
 	authOK        = 0
 	authCleartext = 3
 	authSASL      = 10
@@ -65,17 +62,17 @@ func (c *tunnelled) converse(token auth.Secret) error {
 			return err
 		}
 		switch message[0] {
-		case replyAuthentication:
+		case wire.Authentication:
 			if isAuthOK(message) {
 				return c.greet(message)
 			}
-			if err := c.authenticate(message[frameHeaderSize:], token, spent); err != nil {
+			if err := c.authenticate(message[wire.HeaderSize:], token, spent); err != nil {
 				return err
 			}
 			spent = true
-		case replyError:
+		case wire.ErrorResponse:
 			return c.passRefusal(nil, message)
-		case replyNotice, replyNegotiate:
+		case wire.NoticeResponse, wire.NegotiateProtocolVersion:
 			if _, err := c.near.Write(message); err != nil {
 				return clientLeft(err)
 			}
@@ -86,7 +83,7 @@ func (c *tunnelled) converse(token auth.Secret) error {
 }
 
 func isAuthOK(message []byte) bool {
-	return bytes.Equal(message, []byte{replyAuthentication, 0, 0, 0, 8, 0, 0, 0, authOK})
+	return bytes.Equal(message, []byte{wire.Authentication, 0, 0, 0, 8, 0, 0, 0, authOK})
 }
 
 // authenticate answers a question for the password, or for OAUTHBEARER, with the
@@ -106,7 +103,7 @@ func (c *tunnelled) authenticate(body []byte, token auth.Secret, spent bool) err
 	default:
 		return refusal.NotGprxy(c.Address, method)
 	}
-	_, err := c.far.Write(withHeader(msgPassword, answer))
+	_, err := c.far.Write(withHeader(wire.Password, answer))
 	clear(answer)
 	if err != nil {
 		return c.lost(err)
@@ -131,7 +128,7 @@ func nulTexts(list []byte) (texts []string) {
 }
 
 func withHeader(kind byte, body []byte) []byte {
-	message := binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(body)+lengthSize))
+	message := binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(body)+wire.LengthSize))
 	return append(message, body...)
 }
 
@@ -144,24 +141,24 @@ func (c *tunnelled) greet(greeting []byte) error {
 		if err != nil {
 			return err
 		}
-		if message[0] == replyError {
+		if message[0] == wire.ErrorResponse {
 			return c.passRefusal(greeting, message)
 		}
 		size += len(message)
 		greeting = append(greeting, message...)
-		if message[0] == replyNotice {
+		if message[0] == wire.NoticeResponse {
 			if _, err := c.near.Write(greeting); err != nil {
 				return clientLeft(err)
 			}
 			greeting = nil
 		}
-		if message[0] != replyReady {
+		if message[0] != wire.ReadyForQuery {
 			continue
 		}
-		if len(message) != frameHeaderSize+1 {
+		if len(message) != wire.HeaderSize+1 {
 			return c.strange("a ReadyForQuery without a status")
 		}
-		c.status = message[frameHeaderSize]
+		c.status = message[wire.HeaderSize]
 		_, err = c.near.Write(greeting)
 		return clientLeft(err)
 	}
@@ -173,21 +170,21 @@ func (c *tunnelled) passRefusal(before, message []byte) error {
 	if _, err := c.near.Write(append(before, message...)); err != nil {
 		return clientLeft(err)
 	}
-	return readRefusal(message[frameHeaderSize:])
+	return readRefusal(message[wire.HeaderSize:])
 }
 
 // readMessage reads one message of the login from gprxy, header included.
 func (c *tunnelled) readMessage() ([]byte, error) {
-	message := make([]byte, frameHeaderSize, 128)
+	message := make([]byte, wire.HeaderSize, 128)
 	if _, err := io.ReadFull(c.far, message); err != nil {
 		return nil, c.lost(err)
 	}
-	size := int64(binary.BigEndian.Uint32(message[1:])) - lengthSize
+	size := int64(binary.BigEndian.Uint32(message[1:])) - wire.LengthSize
 	if size < 0 || size > maxLoginMessage {
 		return nil, c.strange("a message of an impossible length")
 	}
-	message = slices.Grow(message, int(size))[:frameHeaderSize+size]
-	if _, err := io.ReadFull(c.far, message[frameHeaderSize:]); err != nil {
+	message = slices.Grow(message, int(size))[:wire.HeaderSize+size]
+	if _, err := io.ReadFull(c.far, message[wire.HeaderSize:]); err != nil {
 		return nil, c.lost(err)
 	}
 	return message, nil

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 
+	"gprxy/pool/wire"
 	"gprxy/session/refusal"
 	"gprxy/session/socket"
 )
@@ -122,7 +123,7 @@ func (c *tunnelled) takeStartup(version uint32, parameters []byte) error {
 
 // startupPacket puts the length in front.
 func startupPacket(body []byte) []byte {
-	packet := binary.BigEndian.AppendUint32(nil, uint32(len(body)+lengthSize))
+	packet := binary.BigEndian.AppendUint32(nil, uint32(len(body)+wire.LengthSize))
 	return append(packet, body...)
 }
 

@@ -12,6 +12,7 @@ import (
 	"gprxy/auth/sso"
 	"gprxy/pool"
 	"gprxy/session"
+	"gprxy/session/relay"
 	"gprxy/session/sqltext"
 	"gprxy/store"
 )
@@ -119,12 +120,12 @@ func passwordLogin(s Settings) session.PasswordLogin {
 	}
 }
 
-func recordStatements(a AuditSettings) session.Statements {
-	record := map[string]session.RecordStatements{
-		StatementsText:   session.RecordText,
-		StatementsParams: session.RecordParams,
+func recordStatements(a AuditSettings) relay.Statements {
+	record := map[string]relay.RecordStatements{
+		StatementsText:   relay.RecordText,
+		StatementsParams: relay.RecordParams,
 	}
-	return session.Statements{
+	return relay.Statements{
 		Record:  record[a.Statements], // off: nothing
 		Strict:  a.Durability == store.DurabilityStrict,
 		MaxText: a.MaxText,

@@ -33,8 +33,11 @@ var rooms = map[string][]string{
 	"gprxy/pool/wire":         {},
 	"gprxy/session/admission": {"gprxy/store"},
 	"gprxy/session/refusal":   {"gprxy/auth", "gprxy/pool", "gprxy/store"},
-	"gprxy/session/socket":    {},
-	"gprxy/session/sqltext":   {},
+	"gprxy/session/relay": {
+		"gprxy/auth", "gprxy/pool", "gprxy/pool/wire", "gprxy/store", "gprxy/session/refusal", "gprxy/session/socket", "gprxy/session/sqltext",
+	},
+	"gprxy/session/socket":  {},
+	"gprxy/session/sqltext": {},
 }
 
 // homes is where a module may be imported, by prefix of the import path; the longest prefix counts.

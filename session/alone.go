@@ -1,40 +1,10 @@
 package session
 
-import (
-	"bytes"
-	"slices"
-	"strings"
-
-	"gprxy/pool/wire"
-	"gprxy/session/sqltext"
-)
+import "strings"
 
 // Statements that want a database for themselves. DROP DATABASE, ALTER DATABASE ... RENAME TO and CREATE DATABASE ... TEMPLATE
 // fail with 55006 while anybody else is connected, and gprxy's own idle backends are not to be the reason: they are closed when
 // such a statement passes. The statement itself goes on as it is and at once, for PostgreSQL waits 5 s for others to leave.
-
-// aloneRoom is how much of a statement is looked at. A longer comment before it hides it; then its database is free when
-// nobody was in it for POOL_MAX_EMPTY_TIME.
-const aloneRoom = 1024
-
-// aloneText is the beginning of such a statement in the body of a Query or Parse, "" for any other. PostgreSQL runs them in no
-// function and with no other statement in the same text, so that they always stand at its beginning.
-func aloneText(kind byte, body []byte) string {
-	if kind == wire.Parse {
-		_, body, _ = bytes.Cut(body, zero)
-	}
-	body, _, _ = bytes.Cut(body, zero)
-	body = bytes.TrimLeft(body, " \t\n\v\f\r;")
-	if len(body) == 0 || bytes.IndexByte([]byte("dDaAcC-/"), body[0]) < 0 {
-		return ""
-	}
-	text := string(body)
-	words := sqltext.Words(text, 2)
-	if len(words) < 2 || words[1] != "database" || !slices.Contains([]string{"drop", "alter", "create"}, words[0]) {
-		return ""
-	}
-	return text
-}
 
 // mayMean says whether a statement may be about that database. In doubt it is: what a name with escapes or in another
 // encoding stands for is PostgreSQL's to know, and an idle backend that is closed in vain costs its next session little.

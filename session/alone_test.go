@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"gprxy/auth"
-	"gprxy/session"
+	"gprxy/session/relay"
 )
 
 // What test runners of web frameworks do all day: the test database is left, and dropped, renamed or copied at once, through the
@@ -12,7 +12,7 @@ import (
 func TestAnIdleBackendDoesNotKeepADatabase(t *testing.T) {
 	admin(t, "create role app_maker login createdb password 'maker-secret'")
 	t.Cleanup(func() { admin(t, "drop role app_maker") })
-	for name, record := range map[string]session.RecordStatements{"unrecorded": session.RecordNothing, "recorded": session.RecordText} {
+	for name, record := range map[string]relay.RecordStatements{"unrecorded": relay.RecordNothing, "recorded": relay.RecordText} {
 		t.Run(name, func(t *testing.T) {
 			p := startProxy(t, recordingAs(record), func(o *options) {
 				roles, err := auth.NewRoles(auth.RolesConfig{Mapping: map[string]auth.Login{"MAKER": {User: "app_maker", Password: "maker-secret"}}})

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"gprxy/auth"
-	"gprxy/session"
+	"gprxy/session/relay"
 	"gprxy/store"
 )
 
@@ -50,7 +50,7 @@ func TestAlteredAccountsAreRecorded(t *testing.T) {
 		name := fmt.Sprintf("altered_%t", recorded)
 		p := startProxy(t, quietly, alteredAccount(t, name), func(o *options) {
 			if recorded {
-				recordingAs(session.RecordText)(o)
+				recordingAs(relay.RecordText)(o)
 			}
 		})
 		for _, row := range []struct{ sent, want string }{

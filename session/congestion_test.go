@@ -17,6 +17,7 @@ import (
 
 	"gprxy/pool/pooltest"
 	"gprxy/session"
+	"gprxy/session/relay"
 )
 
 // What happens when one side does not take what the other has to say.
@@ -52,7 +53,7 @@ func heap() int64 {
 // sockets is full. Nothing grows, and once the client reads, everything comes. So it
 // is while statements are recorded.
 func TestBothDirectionsBlocked(t *testing.T) {
-	for _, record := range []session.RecordStatements{session.RecordNothing, session.RecordText} {
+	for _, record := range []relay.RecordStatements{relay.RecordNothing, relay.RecordText} {
 		t.Run(fmt.Sprint("recording ", record), func(t *testing.T) {
 			p := startProxy(t, recordingAs(record))
 			conn := rawSession(t, p, "reader")
@@ -75,7 +76,7 @@ func TestBothDirectionsBlocked(t *testing.T) {
 				t.Errorf("%d rows of %d bytes came", rows, bytes)
 			}
 			p.untilEnded(conn)
-			if got := len(p.statements()); record != session.RecordNothing && got != queries {
+			if got := len(p.statements()); record != relay.RecordNothing && got != queries {
 				t.Errorf("%d statements recorded, want %d", got, queries)
 			}
 		})

@@ -3,11 +3,13 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"runtime/debug"
 	"sync"
 
+	"gprxy/session/refusal"
 	"gprxy/session/socket"
 )
 
@@ -34,7 +36,7 @@ func watchDeparture(ctx context.Context, conn net.Conn) (context.Context, *depar
 func (w *departureWatch) read() {
 	defer func() {
 		if fault := recover(); fault != nil {
-			w.cancel(&faultError{fault, debug.Stack()})
+			w.cancel(fmt.Errorf("a fault in gprxy: %v\n%s", fault, debug.Stack()))
 		}
 	}()
 	buf := socket.GetChunk()
@@ -42,7 +44,7 @@ func (w *departureWatch) read() {
 	n, err := w.conn.Read(buf[:])
 	w.early = append([]byte(nil), buf[:n]...)
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-		w.cancel(errClientGone)
+		w.cancel(refusal.ErrClientGone)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgproto3/v2"
 
 	"gprxy/session/refusal"
+	"gprxy/session/relay"
 	"gprxy/session/socket"
 )
 
@@ -26,23 +27,23 @@ const expiryNotice = time.Minute
 // at the end of its transaction if that comes within the grace, at the end of
 // the grace otherwise. The client is told a minute before. After stop has
 // returned nothing of this runs any more.
-func (s *session) watchExpiry(r *relay) (stop func()) {
+func (s *session) watchExpiry(r *relay.Relay) (stop func()) {
 	expires := s.identity.Expires
 	if s.OnExpiry != ExpiryDisconnect || expires.IsZero() {
 		return func() {}
 	}
 	a := &alarms{now: time.Now, every: lookAtClock}
 	a.at(expires.Add(-expiryNotice), func() { s.announceExpiry(r, expires) })
-	a.at(expires, func() { r.drain(refusal.ErrTokenExpired) })
-	a.at(expires.Add(s.ExpiryGrace), func() { r.end(refusal.ErrTokenExpired) })
+	a.at(expires, func() { r.Drain(refusal.ErrTokenExpired) })
+	a.at(expires.Add(s.ExpiryGrace), func() { r.End(refusal.ErrTokenExpired) })
 	return func() {
 		a.stop()
-		r.client.SetWriteDeadline(socket.LongAgo) // a notice may wait for a client that does not read
+		s.conn.SetWriteDeadline(socket.LongAgo) // a notice may wait for a client that does not read
 		a.wait()
 	}
 }
 
-func (s *session) announceExpiry(r *relay, expires time.Time) {
+func (s *session) announceExpiry(r *relay.Relay, expires time.Time) {
 	notice, err := encode(nil, &pgproto3.NoticeResponse{
 		Severity: "NOTICE", SeverityUnlocalized: "NOTICE", Code: "00000",
 		Message: "this session will end at " + expires.UTC().Format("15:04:05 UTC") + ", when the token you logged in with expires",
@@ -52,5 +53,5 @@ func (s *session) announceExpiry(r *relay, expires time.Time) {
 		s.log.Error("could not announce the end of the session", "error", err)
 		return
 	}
-	r.notify(notice)
+	r.Inject(notice)
 }

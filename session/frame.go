@@ -27,7 +27,7 @@ const (
 func readStartupBody(r io.Reader) ([]byte, error) {
 	var head [wire.LengthSize]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return nil, clientLeft(err)
+		return nil, refusal.ClientLeft(err)
 	}
 	size := int64(binary.BigEndian.Uint32(head[:])) - wire.LengthSize
 	if size < wire.LengthSize || size > maxStartupBody {
@@ -40,7 +40,7 @@ func readStartupBody(r io.Reader) ([]byte, error) {
 func readFrame(r io.Reader, kind byte, limit int) ([]byte, error) {
 	var head [wire.HeaderSize]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return nil, clientLeft(err)
+		return nil, refusal.ClientLeft(err)
 	}
 	if head[0] == wire.Terminate {
 		return nil, refusal.ErrNoPassword
@@ -66,7 +66,7 @@ func readBody(r io.Reader, size int) ([]byte, error) {
 		have := len(body)
 		body = body[:min(size, cap(body))]
 		if _, err := io.ReadFull(r, body[have:]); err != nil {
-			return nil, clientLeft(err)
+			return nil, refusal.ClientLeft(err)
 		}
 		if len(body) == size {
 			return body, nil

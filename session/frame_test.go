@@ -30,9 +30,9 @@ func TestReadFrameChecksBeforeItReads(t *testing.T) {
 		"a length of 4 GB":            {"p\xff\xff\xff\xff", "invalid message length"},
 		"a length of 2 GB":            {"p\x80\x00\x00\x00", "invalid message length"},
 		"one byte more than allowed":  {frame('p', strings.Repeat("x", 11)), "invalid message length"},
-		"an end in the middle":        {frame('p', "ok")[:6], errClientGone.Error()},
-		"an end within the header":    {"p\x00", errClientGone.Error()},
-		"an end before anything came": {"", errClientGone.Error()},
+		"an end in the middle":        {frame('p', "ok")[:6], refusal.ErrClientGone.Error()},
+		"an end within the header":    {"p\x00", refusal.ErrClientGone.Error()},
+		"an end before anything came": {"", refusal.ErrClientGone.Error()},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"gprxy/pool"
 	"gprxy/pool/wire"
+	"gprxy/session/refusal"
 )
 
 // greet tells the client that it is in: what PostgreSQL says after a login, with
@@ -22,7 +23,7 @@ func (s *session) greet() error {
 		return err
 	}
 	if _, err := s.conn.Write(greeting); err != nil {
-		return clientLeft(err)
+		return refusal.ClientLeft(err)
 	}
 	s.log.Info("logged in",
 		"user", s.identity.User, "method", s.identity.Method, "role", s.account.Role,

@@ -12,6 +12,7 @@ import (
 	"gprxy/pool"
 	"gprxy/session/admission"
 	"gprxy/session/refusal"
+	"gprxy/session/relay"
 	"gprxy/session/socket"
 	"gprxy/store"
 )
@@ -41,7 +42,7 @@ type Config struct {
 	Pools  *pool.Pools
 	Events *store.DB
 
-	Statements Statements // what is recorded of them
+	Statements relay.Statements // what is recorded of them
 
 	AllowReplication bool // else clients that want to replicate are refused
 
@@ -137,7 +138,7 @@ func (h *Handler) ServeConn(ctx context.Context, conn net.Conn) {
 	defer s.closeTLS()
 	defer s.recoverFault()
 	if s.enterAside(ctx) {
-		s.relay(ctx)
+		s.serve(ctx)
 	}
 }
 

@@ -45,7 +45,7 @@ func (s *session) judge(ctx context.Context, method string, look func() error) e
 	switch {
 	case failed && failure.Genuine:
 		return s.judgeGenuine(ctx, failure)
-	case judged(err), s.recorded && errors.Is(err, errClientGone): // it has cost a look and a record
+	case judged(err), s.recorded && errors.Is(err, refusal.ErrClientGone): // it has cost a look and a record
 		s.throttle.Failed(s.prefix, s.guessedAt(method), time.Now())
 	case foundGood(err):
 		s.throttle.Succeeded(s.prefix, s.guessedAt(method))

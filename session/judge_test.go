@@ -46,8 +46,8 @@ func TestWhatCountsAsAGuess(t *testing.T) {
 		{"passwords are off", failure(refusal.ReasonPasswordOff), false, neither},
 		{"nobody looked", failure(refusal.ReasonTooManyFailures), true, neither},
 		{"the issuer is away", failure(auth.ReasonIssuerUnavailable), false, neither},
-		{"the client left while it was looked at", errClientGone, true, counts},
-		{"the client left before", errClientGone, false, neither},
+		{"the client left while it was looked at", refusal.ErrClientGone, true, counts},
+		{"the client left before", refusal.ErrClientGone, false, neither},
 		{"a fault", errors.New("the log is full"), true, neither},
 		{"a good login", nil, true, forgives},
 		{"a person without a role", fmt.Errorf("log in: %w", &auth.RoleError{}), false, forgives},
@@ -77,10 +77,10 @@ func TestNobodyLooksAtOnce(t *testing.T) {
 		s.throttle.Failed(s.prefix, s.guessedAt(auth.MethodPassword), time.Now())
 	}
 	gone, leave := context.WithCancelCause(t.Context())
-	leave(errClientGone)
+	leave(refusal.ErrClientGone)
 	look := func() error { t.Error("somebody looked"); return nil }
 	for range 20 { // for the wait and the end of ctx are chosen between at random
-		if err := s.judge(gone, auth.MethodPassword, look); !errors.Is(err, errClientGone) {
+		if err := s.judge(gone, auth.MethodPassword, look); !errors.Is(err, refusal.ErrClientGone) {
 			t.Fatalf("the login of a client that left ended with %v", err)
 		}
 	}
@@ -132,8 +132,8 @@ func TestSecretsThatNobodyLooksAt(t *testing.T) {
 	s := judging(100)
 	s.checks, s.Passwords = admission.NewFairQueue(0), PasswordService // all turns are others'
 	gone, leave := context.WithCancelCause(t.Context())
-	leave(errClientGone)
-	if err := s.asked(gone, "right"); !errors.Is(err, errClientGone) {
+	leave(refusal.ErrClientGone)
+	if err := s.asked(gone, "right"); !errors.Is(err, refusal.ErrClientGone) {
 		t.Errorf("a client that left in line: %v", err)
 	}
 }

@@ -50,7 +50,7 @@ func (s *session) findSlot() error {
 // told of it.
 func (s *session) whyNot(ctx context.Context, err error) error {
 	switch cause := context.Cause(ctx); {
-	case s.late && !errors.Is(err, errClientGone):
+	case s.late && !errors.Is(err, refusal.ErrClientGone):
 		return refusal.ErrTooManyLogins
 	case !errors.Is(err, refusal.ErrLoginTimeout):
 		return err

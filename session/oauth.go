@@ -56,7 +56,7 @@ func (s *session) sendAuthentication(request pgproto3.BackendMessage) error {
 	}
 	s.negotiated = nil
 	_, err = s.conn.Write(message)
-	return clientLeft(err)
+	return refusal.ClientLeft(err)
 }
 
 // readInitialResponse reads a SASLInitialResponse, or the response that follows

@@ -100,7 +100,7 @@ func TestScripted(t *testing.T) {
 		t.Errorf("read %q, %v", got, err)
 	}
 	conn.SetReadDeadline(socket.LongAgo)
-	if _, err := conn.Read(make([]byte, 1)); !errors.Is(clientLeft(err), refusal.ErrLoginTimeout) {
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(refusal.ClientLeft(err), refusal.ErrLoginTimeout) {
 		t.Errorf("after the deadline: %v", err)
 	}
 }

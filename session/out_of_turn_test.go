@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"gprxy/session"
+	"gprxy/session/relay"
 	"gprxy/store"
 )
 
@@ -39,7 +39,7 @@ func kinds(all []received) string {
 // recorded as what it is, and the backend serves the next.
 func TestAnErrorOutOfTurnIsBookedOnNobodyElse(t *testing.T) {
 	t.Parallel()
-	p := startProxy(t, quietly, recordingAs(session.RecordText), func(o *options) { o.pool.MaxConns = 1 })
+	p := startProxy(t, quietly, recordingAs(relay.RecordText), func(o *options) { o.pool.MaxConns = 1 })
 	const skipped = "select 'skipped'"
 	for name, test := range map[string]struct {
 		next    string // gets the error
@@ -108,7 +108,7 @@ func TestDoubtIsLoud(t *testing.T) {
 		"CopyData, closes, then a batch":  message('d', "1\n") + strings.Repeat(message('C', "Sx\x00"), 1100) + extended,
 	} {
 		for _, strict := range []bool{false, true} {
-			p := startProxy(t, quietly, recordingAs(session.RecordText), func(o *options) {
+			p := startProxy(t, quietly, recordingAs(relay.RecordText), func(o *options) {
 				o.session.Statements.Strict = strict
 				o.pool.MaxConns = 1
 			})
@@ -143,7 +143,7 @@ func TestDoubtIsLoud(t *testing.T) {
 // meanwhile is worked through after it.
 func TestWhatIsSentDuringALongRollback(t *testing.T) {
 	t.Parallel()
-	p := startProxy(t, quietly, recordingAs(session.RecordText))
+	p := startProxy(t, quietly, recordingAs(relay.RecordText))
 	conn := rawSession(t, p, "WRITER")
 	send(t, conn, query("begin")+query("select count(pg_advisory_xact_lock(n)) from generate_series(1, 9000) n"))
 	receiveUntil(t, conn, 'Z')
@@ -180,7 +180,7 @@ func TestDoubtDoesNotOutliveAHalfClose(t *testing.T) {
 	admin(t, "create table halved (n int)")
 	admin(t, "grant all on halved to app_writer")
 	t.Cleanup(func() { admin(t, "drop table halved") })
-	p := startProxy(t, quietly, recordingAs(session.RecordText))
+	p := startProxy(t, quietly, recordingAs(relay.RecordText))
 	conn := rawSession(t, p, "WRITER")
 	overdue(t, conn)
 	send(t, conn, message('d', "1\n")+query("select 'answered'")+query("copy halved from stdin"))
@@ -203,7 +203,7 @@ func TestWhatACopySwallowsIsNotSaidToHaveRun(t *testing.T) {
 	admin(t, "create table swallowed (n int)")
 	admin(t, "grant all on swallowed to app_writer")
 	t.Cleanup(func() { admin(t, "drop table swallowed") })
-	p := startProxy(t, quietly, recordingAs(session.RecordText))
+	p := startProxy(t, quietly, recordingAs(relay.RecordText))
 	conn := rawSession(t, p, "WRITER")
 	send(t, conn, query("copy swallowed from stdin"))
 	receiveUntil(t, conn, 'G')

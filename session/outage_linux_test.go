@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"gprxy/session"
+	"gprxy/session/relay"
 	"gprxy/store"
 )
 
@@ -52,7 +52,7 @@ func smallDisk(t *testing.T) (dir string, fill, free func()) {
 func TestAFullDisk(t *testing.T) {
 	t.Parallel()
 	dir, fill, free := smallDisk(t)
-	p := startProxy(t, recordingAs(session.RecordText), func(o *options) { o.folder = dir })
+	p := startProxy(t, recordingAs(relay.RecordText), func(o *options) { o.folder = dir })
 	conn := rawSession(t, p, "READER")
 	fill()
 	sent := 0
@@ -92,7 +92,7 @@ func TestAFullDiskInStrictMode(t *testing.T) {
 	admin(t, "grant all on inserted to app_writer")
 	t.Cleanup(func() { admin(t, "drop table inserted") })
 	dir, fill, free := smallDisk(t)
-	p := startProxy(t, recordingAs(session.RecordText), func(o *options) { o.folder, o.session.Statements.Strict = dir, true })
+	p := startProxy(t, recordingAs(relay.RecordText), func(o *options) { o.folder, o.session.Statements.Strict = dir, true })
 	conn := rawSession(t, p, "WRITER")
 	fill()
 	inserted, answer := 0, ""

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"gprxy/auth"
@@ -103,18 +102,9 @@ func (s *session) recordRefusal(ctx context.Context, err error) {
 		})
 	}
 	s.note(store.SessionRefused{
-		SQLState: response.Code, Reason: reason, Message: shorten(response.Message),
+		SQLState: response.Code, Reason: reason, Message: store.Shorten(response.Message),
 	})
 	s.keep(ctx)
-}
-
-// shorten bounds a text that a client or PostgreSQL had a hand in.
-func shorten(text string) string {
-	const limit = 500
-	if len(text) > limit {
-		text = strings.ToValidUTF8(text[:limit], "") + "…"
-	}
-	return text
 }
 
 // recordLeft notes a client that left before it was let in: no failed login.

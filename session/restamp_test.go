@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"gprxy/pool/pooltest"
-	"gprxy/session"
+	"gprxy/session/relay"
 )
 
 const whoAmI = "select coalesce(current_setting('gprxy.user', true), '') || ' ' || current_setting('application_name')"
@@ -32,7 +32,7 @@ func firstRow(t *testing.T, conn net.Conn) (value string) {
 // What the pools of drivers send at each check-out leaves the stamp, and nothing of how it was put back can be seen.
 func TestTheStampSurvivesResets(t *testing.T) {
 	t.Parallel()
-	p := startProxy(t, stampedBoth, quietly, recordingAs(session.RecordText))
+	p := startProxy(t, stampedBoth, quietly, recordingAs(relay.RecordText))
 	const person = "bob@example.com"
 	const want = person + " [" + person + "] tool"
 	for name, parts := range map[string][]string{

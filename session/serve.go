@@ -8,83 +8,84 @@ import (
 
 	"gprxy/pool/wire"
 	"gprxy/session/refusal"
+	"gprxy/session/relay"
 	"gprxy/store"
 )
 
-// relay joins the client and its backend until one of them ends, settles the
+// serve joins the client and its backend until one of them ends, settles the
 // backend and records the end.
-func (s *session) relay(ctx context.Context) {
-	r := newRelay(s.conn, s.backend.Conn(), wire.TxIdle)
-	r.conversation.parameters = s.backend.SetParameter
-	r.conversation.alone = s.leaveDatabases
-	r.stampWith(s.backend)
-	s.watchAccounts(r)
-	r.onFault = func(fault any) {
+func (s *session) serve(ctx context.Context) {
+	r := relay.New(s.conn, s.backend.Conn(), wire.TxIdle)
+	r.OnParameter(s.backend.SetParameter)
+	r.OnAlone(s.leaveDatabases)
+	r.StampWith(s.backend)
+	r.WatchAccounts(s.backend.CurrentUser(), s.noteAltered)
+	r.OnFault = func(fault any) {
 		s.log.Error("the relay ended by a fault in gprxy", "fault", fault, "stack", string(debug.Stack()))
 	}
-	r.recording = s.startRecording(ctx, r)
-	defer r.recording.close()
+	r.Record(ctx, relay.Log{Events: s.Events, Session: s.id, Statements: s.Statements, Person: s.identity, Backend: s.backend, Log: s.log})
+	defer r.CloseRecord()
 	s.conn.SetDeadline(time.Time{})
-	stopDrain := whenDone(s.draining, func() { r.drainBegun(refusal.ErrShutdown) })
-	stopLate := whenDone(s.doorShut, func() { r.drain(refusal.ErrShutdown) })
-	stopEnd := whenDone(ctx, func() { r.end(refusal.ErrShutdown) })
+	stopDrain := whenDone(s.draining, func() { r.DrainAfterStatement(refusal.ErrShutdown) })
+	stopLate := whenDone(s.doorShut, func() { r.Drain(refusal.ErrShutdown) })
+	stopEnd := whenDone(ctx, func() { r.End(refusal.ErrShutdown) })
 	stopExpiry := s.watchExpiry(r)
-	stopWatch := watchPeers(r, s.PeerTimeout)
-	why := r.run(s.early)
+	stopWatch := r.WatchPeers(s.PeerTimeout)
+	why := r.Run(s.early)
 	stopWatch()
 	stopExpiry()
 	stopDrain()
 	stopLate()
 	stopEnd()
-	r.restoreDeadlines()
+	r.RestoreDeadlines()
 	if errors.Is(why, refusal.ErrUnstamped) {
 		s.log.Warn("a session was ended", "because", why)
 	}
 
-	r.recording.clientLeft()
+	r.ClientLeft()
 	s.sayGoodbye(r, why)
 	listens := s.hangUp()
 	s.keys.remove(s.key)
-	// The backend is brought to rest also when ctx has ended: settle has a
+	// The backend is brought to rest also when ctx has ended: Settle has a
 	// limit of its own.
-	if err := r.settle(context.WithoutCancel(ctx), s.backend); err != nil {
+	if err := r.Settle(context.WithoutCancel(ctx), s.backend); err != nil {
 		s.log.Debug("the backend was closed", "backend_pid", s.key.pid, "because", err)
 	}
-	r.recording.close()
+	r.CloseRecord()
 	s.recordEnd(r, why)
-	if listens && !errors.Is(why, errClientGone) {
+	if listens && !errors.Is(why, refusal.ErrClientGone) {
 		s.hearOut(ctx)
 	}
 }
 
 // sayGoodbye tells a client that did not leave by itself why its session ends.
-func (s *session) sayGoodbye(r *relay, why error) {
-	if !r.canTell() {
+func (s *session) sayGoodbye(r *relay.Relay, why error) {
+	if !r.CanTell() {
 		return
 	}
 	switch refused, ours := errors.AsType[*refusal.Error](why); {
 	case ours:
 		s.tell(refused)
-	case errors.Is(why, errBackendGone) && r.upFrames.Lost():
+	case errors.Is(why, relay.ErrBackendGone) && r.RequestsLost():
 		s.tell(refusal.Malformed("invalid message length")) // PostgreSQL would close without a word
-	case errors.Is(why, errBackendGone) && !r.conversation.fatal:
+	case errors.Is(why, relay.ErrBackendGone) && !r.BackendSaidWhy():
 		s.tell(refusal.ErrBackendLost)
-	case errors.Is(why, errRelayFault):
+	case errors.Is(why, relay.ErrFault):
 		s.tell(why)
 	}
 }
 
-func (s *session) recordEnd(r *relay, why error) {
-	c := &r.conversation
+func (s *session) recordEnd(r *relay.Relay, why error) {
+	passed := r.Figures()
 	end := store.SessionEnded{
 		Reason:     endReason(why),
 		DurationMS: s.milliseconds(),
-		Statements: c.statements,
-		Errors:     c.errors,
-		Rows:       c.rows,
-		BytesIn:    r.bytesIn.Load(),
-		BytesOut:   r.bytesOut.Load(),
-		Doubt:      c.doubt,
+		Statements: passed.Statements,
+		Errors:     passed.Errors,
+		Rows:       passed.Rows,
+		BytesIn:    passed.BytesIn,
+		BytesOut:   passed.BytesOut,
+		Doubt:      passed.Doubt,
 	}
 	s.Events.Defer(s.event(end))
 	s.log.Info("ended", "user", s.identity.User, "service_account", s.backend.CurrentUser(),
@@ -94,13 +95,13 @@ func (s *session) recordEnd(r *relay, why error) {
 
 func endReason(why error) string {
 	switch {
-	case errors.Is(why, errTerminate):
+	case errors.Is(why, relay.ErrTerminate):
 		return store.EndTerminated
-	case errors.Is(why, errClientGone):
+	case errors.Is(why, refusal.ErrClientGone):
 		return store.EndClientGone
-	case errors.Is(why, errBackendGone):
+	case errors.Is(why, relay.ErrBackendGone):
 		return store.EndBackendGone
-	case errors.Is(why, errRelayFault):
+	case errors.Is(why, relay.ErrFault):
 		return store.EndFault
 	}
 	if r, ok := errors.AsType[*refusal.Error](why); ok {

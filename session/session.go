@@ -108,10 +108,10 @@ func (s *session) turnAway(ctx context.Context, err error) {
 		s.backend.Discard()
 	}
 	switch {
-	case errors.Is(err, errClientGone) && s.account.User != "":
+	case errors.Is(err, refusal.ErrClientGone) && s.account.User != "":
 		s.recordLeft(store.EndLeftWaiting)
 		return
-	case errors.Is(err, errClientGone):
+	case errors.Is(err, refusal.ErrClientGone):
 		s.recordLeft(store.EndLeftBeforeLogin)
 		return
 	case errors.Is(err, refusal.ErrNoPassword):

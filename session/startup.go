@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"gprxy/pool"
+	"gprxy/pool/wire"
 	"gprxy/session/refusal"
 	"gprxy/session/socket"
 	"gprxy/store"
@@ -27,9 +28,6 @@ const (
 const (
 	protocol30 = 3 << 16
 	protocol32 = 3<<16 | 2 // the newest this proxy speaks
-
-	// NAMEDATALEN - 1: PostgreSQL cuts longer names of users and databases.
-	maxName = 63
 )
 
 // startup reads up to and including the StartupMessage or CancelRequest,
@@ -38,7 +36,7 @@ const (
 func (s *session) startup(ctx context.Context) error {
 	first := make([]byte, 1)
 	if _, err := io.ReadFull(s.conn, first); err != nil {
-		return clientLeft(err)
+		return refusal.ClientLeft(err)
 	}
 	direct := s.offersTLS() && first[0] == handshakeRecord
 	if direct {
@@ -80,7 +78,7 @@ func (s *session) startup(ctx context.Context) error {
 func (s *session) decline(request string) error {
 	early := socket.BytesWaiting(s.conn)
 	if _, err := s.conn.Write([]byte{'N'}); err != nil {
-		return clientLeft(err)
+		return refusal.ClientLeft(err)
 	}
 	if early {
 		return refusal.UnencryptedData(request)
@@ -98,7 +96,7 @@ func (s *session) answerSSLRequest(ctx context.Context) error {
 		return refusal.UnencryptedData("SSL request")
 	}
 	if _, err := s.conn.Write([]byte{'S'}); err != nil {
-		return clientLeft(err)
+		return refusal.ClientLeft(err)
 	}
 	return s.shakeHands(ctx)
 }
@@ -232,8 +230,8 @@ func (s *session) connectedFact() store.SessionConnected {
 }
 
 func truncateName(name string) string {
-	if len(name) > maxName {
-		name = name[:maxName]
+	if len(name) > wire.MaxName {
+		name = name[:wire.MaxName]
 	}
 	return name
 }

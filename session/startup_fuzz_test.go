@@ -84,7 +84,7 @@ func checkStartup(t *testing.T, s *session, conn *scripted, stream []byte, err e
 		}
 		return
 	}
-	if s.user == "" || s.database == "" && s.replication != pool.PhysicalReplication || len(s.user) > maxName || len(s.database) > maxName || strings.Contains(s.user+s.database, "\x00") {
+	if s.user == "" || s.database == "" && s.replication != pool.PhysicalReplication || len(s.user) > wire.MaxName || len(s.database) > wire.MaxName || strings.Contains(s.user+s.database, "\x00") {
 		t.Errorf("user %q, database %q", s.user, s.database)
 	}
 	if s.protocol < protocol30 || s.protocol > protocol32 {
@@ -136,7 +136,7 @@ func checkNegotiation(t *testing.T, message []byte) {
 // the log; or that it is gone.
 func wantTellable(t *testing.T, err error) {
 	t.Helper()
-	if errors.Is(err, errClientGone) {
+	if errors.Is(err, refusal.ErrClientGone) {
 		return
 	}
 	r := refusal.Of(err, "alice")

@@ -6,13 +6,13 @@ import (
 	"strings"
 	"testing"
 
-	"gprxy/session"
+	"gprxy/session/relay"
 )
 
 // Arrays in binary form are recorded as PostgreSQL writes them.
 func TestArraysAreRecordedAsPostgreSQLWritesThem(t *testing.T) {
 	t.Parallel()
-	p := startProxy(t, quietly, recordingAs(session.RecordParams))
+	p := startProxy(t, quietly, recordingAs(relay.RecordParams))
 	conn := rawSession(t, p, "WRITER")
 	var want []string
 	for _, array := range []string{

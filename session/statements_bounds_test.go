@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"gprxy/session"
+	"gprxy/session/relay"
 )
 
 // grown is by how many bytes the heap has grown since.
@@ -58,7 +58,7 @@ func TestTheRecordOfASessionTakesBoundedMemory(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := startProxy(t, quietly, func(o *options) {
-				o.session.Statements = session.Statements{Record: session.RecordParams, MaxText: 1 << 20}
+				o.session.Statements = relay.Statements{Record: relay.RecordParams, MaxText: 1 << 20}
 			})
 			conn := rawSession(t, p, "READER")
 			conn.SetDeadline(time.Now().Add(2 * time.Minute)) // the race detector looks at every byte
@@ -78,7 +78,7 @@ func TestTheRecordOfASessionTakesBoundedMemory(t *testing.T) {
 // Of more than is kept of what an error makes PostgreSQL skip, the number is recorded.
 func TestManySkipped(t *testing.T) {
 	t.Parallel()
-	p := startProxy(t, quietly, recordingAs(session.RecordText))
+	p := startProxy(t, quietly, recordingAs(relay.RecordText))
 	conn := rawSession(t, p, "READER")
 	send(t, conn, parseAs("", "selec")+message('H', ""))
 	receiveUntil(t, conn, 'E')
@@ -95,7 +95,7 @@ func TestManySkipped(t *testing.T) {
 func TestErrorsSentAhead(t *testing.T) {
 	t.Parallel()
 	const many = 30_000
-	p := startProxy(t, quietly, recordingAs(session.RecordText))
+	p := startProxy(t, quietly, recordingAs(relay.RecordText))
 	conn := rawSession(t, p, "READER")
 	conn.SetDeadline(time.Now().Add(30 * time.Second)) // with a cost that grows it would be minutes
 	sent := make(chan error, 1)
@@ -118,7 +118,7 @@ func TestErrorsSentAhead(t *testing.T) {
 func TestRequestsSentFarAhead(t *testing.T) {
 	t.Parallel()
 	const many = 15_000
-	p := startProxy(t, quietly, recordingAs(session.RecordText))
+	p := startProxy(t, quietly, recordingAs(relay.RecordText))
 	conn := rawSession(t, p, "READER")
 	conn.SetDeadline(time.Now().Add(time.Minute))
 	sent := make(chan error, 1)

@@ -16,7 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"gprxy/session"
+	"gprxy/session/relay"
 	"gprxy/store"
 )
 
@@ -105,7 +105,7 @@ func TestWhatRealClientsLeave(t *testing.T) {
 		}, []string{`extended "select $1::int[], $2::uuid, $3::jsonb, $4::bool, $5::float8" tag=SELECT rows=1 tx=I params=["{1,2}","7d444840-9dc0-11d1-b245-5ffdce74fad2","{\"a\": 1}","t","1.5"]`}},
 	}
 	for _, test := range tests {
-		p := startProxy(t, quietly, recordingAs(session.RecordParams))
+		p := startProxy(t, quietly, recordingAs(relay.RecordParams))
 		test.run(t, p)
 		p.untilAllEnded()
 		var got []string
@@ -134,7 +134,7 @@ func TestEveryStatementThatPostgreSQLLogsIsRecorded(t *testing.T) {
 		admin(t, "drop table counters")
 	})
 	before := loggedStatements()
-	p := startProxy(t, quietly, recordingAs(session.RecordText), func(o *options) { o.pool.MaxConns, o.pool.MaxTotal = 20, 20 })
+	p := startProxy(t, quietly, recordingAs(relay.RecordText), func(o *options) { o.pool.MaxConns, o.pool.MaxTotal = 20, 20 })
 	script := filepath.Join(t.TempDir(), "mixed.sql")
 	text := strings.ReplaceAll(`\set n random(1, 100)
 begin MARK;

@@ -4,14 +4,14 @@ import (
 	"strings"
 	"testing"
 
-	"gprxy/session"
+	"gprxy/session/relay"
 )
 
 // What a client says in another encoding than UTF-8 is recorded as what it says. Of what cannot be decoded the bytes
 // are kept, so that no two statements become one.
 func TestStatementsInOtherEncodings(t *testing.T) {
 	t.Parallel()
-	p := startProxy(t, quietly, recordingAs(session.RecordParams))
+	p := startProxy(t, quietly, recordingAs(relay.RecordParams))
 	set := func(encoding string) string { return query("set client_encoding = " + encoding) }
 	type row struct{ sql, encoding string }
 	for _, c := range []struct {
@@ -73,7 +73,7 @@ func TestStatementsInOtherEncodings(t *testing.T) {
 // it stands within: a backslash of a name is doubled, a message that could not be decoded says so.
 func TestNamesAndMessagesInOtherEncodings(t *testing.T) {
 	t.Parallel()
-	p := startProxy(t, quietly, recordingAs(session.RecordText))
+	p := startProxy(t, quietly, recordingAs(relay.RecordText))
 	named := func(name string) string {
 		return parseAs(name, "select 1") + bindTo("", name) + executePortal("", 0) + syncing
 	}
@@ -117,7 +117,7 @@ func TestNamesAndMessagesInOtherEncodings(t *testing.T) {
 // makes other bytes of a name.
 func TestSecretsOfNamesInOtherEncodings(t *testing.T) {
 	t.Parallel()
-	p := startProxy(t, quietly, recordingAs(session.RecordText))
+	p := startProxy(t, quietly, recordingAs(relay.RecordText))
 	const keeps = `prepare "%s"(text) as select 'password=' || $1`
 	recode := func(to string) string { return "set client_encoding = " + to }
 	prepare := func(how, name string) string { return strings.Replace(how, "%s", name, 1) }

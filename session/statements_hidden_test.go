@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"gprxy/session"
+	"gprxy/session/relay"
 )
 
 func strictly(o *options) {
-	recordingAs(session.RecordText)(o)
+	recordingAs(relay.RecordText)(o)
 	o.session.Statements.Strict = true
 }
 
@@ -93,7 +93,7 @@ func TestABindAloneIsRecorded(t *testing.T) {
 // A name that does not fit into what is looked at ends the session before PostgreSQL has it.
 func TestNamesTooLongToRecord(t *testing.T) {
 	t.Parallel()
-	p := startProxy(t, quietly, recordingAs(session.RecordText))
+	p := startProxy(t, quietly, recordingAs(relay.RecordText))
 	for _, sent := range []string{
 		parseAs(strings.Repeat("x", 13_000), "select 1"), bindTo(strings.Repeat("x", 3000), ""), bindTo("", strings.Repeat("x", 3000)), executePortal(strings.Repeat("x", 3000), 0),
 	} {
@@ -171,7 +171,7 @@ func TestInDoubtTheUnnamedStatementIsRecorded(t *testing.T) {
 // A setting that changes under way makes a comment of what PostgreSQL runs.
 func TestACommentHidesNothing(t *testing.T) {
 	t.Parallel()
-	p := startProxy(t, quietly, recordingAs(session.RecordText))
+	p := startProxy(t, quietly, recordingAs(relay.RecordText))
 	conn := rawSession(t, p, "WRITER")
 	send(t, conn, query("set standard_conforming_strings = off")+query(`select 1; select 'a\'; select 9; -- '; select 'evil'`))
 	receiveUntil(t, conn, 'Z')
@@ -186,7 +186,7 @@ func TestACommentHidesNothing(t *testing.T) {
 func TestMorePreparedStatementsThanAreKept(t *testing.T) {
 	t.Parallel()
 	const kept, each = 20_000, 1000
-	p := startProxy(t, quietly, recordingAs(session.RecordText))
+	p := startProxy(t, quietly, recordingAs(relay.RecordText))
 	conn := rawSession(t, p, "WRITER")
 	for n := 0; n < kept; n += each {
 		var b strings.Builder
@@ -222,7 +222,7 @@ func TestSecretsOutOfSight(t *testing.T) {
 		t.Fatal(err)
 	}
 	argument := func(s string) string { return string([]byte{0, 0, 0, byte(len(s))}) + s }
-	p := startProxy(t, quietly, recordingAs(session.RecordParams), func(o *options) { o.session.Statements.Strict = true })
+	p := startProxy(t, quietly, recordingAs(relay.RecordParams), func(o *options) { o.session.Statements.Strict = true })
 	for name, sent := range map[string]string{
 		"prepared in SQL":           query("prepare s(text) as select set_config('app.password', $1, true)") + bindTo("", "s", secret) + executePortal("", 0) + syncing,
 		"run by SQL":                query("prepare s(text) as select set_config('app.password', $1, true)") + query("execute s('"+secret+"')"),

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"gprxy/session"
+	"gprxy/session/relay"
 	"gprxy/session/sqltext"
 )
 
@@ -37,7 +37,7 @@ func TestMaskingHidesValuesAlone(t *testing.T) {
 	admin(t, "grant all on masked to app_writer")
 	t.Cleanup(func() { admin(t, "drop table masked"); admin(t, "drop function change_password") })
 	p := startProxy(t, quietly, strictly, func(o *options) {
-		o.session.Statements.Record = session.RecordParams
+		o.session.Statements.Record = relay.RecordParams
 		o.session.Statements.Names = sqltext.NewNames([]string{"geheim"})
 	})
 	for _, c := range []struct {
@@ -96,7 +96,7 @@ func TestMaskingHidesValuesAlone(t *testing.T) {
 // What PostgreSQL has said of its settings decides how a text is read. Until it has, it is read in all ways.
 func TestMaskingFollowsSettings(t *testing.T) {
 	t.Parallel()
-	p := startProxy(t, quietly, recordingAs(session.RecordText))
+	p := startProxy(t, quietly, recordingAs(relay.RecordText))
 	for _, c := range []struct{ set, text, want string }{
 		{"set standard_conforming_strings = off", `select set_config('app.password', '\'', true); select 4444 as code4 --', true)`, "; select 4444 as code4 --"},
 		{"set client_encoding = 'SJIS'", "select set_config('app.password', E'\x83\\', true); select 5555 as code5 --', true)", "; select 5555 as code5 --"},

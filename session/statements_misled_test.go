@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"gprxy/session"
+	"gprxy/session/relay"
 )
 
 // A COPY that failed with a Sync under way: what was sent behind it has no outcome that is certain.
@@ -14,7 +14,7 @@ func TestAnAnswerInDoubtIsNobodys(t *testing.T) {
 	admin(t, "create table answered (n int)")
 	admin(t, "grant all on answered to app_writer")
 	t.Cleanup(func() { admin(t, "drop table answered") })
-	p := startProxy(t, quietly, recordingAs(session.RecordText))
+	p := startProxy(t, quietly, recordingAs(relay.RecordText))
 	conn := rawSession(t, p, "WRITER")
 	run := func(sql string) string { return parseAs("", sql) + bindTo("", "") + executePortal("", 0) }
 	send(t, conn, run("copy answered from stdin")+message('H', ""))
@@ -39,7 +39,7 @@ func TestDoubtHoldsNobodyUp(t *testing.T) {
 	admin(t, "create table doubting (n int)")
 	admin(t, "grant all on doubting to app_writer")
 	t.Cleanup(func() { admin(t, "drop table doubting") })
-	p := startProxy(t, quietly, recordingAs(session.RecordText))
+	p := startProxy(t, quietly, recordingAs(relay.RecordText))
 	conn := rawSession(t, p, "WRITER")
 	conn.SetDeadline(time.Now().Add(20 * time.Second))
 	send(t, conn, query("copy doubting from stdin"))
@@ -59,7 +59,7 @@ func TestAWrongFlushMisleadsNobody(t *testing.T) {
 	admin(t, "create table flushed (n int)")
 	admin(t, "grant all on flushed to app_writer")
 	t.Cleanup(func() { admin(t, "drop table flushed") })
-	p := startProxy(t, quietly, recordingAs(session.RecordText))
+	p := startProxy(t, quietly, recordingAs(relay.RecordText))
 	conn := rawSession(t, p, "WRITER")
 	const evil = "insert into flushed values (1)"
 	send(t, conn, message('H', "x"))
@@ -88,7 +88,7 @@ func TestNoLabelMisleadsTheRecord(t *testing.T) {
 	admin(t, "grant all on schema labels to app_writer; grant all on labels.t to app_writer")
 	t.Cleanup(func() { admin(t, "drop schema labels cascade") })
 	committed := serverMajor(t) >= 14 // before, BEGIN ATOMIC is a syntax error, and nothing runs of a Query with it
-	p := startProxy(t, quietly, recordingAs(session.RecordText))
+	p := startProxy(t, quietly, recordingAs(relay.RecordText))
 	for _, label := range []string{"as end", "end"} {
 		conn := rawSession(t, p, "WRITER")
 		const evil = "insert into labels.t values (666)"
@@ -115,7 +115,7 @@ func TestNoNameMisleadsTheRecord(t *testing.T) {
 	const evil, harmless = "select 'evil'", "select 'harmless'"
 	run := bindTo("", "") + executePortal("", 0) + syncing
 	many := strings.Repeat("select 1;", 1000)
-	p := startProxy(t, quietly, recordingAs(session.RecordText))
+	p := startProxy(t, quietly, recordingAs(relay.RecordText))
 	for name, test := range map[string]struct {
 		sent  string
 		ready int

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"gprxy/session"
+	"gprxy/session/relay"
 	"gprxy/store"
 )
 
@@ -26,7 +26,7 @@ func TestStrictRunsNothingWithoutARecord(t *testing.T) {
 	admin(t, "create table counted (n int)")
 	admin(t, "grant all on counted to app_writer")
 	t.Cleanup(func() { admin(t, "drop table counted") })
-	p := startProxy(t, recordingAs(session.RecordText), func(o *options) { o.session.Statements.Strict = true })
+	p := startProxy(t, recordingAs(relay.RecordText), func(o *options) { o.session.Statements.Strict = true })
 	sessions := map[string]string{
 		"simple":   query("insert into counted values (2)"),
 		"extended": parseAs("", "insert into counted values (2)") + bindTo("", "") + executePortal("", 0) + syncing,
@@ -72,7 +72,7 @@ func TestStrictRunsNothingWithoutARecord(t *testing.T) {
 // Async: while the log cannot be written, sessions go on, and nothing is lost.
 func TestStatementsOutliveAnOutage(t *testing.T) {
 	t.Parallel()
-	p := startProxy(t, recordingAs(session.RecordText))
+	p := startProxy(t, recordingAs(relay.RecordText))
 	conn := rawSession(t, p, "READER")
 	folder := filepath.Dir(p.log)
 	if err := os.Rename(folder, folder+".away"); err != nil {
@@ -98,7 +98,7 @@ func TestStatementsOutliveAnOutage(t *testing.T) {
 func TestSessionsWaitForTheLog(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t, quietly, func(o *options) {
-		o.session.Statements = session.Statements{Record: session.RecordText, MaxText: 1 << 20}
+		o.session.Statements = relay.Statements{Record: relay.RecordText, MaxText: 1 << 20}
 	})
 	conn := rawSession(t, p, "READER")
 	conn.SetDeadline(time.Now().Add(2 * time.Minute)) // the race detector looks at every byte
@@ -139,7 +139,7 @@ func TestSecretsOfStatementsStandNowhere(t *testing.T) {
 	t.Parallel()
 	const secret = "Tr0ub4dor&3"
 	var said safeBuffer
-	p := startProxy(t, recordingAs(session.RecordParams), func(o *options) {
+	p := startProxy(t, recordingAs(relay.RecordParams), func(o *options) {
 		o.logger = slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 	conn := rawSession(t, p, "WRITER")

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"gprxy/session"
+	"gprxy/session/relay"
 	"gprxy/store"
 )
 
@@ -15,7 +15,7 @@ func TestAnErrorAtTheSyncIsThatOfWhatRan(t *testing.T) {
 	admin(t, "create table failing_late (n int unique deferrable initially deferred)")
 	admin(t, "grant all on failing_late to app_writer")
 	t.Cleanup(func() { admin(t, "drop table failing_late") })
-	p := startProxy(t, quietly, recordingAs(session.RecordText))
+	p := startProxy(t, quietly, recordingAs(relay.RecordText))
 	const insert = "insert into failing_late values (1), (1)"
 	for _, prepared := range []int{1, 100, 101, 250} {
 		conn := rawSession(t, p, "WRITER")
@@ -48,7 +48,7 @@ func TestAnErrorInDoubtIsRecorded(t *testing.T) {
 		create constraint trigger late after insert on cancelled_late deferrable initially deferred for each row execute function cancel_late();
 		grant all on cancelled_late to app_writer`)
 	t.Cleanup(func() { admin(t, "drop table cancelled_late; drop function cancel_late()") })
-	p := startProxy(t, quietly, recordingAs(session.RecordText))
+	p := startProxy(t, quietly, recordingAs(relay.RecordText))
 	conn := rawSession(t, p, "WRITER")
 	const insert = "insert into cancelled_late values (1)"
 	send(t, conn, strings.TrimSuffix(atOnce(insert), syncing)+message('H', "")+message('d', "x")+syncing)
@@ -80,7 +80,7 @@ func TestAPortalThatCodeMayHaveReplacedHasNoText(t *testing.T) {
 		grant execute on all functions in schema reopening to app_writer`)
 	t.Cleanup(func() { admin(t, "drop schema reopening cascade") })
 	strictly := func(o *options) { o.session.Statements.Strict = true }
-	p := startProxy(t, quietly, recordingAs(session.RecordText), strictly)
+	p := startProxy(t, quietly, recordingAs(relay.RecordText), strictly)
 	checked := admin(t, "select 'reopening.checked'::regtype::oid::int")
 	var domain uint32
 	fmt.Sscan(checked, &domain)

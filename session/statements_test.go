@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"gprxy/session"
+	"gprxy/session/relay"
 	"gprxy/store"
 )
 
@@ -18,9 +18,9 @@ import (
 // hand, so that each row follows from the messages sent.
 
 // recording makes a proxy record statements.
-func recordingAs(what session.RecordStatements) func(*options) {
+func recordingAs(what relay.RecordStatements) func(*options) {
 	return func(o *options) {
-		o.session.Statements = session.Statements{Record: what, MaxText: 4096}
+		o.session.Statements = relay.Statements{Record: what, MaxText: 4096}
 	}
 }
 
@@ -243,7 +243,7 @@ func TestStatementsAreRecordedAsTheyRan(t *testing.T) {
 	admin(t, "create table deferred (n int unique deferrable initially deferred)")
 	admin(t, "grant all on copied, deferred to app_writer")
 	t.Cleanup(func() { admin(t, "drop table copied, deferred") })
-	p := startProxy(t, recordingAs(session.RecordParams))
+	p := startProxy(t, recordingAs(relay.RecordParams))
 	seen := 0
 	for _, test := range tests {
 		conn := rawSession(t, p, "WRITER")
@@ -275,7 +275,7 @@ func atOnce(texts ...string) (sent string) {
 // However requests and answers are cut into chunks, the rows are the same. One byte at
 // a time is as far as it goes.
 func TestStatementsInPieces(t *testing.T) {
-	p := startProxy(t, recordingAs(session.RecordParams))
+	p := startProxy(t, recordingAs(relay.RecordParams))
 	sent := query("select 'one'") + parseAs("s", "select $1::text") + bindTo("", "s", "two") + executePortal("", 0) + syncing + query("select 1/0")
 	var all [2][]string
 	for i := range all {
@@ -302,7 +302,7 @@ func TestStatementsInPieces(t *testing.T) {
 
 // What was under way when a session ended is recorded, and what became of it is said.
 func TestStatementsCutShort(t *testing.T) {
-	p := startProxy(t, recordingAs(session.RecordText))
+	p := startProxy(t, recordingAs(relay.RecordText))
 	running := func(sql string) {
 		t.Helper()
 		eventually(t, sql+" runs", 20*time.Second, func() bool {
@@ -368,7 +368,7 @@ func TestStatementsCutShort(t *testing.T) {
 
 // A statement stands in the log while its session goes on, not at its end.
 func TestStatementsComeSoon(t *testing.T) {
-	p := startProxy(t, recordingAs(session.RecordText))
+	p := startProxy(t, recordingAs(relay.RecordText))
 	conn := rawSession(t, p, "READER")
 	send(t, conn, query("select 'soon'"))
 	receiveUntil(t, conn, 'Z')
@@ -377,7 +377,7 @@ func TestStatementsComeSoon(t *testing.T) {
 
 // With AUDIT_DURABILITY=strict what runs has been recorded before.
 func TestStrictRecordsBeforeItSends(t *testing.T) {
-	p := startProxy(t, recordingAs(session.RecordParams), func(o *options) { o.session.Statements.Strict = true })
+	p := startProxy(t, recordingAs(relay.RecordParams), func(o *options) { o.session.Statements.Strict = true })
 	conn := rawSession(t, p, "WRITER")
 	send(t, conn, query("select 1; select 2")+parseAs("", "select $1")+bindTo("", "", "x")+executePortal("", 0)+syncing)
 	receiveUntil(t, conn, 'Z')

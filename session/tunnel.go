@@ -14,6 +14,7 @@ import (
 	"gprxy/auth"
 	"gprxy/pool/wire"
 	"gprxy/session/refusal"
+	"gprxy/session/relay"
 	"gprxy/session/socket"
 )
 
@@ -171,18 +172,18 @@ func (c *tunnelled) limitLogin(ctx context.Context) (context.Context, func()) {
 
 // relay joins both sides until one ends or the tunnel does.
 func (c *tunnelled) relay(ctx context.Context) {
-	r := newRelay(c.near, c.far, c.status)
-	r.onFault = c.logFault
+	r := relay.New(c.near, c.far, c.status)
+	r.OnFault = c.logFault
 	c.near.SetDeadline(time.Time{})
-	stopDrain := whenDone(c.draining, func() { r.drain(refusal.ErrTunnelStopped) })
-	stopEnd := whenDone(ctx, func() { r.end(refusal.ErrTunnelStopped) })
-	why := r.run(c.early)
+	stopDrain := whenDone(c.draining, func() { r.Drain(refusal.ErrTunnelStopped) })
+	stopEnd := whenDone(ctx, func() { r.End(refusal.ErrTunnelStopped) })
+	why := r.Run(c.early)
 	stopDrain()
 	stopEnd()
-	r.restoreDeadlines()
+	r.RestoreDeadlines()
 	c.sayGoodbye(r, why)
-	c.log.Info("ended", "duration", time.Since(c.began).Round(time.Millisecond),
-		"bytes_in", r.bytesIn.Load(), "bytes_out", r.bytesOut.Load())
+	passed := r.Figures()
+	c.log.Info("ended", "duration", time.Since(c.began).Round(time.Millisecond), "bytes_in", passed.BytesIn, "bytes_out", passed.BytesOut)
 }
 
 // terminate is the client's goodbye, which the relay keeps to itself.
@@ -190,23 +191,23 @@ var terminate = []byte{wire.Terminate, 0, 0, 0, wire.LengthSize}
 
 // sayGoodbye tells each side what it would not learn from the other. A client
 // that vanished vanishes for gprxy too, which then cancels what was running.
-func (c *tunnelled) sayGoodbye(r *relay, why error) {
+func (c *tunnelled) sayGoodbye(r *relay.Relay, why error) {
 	_, ours := errors.AsType[*refusal.Error](why)
-	if (ours || errors.Is(why, errTerminate)) && r.upFrames.AtBoundary() && !r.partial.Load() {
+	if (ours || errors.Is(why, relay.ErrTerminate)) && r.BetweenRequests() {
 		c.far.SetWriteDeadline(time.Now().Add(farewellTimeout))
 		if _, err := c.far.Write(terminate); err != nil {
 			c.log.Debug("gprxy did not wait for the goodbye", "error", err)
 		}
 	}
-	if !r.canTell() {
+	if !r.CanTell() {
 		return
 	}
 	switch {
 	case ours:
 		c.tell(why)
-	case errors.Is(why, errBackendGone) && !r.conversation.fatal:
+	case errors.Is(why, relay.ErrBackendGone) && !r.BackendSaidWhy():
 		c.tell(refusal.ErrTunnelLost)
-	case errors.Is(why, errRelayFault):
+	case errors.Is(why, relay.ErrFault):
 		c.tell(refusal.ErrTunnelFault)
 	}
 }

@@ -110,7 +110,7 @@ func plain(err error) string {
 // turnAway tells a client why there is no connection, and the person who reads
 // the tunnel's lines too.
 func (c *tunnelled) turnAway(err error) {
-	if errors.Is(err, errClientGone) {
+	if errors.Is(err, refusal.ErrClientGone) {
 		c.log.Debug("left before the login was done")
 		return
 	}

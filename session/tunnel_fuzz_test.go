@@ -95,7 +95,7 @@ func FuzzTunnelLogin(f *testing.F) {
 func wantTellableByTunnel(t *testing.T, err error) {
 	t.Helper()
 	refused, ok := errors.AsType[*refusal.Error](err)
-	if errors.Is(err, errClientGone) {
+	if errors.Is(err, refusal.ErrClientGone) {
 		return
 	}
 	if !ok || len(refused.Code) != 5 || refused.Message == "" {

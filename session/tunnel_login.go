@@ -74,7 +74,7 @@ func (c *tunnelled) converse(token auth.Secret) error {
 			return c.passRefusal(nil, message)
 		case wire.NoticeResponse, wire.NegotiateProtocolVersion:
 			if _, err := c.near.Write(message); err != nil {
-				return clientLeft(err)
+				return refusal.ClientLeft(err)
 			}
 		default:
 			return c.strange(fmt.Sprintf("a message of type %q in the login", message[0]))
@@ -148,7 +148,7 @@ func (c *tunnelled) greet(greeting []byte) error {
 		greeting = append(greeting, message...)
 		if message[0] == wire.NoticeResponse {
 			if _, err := c.near.Write(greeting); err != nil {
-				return clientLeft(err)
+				return refusal.ClientLeft(err)
 			}
 			greeting = nil
 		}
@@ -160,7 +160,7 @@ func (c *tunnelled) greet(greeting []byte) error {
 		}
 		c.status = message[wire.HeaderSize]
 		_, err = c.near.Write(greeting)
-		return clientLeft(err)
+		return refusal.ClientLeft(err)
 	}
 	return c.strange("a greeting without an end")
 }
@@ -168,7 +168,7 @@ func (c *tunnelled) greet(greeting []byte) error {
 // passRefusal hands the client gprxy's own words, after what came before them.
 func (c *tunnelled) passRefusal(before, message []byte) error {
 	if _, err := c.near.Write(append(before, message...)); err != nil {
-		return clientLeft(err)
+		return refusal.ClientLeft(err)
 	}
 	return readRefusal(message[wire.HeaderSize:])
 }

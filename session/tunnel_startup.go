@@ -20,7 +20,7 @@ import (
 func (c *tunnelled) readStartup(ctx context.Context) error {
 	first := make([]byte, 1)
 	if _, err := io.ReadFull(c.near, first); err != nil {
-		return clientLeft(err)
+		return refusal.ClientLeft(err)
 	}
 	secured := false
 	if c.NearTLS != nil && first[0] == handshakeRecord {
@@ -62,7 +62,7 @@ func (c *tunnelled) decline() error {
 		return refusal.UnencryptedData("a request for encryption")
 	}
 	_, err := c.near.Write([]byte{'N'})
-	return clientLeft(err)
+	return refusal.ClientLeft(err)
 }
 
 func (c *tunnelled) answerSSLRequest(ctx context.Context) error {
@@ -70,7 +70,7 @@ func (c *tunnelled) answerSSLRequest(ctx context.Context) error {
 		return refusal.UnencryptedData("a request for encryption")
 	}
 	if _, err := c.near.Write([]byte{'S'}); err != nil {
-		return clientLeft(err)
+		return refusal.ClientLeft(err)
 	}
 	return c.shakeHands(ctx)
 }
@@ -93,7 +93,7 @@ func (c *tunnelled) shakeHands(ctx context.Context) error {
 	secured := tls.Server(socket.Raw(c.near), c.NearTLS)
 	if err := secured.HandshakeContext(ctx); err != nil {
 		c.log.Warn("a client gave up TLS on this side, perhaps for want of trust in the tunnel's certificate", "error", plain(err))
-		return fmt.Errorf("%w: %w", errClientGone, err)
+		return fmt.Errorf("%w: %w", refusal.ErrClientGone, err)
 	}
 	c.near = secured
 	return nil

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"gprxy/pool"
+	"gprxy/session/refusal"
 )
 
 // tellWait tells a client that waits for a backend. Its events so far are durable, for
@@ -84,7 +85,7 @@ func (s *session) welcome(message, hint string) error {
 		return err
 	}
 	_, err = s.conn.Write(begin)
-	return clientLeft(err)
+	return refusal.ClientLeft(err)
 }
 
 // wantsNotices obeys client_min_messages.

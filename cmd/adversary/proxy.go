@@ -14,6 +14,7 @@ import (
 	"gprxy/listener"
 	"gprxy/pool"
 	"gprxy/session"
+	"gprxy/session/relay"
 	"gprxy/store"
 )
 
@@ -53,7 +54,7 @@ func (l *lane) startProxy(ctx context.Context, strict bool) (p *proxy, err error
 	p.handler = session.NewHandler(session.Config{
 		Tokens: l.tokens, Roles: roles, StampSetting: true, Pools: p.pools, Events: p.events, Log: logger,
 		LoginTimeout: loginLimit, WaitNotice: loginLimit, PeerTimeout: loginLimit,
-		Statements: session.Statements{Record: session.RecordText, Strict: strict, MaxText: maxText},
+		Statements: relay.Statements{Record: relay.RecordText, Strict: strict, MaxText: maxText},
 	})
 	p.server = &listener.Server{Handle: p.handler.ServeConn, Refuse: p.handler.RefuseConn, Log: logger}
 	socket, err := net.Listen("tcp", "127.0.0.1:0")

@@ -9,6 +9,9 @@ const (
 	LengthSize = 4
 )
 
+// MaxName is NAMEDATALEN - 1: how many bytes PostgreSQL keeps of a name.
+const MaxName = 63
+
 // Types of a client's messages.
 const (
 	Query        = 'Q'

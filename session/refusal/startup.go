@@ -5,10 +5,28 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 )
 
 // What is wrong with what a client sends before its login is done.
+
+// ErrClientGone says that there is nobody to tell anything.
+var ErrClientGone = errors.New("the client is gone")
+
+// ClientLeft tells from the error of a read or write a client that went away from one that took too long. It returns nil for nil.
+func ClientLeft(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return ErrLoginTimeout
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return ErrClientGone
+	default:
+		return fmt.Errorf("%w: %w", ErrClientGone, err)
+	}
+}
 
 // ReasonHandshake is of a TLS handshake that failed.
 const ReasonHandshake = "tls_handshake"

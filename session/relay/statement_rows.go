@@ -1,0 +1,334 @@
+package relay
+
+import (
+	"slices"
+
+	"gprxy/pool/wire"
+	"gprxy/session/refusal"
+	"gprxy/store"
+)
+
+// From what is known of a message to the row of the log.
+
+const codeSyntaxError = "42601"
+
+// storeExecute records what became of an Execute.
+func (s *statements) storeExecute(act *action, r result) {
+	st := s.row(act, r)
+	st.Kind = kindOf(store.KindExtended, r)
+	if bind := act.bound; bind != nil {
+		bind.parts++
+		if r.outcome == store.OutcomeSuspended || bind.parts > 1 {
+			st.Part = bind.parts
+		}
+		if !bind.told {
+			st.Params = s.shown(bind)
+		}
+	}
+	s.told(act)
+	s.keepOpen(&st)
+}
+
+// keepOpen takes the row of an Execute. An empty statement does nothing that an error at the Sync could undo: what ran before
+// it stays the last.
+func (s *statements) keepOpen(st *store.Statement) {
+	if empty := st.Tag == "" && st.Outcome == ""; empty && len(s.block.pending()) > 0 {
+		s.block.add(st)
+		return
+	}
+	s.block.addOpen(st, s.clock())
+}
+
+// storeUnexecuted records an error of the extended protocol that came before anything
+// was run: a text that is wrong, say.
+func (s *statements) storeUnexecuted(act *action, r result) {
+	if act == nil {
+		act = &action{sent: r.begun}
+	}
+	st := s.row(act, r)
+	st.Kind = store.KindExtended
+	st.Params = s.shown(act)
+	s.told(act)
+	s.block.addOpen(&st, s.clock())
+}
+
+// storeQuery records the statements of a Query, or a FunctionCall, that is over.
+func (s *statements) storeQuery(act *action, status string) {
+	if late, found := act.takeLate(); found {
+		defer s.storeInterrupt(late)
+	}
+	rows := s.rowsOf(act)
+	if len(rows) == 0 {
+		return
+	}
+	rows[len(rows)-1].TxStatus = status
+	for i := range rows {
+		if len(rows) > 1 {
+			rows[i].Part = int64(i + 1)
+			if i > 0 {
+				rows[i].BytesIn = 0 // they came with the first
+			}
+		}
+		s.block.add(&rows[i])
+	}
+}
+
+// rowsOf gives a row for each statement of a Query if it is certain which result is
+// whose, else one for all.
+func (s *statements) rowsOf(act *action) []store.Statement {
+	results := act.results
+	if len(results) == 0 {
+		r := s.result(act) // a FunctionCall has no other end
+		results = append(results, r)
+	}
+	last := &results[len(results)-1]
+	if last.ended.IsZero() {
+		last.ended = s.clock()
+	}
+	var parts []string
+	if act.stmt != nil && act.resultsOver == 0 {
+		parts = act.stmt.parts
+	}
+	kind := store.KindSimple
+	if act.request == wire.FunctionCall {
+		kind = store.KindFunction
+	}
+	if len(parts) == 0 || !matches(results, parts) {
+		st := s.row(act, together(results))
+		st.Kind = kindOf(kind, together(results))
+		st.Params = s.shown(act)
+		return []store.Statement{st}
+	}
+	rows := make([]store.Statement, len(parts))
+	for i, text := range parts {
+		r := result{begun: s.lastEnd, ended: s.lastEnd, outcome: store.OutcomeSkipped}
+		if i < len(results) {
+			r = results[i]
+		}
+		rows[i] = s.row(act, r)
+		rows[i].SQL, rows[i].Encoding = act.stmt.charset.show(text)
+		rows[i].Kind = kindOf(kind, r)
+	}
+	return rows
+}
+
+// takeLate takes an error off the results that came when all statements of a Query were
+// done. PostgreSQL commits before it says that the last is complete (exec_simple_query in
+// src/backend/tcop/postgres.c), so the error undoes nothing: an interrupt came while it
+// logged how long they took.
+func (act *action) takeLate() (late result, found bool) {
+	statements := 1
+	if act.stmt != nil {
+		statements = max(1, len(act.stmt.parts))
+	}
+	n := len(act.results)
+	if act.resultsOver > 0 || n != statements+1 || act.results[n-1].sqlstate == "" {
+		return result{}, false
+	}
+	late = act.results[n-1]
+	act.results = act.results[:n-1]
+	return late, true
+}
+
+// matches tells whether each result belongs to the part of its place. A text that
+// PostgreSQL cannot parse is one error.
+func matches(results []result, parts []string) bool {
+	last := results[len(results)-1]
+	switch {
+	case len(results) > len(parts), len(results) == 1 && last.sqlstate == codeSyntaxError:
+		return false
+	case len(results) == len(parts):
+		return true
+	}
+	return last.outcome != ""
+}
+
+// together is what became of all.
+func together(results []result) result {
+	all := results[len(results)-1]
+	all.begun = results[0].begun
+	for _, r := range results[:len(results)-1] {
+		all.rows += r.rows
+		all.out += r.out
+		all.copyIn += r.copyIn
+		all.copyOut += r.copyOut
+		all.copies = all.copies || r.copies
+	}
+	return all
+}
+
+func kindOf(kind string, r result) string {
+	if r.copies {
+		return store.KindCopy
+	}
+	return kind
+}
+
+// row is what every row has.
+func (s *statements) row(act *action, r result) store.Statement {
+	st := store.Statement{
+		Tag:        r.tag,
+		Rows:       r.rows,
+		SQLState:   r.sqlstate,
+		Message:    r.message,
+		Start:      r.begun,
+		US:         max(0, r.ended.Sub(r.begun).Microseconds()),
+		BytesIn:    act.in + r.copyIn,
+		BytesOut:   r.out,
+		CopyIn:     r.copyIn,
+		CopyOut:    r.copyOut,
+		Outcome:    r.outcome,
+		SeqStarted: act.seqStarted,
+	}
+	if s.lost {
+		st.Doubt = s.talk.doubt
+	}
+	now := s.reads()
+	st.Portal = now.showName(act.portal)
+	if p := act.stmt; p != nil {
+		st.SQL, st.Encoding = p.charset.show(p.text)
+		st.Name, st.Parsed = p.charset.showName(p.name), p.parsed
+		st.TextBytes, st.TextSHA256, st.TextHMAC = p.bytes, p.sum, p.keyedSum
+		if p.twoReadings {
+			st.Masking = store.MaskingTwoReadings
+		}
+	} else if act.bound != nil {
+		st.Name = now.showName(act.bound.name)
+	} else {
+		st.Name = now.showName(act.name)
+	}
+	return st
+}
+
+// asStarted is a statement before it is sent.
+func (s *statements) asStarted(act *action) store.Statement {
+	if act.keeps() {
+		return s.asKept(act)
+	}
+	st := s.row(act, result{begun: act.sent, ended: act.sent})
+	st.Kind = store.KindExtended
+	values := act.bound
+	switch act.request {
+	case wire.Query:
+		st.Kind = store.KindSimple
+	case wire.FunctionCall:
+		st.Kind, values = store.KindFunction, act
+	}
+	if values != nil && !values.told {
+		st.Params = s.shown(values)
+	}
+	return st
+}
+
+// storeUnknown records a statement that is sent while answers cannot be told apart.
+func (s *statements) storeUnknown(act *action) {
+	s.storeDone(act, result{begun: act.sent, ended: act.sent, outcome: store.OutcomeUnknown})
+}
+
+// storeAnnounced is storeUnknown in strict mode.
+func (s *statements) storeAnnounced(act *action) {
+	r := result{begun: act.sent, ended: act.sent, outcome: store.OutcomeUnknown}
+	if act.unsent {
+		r.outcome, r.sqlstate = store.OutcomeSkipped, refusal.CodeIOError
+	}
+	s.storeDone(act, r)
+}
+
+// storeSkipped records a statement that PostgreSQL is thought to have skipped.
+func (s *statements) storeSkipped(act *action) {
+	if act.executes() {
+		s.storeDone(act, result{begun: act.sent, ended: act.sent, outcome: s.skippedAs().Outcome})
+	}
+}
+
+func (s *statements) storeDone(act *action, r result) {
+	if !act.executes() {
+		s.storeKept(act, store.Statement{Outcome: r.outcome, SQLState: r.sqlstate})
+		return
+	}
+	if act.request == wire.Execute {
+		s.storeExecute(act, r)
+		return
+	}
+	act.add(r)
+	s.storeQuery(act, "")
+}
+
+// heedDoubt: an answer that comes in doubt may be anybody's.
+func (s *statements) heedDoubt() {
+	if s.talk.doubt != "" && !s.lost {
+		s.lose()
+	}
+}
+
+// lose gives up telling answers apart, and records what is under way; but what is being
+// announced will be recorded then.
+func (s *statements) lose() {
+	s.tellUntold("")
+	s.lost = true
+	s.endFailure()
+	s.tellUnnamed(s.names.unnamed)
+	for _, r := range s.talk.owed.waiting() {
+		if r.act == nil || r.act == s.current || !r.act.executes() && !r.act.keeps() {
+			continue
+		}
+		s.tellUnnamed(r.act.stmtBefore)
+		if !slices.Contains(s.before, r.act) {
+			s.storeUnknown(r.act)
+		}
+	}
+}
+
+// end records what the session left without an outcome. Nothing more will come.
+func (s *statements) end() {
+	s.cutShort()
+	s.heedDoubt()
+	s.endFailure()
+	if s.lost {
+		return
+	}
+	s.tellUntold("")
+	for _, r := range s.talk.owed.waiting() {
+		if r.act == nil || !r.act.executes() {
+			continue
+		}
+		if n := len(r.act.results); n > 0 && r.act.results[n-1].outcome == store.OutcomeCut {
+			s.storeQuery(r.act, "") // the backend said why it went
+			continue
+		}
+		over := result{begun: r.act.sent, ended: s.clock(), outcome: store.OutcomeCut, rows: s.rows, out: s.bytesOut}
+		if r.act.copies {
+			over.copies, over.copyIn, over.copyOut = true, r.act.copyIn, r.act.copyOut
+		}
+		if r.act.unsent {
+			over = result{begun: r.act.sent, ended: r.act.sent, outcome: store.OutcomeSkipped, sqlstate: refusal.CodeIOError}
+		}
+		s.rows, s.bytesOut = 0, 0
+		s.storeDone(r.act, over)
+	}
+	for _, r := range s.talk.owed.waiting() {
+		switch {
+		case r.act == nil:
+		case r.act.unsent:
+			s.storeKept(r.act, store.Statement{Outcome: store.OutcomeSkipped, SQLState: refusal.CodeIOError})
+		default:
+			s.storeKept(r.act, store.Statement{Outcome: store.OutcomeCut})
+		}
+	}
+}
+
+// blame fills in an error.
+func (s *statements) blame(act *action, r *result, body []byte) {
+	r.outcome = store.OutcomeError
+	r.sqlstate = store.Shorten(string(errorField(body, 'C')))
+	r.message = store.Shorten(s.readsOf(act).showMessage(s.masking().MaskValue(string(errorField(body, 'M')))))
+	switch {
+	case s.leaving && r.sqlstate == refusal.CodeQueryCanceled, isFatal(body):
+		r.outcome = store.OutcomeCut
+	case act != nil && r.sqlstate == refusal.CodeQueryCanceled && s.cancels() != act.cancels:
+		r.outcome = store.OutcomeCancelled
+	}
+	if act != nil && act.isSecret() {
+		r.message = "(not kept: the statement may hold a secret)"
+	}
+}

@@ -16,21 +16,21 @@ func from(address string) netip.Prefix { return netip.PrefixFrom(netip.MustParse
 
 // Where there is no place, not even for those who come to cancel, nobody is served.
 func TestNoPlaceAtAll(t *testing.T) {
-	s := &session{Handler: &Handler{slots: admission.NewSlots(1, 0), latecomers: admission.NewSlots(1, 0)}}
-	for _, c := range []*admission.Slots{s.slots, s.latecomers} {
+	s := &session{handler: &Handler{slots: admission.NewSlots(1, 0), latecomers: admission.NewSlots(1, 0)}}
+	for _, c := range []*admission.Slots{s.handler.slots, s.handler.latecomers} {
 		p, _ := c.Enter(from("192.0.2.1"), func() {})
 		p.Pin()
 	}
-	if err := s.findSlot(); !errors.Is(err, refusal.ErrTooManyLogins) || s.late {
+	if err := s.findSlot(); !errors.Is(err, refusal.ErrTooManyLogins) || s.login.late {
 		t.Errorf("found a place: %v", err)
 	}
-	s.slot.Release()
+	s.login.slot.Release()
 }
 
 // Who never became a client does not make room for one more when it leaves.
 func TestOnlyClientsAreCounted(t *testing.T) {
 	h := &Handler{clients: clientCount{most: 1}}
-	visit := func() *session { return &session{Handler: h, slot: &admission.Slot{}} }
+	visit := func() *session { return &session{handler: h, login: login{slot: &admission.Slot{}}} }
 	first, second := visit(), visit()
 	visit().stopCounting()
 	if err := first.becomeClient(); err != nil {
@@ -52,9 +52,9 @@ func TestOnlyClientsAreCounted(t *testing.T) {
 // Guesses that wait in line for PostgreSQL are looked at again when their turn comes: those
 // ahead of them may have been too many by then.
 func TestGuessesInLineAreLookedAtAgain(t *testing.T) {
-	s := &session{Handler: &Handler{throttle: admission.NewThrottle(2, time.Hour), checks: admission.NewFairQueue(1)}, user: "alice"}
-	s.prefix = from("192.0.2.1")
-	done, err := s.checks.Acquire(t.Context(), s.prefix)
+	s := &session{handler: &Handler{throttle: admission.NewThrottle(2, time.Hour), checks: admission.NewFairQueue(1)}, asked: asked{user: "alice"}}
+	s.client.prefix = from("192.0.2.1")
+	done, err := s.handler.checks.Acquire(t.Context(), s.client.prefix)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,11 +69,11 @@ func TestGuessesInLineAreLookedAtAgain(t *testing.T) {
 			return s.checkPassword(t.Context(), "a guess")
 		})
 	}()
-	for s.checks.Waiting() == 0 {
+	for s.handler.checks.Waiting() == 0 {
 		time.Sleep(time.Millisecond)
 	}
 	for range 2 {
-		s.throttle.Failed(s.prefix, s.guessedAt(auth.MethodPassword), time.Now())
+		s.handler.throttle.Failed(s.client.prefix, s.guessedAt(auth.MethodPassword), time.Now())
 	}
 	done()
 	err = <-answer
@@ -82,7 +82,7 @@ func TestGuessesInLineAreLookedAtAgain(t *testing.T) {
 	}
 	over, end := context.WithCancel(t.Context())
 	end()
-	if _, err := s.checks.Acquire(over, s.prefix); err != nil {
+	if _, err := s.handler.checks.Acquire(over, s.client.prefix); err != nil {
 		t.Errorf("its turn is lost: %v", err)
 	}
 }

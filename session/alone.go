@@ -18,6 +18,6 @@ func mayMean(text, database string) bool {
 
 // leaveDatabases closes the idle backends that stand in the way of a statement.
 func (s *session) leaveDatabases(text string) {
-	s.log.Debug("idle connections are closed for a statement that wants a database for itself")
-	s.Pools.CloseIdle(func(database string) bool { return mayMean(text, database) })
+	s.client.log.Debug("idle connections are closed for a statement that wants a database for itself")
+	s.handler.Pools.CloseIdle(func(database string) bool { return mayMean(text, database) })
 }

@@ -25,18 +25,18 @@ const (
 
 // mayLogIn checks what needs no secret, before one is asked for.
 func (s *session) mayLogIn() error {
-	if s.doorShut.Err() != nil {
+	if s.handler.doorShut.Err() != nil {
 		return refusal.ErrDraining
 	}
-	if s.clients.full() {
+	if s.handler.clients.full() {
 		return refusal.ErrTooManyClients
 	}
 	if err := s.chooseAuth(); err != nil {
 		return err
 	}
 	switch {
-	case s.secured != "" || !s.needsTLS():
-	case s.RequireTLS == TLSAlways:
+	case s.client.secured != "" || !s.needsTLS():
+	case s.handler.RequireTLS == TLSAlways:
 		return refusal.ErrTLSRequired
 	default:
 		return refusal.ErrTLSFromOutside
@@ -44,26 +44,26 @@ func (s *session) mayLogIn() error {
 	if err := s.mayReplicate(); err != nil {
 		return err
 	}
-	return checkParameters(s.parameters)
+	return checkParameters(s.asked.parameters)
 }
 
 func (s *session) needsTLS() bool {
 	switch {
-	case s.unix:
+	case s.client.unix:
 		return false
-	case s.RequireTLS == TLSAlways:
+	case s.handler.RequireTLS == TLSAlways:
 		return true
-	case s.RequireTLS == TLSNever && s.asks == AuthPassword:
+	case s.handler.RequireTLS == TLSNever && s.login.method == AuthPassword:
 		return false
 	default:
-		return !s.local
+		return !s.client.local
 	}
 }
 
 // ask asks for what proves who the client is, in the way it wants or the
 // settings say, and reads the answer.
 func (s *session) ask() (string, error) {
-	switch s.asks {
+	switch s.login.method {
 	case AuthOAuth:
 		return s.askToken()
 	case AuthDevice:
@@ -78,7 +78,7 @@ func (s *session) askPassword() (string, error) {
 	if err := s.sendAuthentication(&pgproto3.AuthenticationCleartextPassword{}); err != nil {
 		return "", err
 	}
-	body, err := readFrame(s.conn, 'p', maxPasswordBody)
+	body, err := readFrame(s.client.conn, 'p', maxPasswordBody)
 	if err != nil {
 		return "", err
 	}
@@ -92,20 +92,20 @@ func (s *session) askPassword() (string, error) {
 // both for the log: lease records them before a backend hears of the session.
 func (s *session) authenticate(ctx context.Context, secret string) error {
 	switch {
-	case s.asks == AuthDevice:
+	case s.login.method == AuthDevice:
 		return s.authenticateDevice(ctx)
-	case s.asks == AuthOAuth && secret == "":
+	case s.login.method == AuthOAuth && secret == "":
 		return refusal.ErrTokenDiscovery
-	case s.asks == AuthOAuth:
+	case s.login.method == AuthOAuth:
 		return s.judge(ctx, auth.MethodOAuth, func() error { return s.authenticateOAuth(ctx, secret) })
 	case secret == "":
 		return &refusal.AuthFailure{Method: auth.MethodPassword, Reason: refusal.ReasonEmptyPassword}
 	}
 	token, meant := auth.TokenIn(secret)
 	switch {
-	case s.Tokens != nil && meant:
+	case s.handler.Tokens != nil && meant:
 		return s.judge(ctx, auth.MethodToken, func() error { return s.authenticateToken(ctx, token, auth.MethodToken) })
-	case s.Passwords == PasswordOff:
+	case s.handler.Passwords == PasswordOff:
 		return &refusal.AuthFailure{Method: auth.MethodPassword, Reason: refusal.ReasonPasswordOff}
 	default:
 		return s.judge(ctx, auth.MethodPassword, func() error { return s.authenticatePassword(ctx, secret) })
@@ -114,13 +114,13 @@ func (s *session) authenticate(ctx context.Context, secret string) error {
 
 // authenticateToken verifies a token that came by method.
 func (s *session) authenticateToken(ctx context.Context, token, method string) error {
-	identity, err := s.Tokens.Verify(ctx, token)
+	identity, err := s.handler.Tokens.Verify(ctx, token)
 	if err != nil {
 		return tokenFailure(err, method)
 	}
 	identity.Method = method
-	s.identity = identity
-	if s.account, err = s.Roles.For(identity, s.user); err != nil {
+	s.served.identity = identity
+	if s.served.account, err = s.handler.Roles.For(identity, s.asked.user); err != nil {
 		return err
 	}
 	s.note(s.authSucceeded(), s.roleMapped())
@@ -132,10 +132,10 @@ func (s *session) authenticatePassword(ctx context.Context, password string) err
 	if err := s.checkPassword(ctx, password); err != nil {
 		return err
 	}
-	s.identity = auth.Identity{User: s.user, Method: auth.MethodPassword}
-	s.account = auth.Account{User: s.Service.User, Password: s.Service.Password, Rule: rulePasswordService}
-	if s.Passwords == PasswordSelf {
-		s.account = auth.Account{User: s.user, Password: auth.Secret(password), Rule: rulePasswordSelf}
+	s.served.identity = auth.Identity{User: s.asked.user, Method: auth.MethodPassword}
+	s.served.account = auth.Account{User: s.handler.Service.User, Password: s.handler.Service.Password, Rule: rulePasswordService}
+	if s.handler.Passwords == PasswordSelf {
+		s.served.account = auth.Account{User: s.asked.user, Password: auth.Secret(password), Rule: rulePasswordSelf}
 	}
 	s.note(s.authSucceeded(), s.roleMapped())
 	return nil
@@ -144,21 +144,21 @@ func (s *session) authenticatePassword(ctx context.Context, password string) err
 // checkPassword lets PostgreSQL judge the password, when it is the client's turn.
 // Nothing reaches the database before the log has taken the session down.
 func (s *session) checkPassword(ctx context.Context, password string) error {
-	done, err := s.checks.Acquire(ctx, s.prefix)
+	done, err := s.handler.checks.Acquire(ctx, s.client.prefix)
 	if err != nil {
 		return err
 	}
 	defer done()
-	if _, refused := s.throttle.Check(s.prefix, s.guessedAt(auth.MethodPassword), time.Now()); refused { // those who were ahead in line
+	if _, refused := s.handler.throttle.Check(s.client.prefix, s.guessedAt(auth.MethodPassword), time.Now()); refused { // those who were ahead in line
 		return &refusal.AuthFailure{Method: auth.MethodPassword, Reason: refusal.ReasonTooManyFailures}
 	}
-	if err := s.Pools.Down(); err != nil && s.condenser.Spent(s.prefix, time.Now()) {
+	if err := s.handler.Pools.Down(); err != nil && s.handler.condenser.Spent(s.client.prefix, time.Now()) {
 		return err // nobody can judge the password, and its attempt need not be recorded by itself
 	}
 	if err := s.record(ctx); err != nil {
 		return err
 	}
-	return passwordFailure(s.Pools.CheckLogin(ctx, s.poolRequest(auth.Login{User: s.user, Password: auth.Secret(password)})))
+	return passwordFailure(s.handler.Pools.CheckLogin(ctx, s.poolRequest(auth.Login{User: s.asked.user, Password: auth.Secret(password)})))
 }
 
 // wantsToken tells whether another token might have been let in.
@@ -195,25 +195,25 @@ func passwordFailure(err error) error {
 
 func (s *session) authSucceeded() store.Fact {
 	fact := store.AuthSucceeded{
-		Method:  s.identity.Method,
-		User:    s.identity.User,
-		Issuer:  s.identity.Issuer,
-		Subject: s.identity.Subject,
-		Roles:   s.identity.Roles,
-		TokenID: s.identity.TokenID,
+		Method:  s.served.identity.Method,
+		User:    s.served.identity.User,
+		Issuer:  s.served.identity.Issuer,
+		Subject: s.served.identity.Subject,
+		Roles:   s.served.identity.Roles,
+		TokenID: s.served.identity.TokenID,
 
-		RolesIgnored: s.identity.RolesIgnored,
+		RolesIgnored: s.served.identity.RolesIgnored,
 	}
-	if s.identity.Spelled != s.identity.User {
-		fact.UserSpelled = s.identity.Spelled
+	if s.served.identity.Spelled != s.served.identity.User {
+		fact.UserSpelled = s.served.identity.Spelled
 	}
-	if !s.identity.Expires.IsZero() {
-		expires := s.identity.Expires.UTC().Truncate(time.Second)
+	if !s.served.identity.Expires.IsZero() {
+		expires := s.served.identity.Expires.UTC().Truncate(time.Second)
 		fact.TokenExpires = &expires
 	}
 	return fact
 }
 
 func (s *session) roleMapped() store.Fact {
-	return store.RoleMapped{Role: s.account.Role, ServiceAccount: s.account.User, Rule: s.account.Rule}
+	return store.RoleMapped{Role: s.served.account.Role, ServiceAccount: s.served.account.User, Rule: s.served.account.Rule}
 }

@@ -137,7 +137,7 @@ func (s *session) readCancelRequest(body []byte) error {
 	if len(body) < 4+4+1 || len(body) > 4+4+maxSecretSize {
 		return refusal.Unintelligible("invalid length of cancel request packet")
 	}
-	s.cancelKey = &cancelRequest{pid: binary.BigEndian.Uint32(body[4:]), secret: body[8:]}
+	s.asked.cancelKey = &cancelRequest{pid: binary.BigEndian.Uint32(body[4:]), secret: body[8:]}
 	return nil
 }
 
@@ -153,12 +153,12 @@ const (
 func (s *session) cancel(ctx context.Context) {
 	ctx, done := context.WithTimeout(ctx, cancelTimeout)
 	defer done()
-	s.slot.Pin()
-	pid := s.cancelKey.pid
-	target, why := s.keys.find(*s.cancelKey, s.prefix, time.Now())
+	s.login.slot.Pin()
+	pid := s.asked.cancelKey.pid
+	target, why := s.handler.keys.find(*s.asked.cancelKey, s.client.prefix, time.Now())
 	if why != "" {
-		rejected := store.CancelRejected{Client: s.client, BackendPID: pid, Reason: why}
-		if s.condenser.Admit(rejected.Type(), rejected.Reason, s.prefix, time.Now()) {
+		rejected := store.CancelRejected{Client: s.client.address, BackendPID: pid, Reason: why}
+		if s.handler.condenser.Admit(rejected.Type(), rejected.Reason, s.client.prefix, time.Now()) {
 			s.recordCancel(ctx, store.Event{Fact: rejected})
 		}
 		return
@@ -168,23 +168,23 @@ func (s *session) cancel(ctx context.Context) {
 		if errors.Is(err, pool.ErrReleased) {
 			reason = "session_ended"
 		}
-		s.log.Debug("a cancel request was not forwarded", "of", target.session, "error", err)
-		s.recordCancel(ctx, store.Event{Session: target.session, Fact: store.CancelRejected{Client: s.client, BackendPID: pid, Reason: reason}})
+		s.client.log.Debug("a cancel request was not forwarded", "of", target.session, "error", err)
+		s.recordCancel(ctx, store.Event{Session: target.session, Fact: store.CancelRejected{Client: s.client.address, BackendPID: pid, Reason: reason}})
 		return
 	}
-	s.recordCancel(ctx, store.Event{Session: target.session, Fact: store.CancelForwarded{Client: s.client, BackendPID: pid}})
+	s.recordCancel(ctx, store.Event{Session: target.session, Fact: store.CancelForwarded{Client: s.client.address, BackendPID: pid}})
 }
 
 // recordCancel waits for the log, but a log that cannot be written does not stop
 // people from cancelling: the event is written when it can.
 func (s *session) recordCancel(ctx context.Context, event store.Event) {
 	event.Time = time.Now()
-	s.log.Debug("cancel request", "of", event.Session, "type", event.Fact.Type())
-	if s.Events.Healthy() != nil {
-		s.Events.Defer(event)
+	s.client.log.Debug("cancel request", "of", event.Session, "type", event.Fact.Type())
+	if s.handler.Events.Healthy() != nil {
+		s.handler.Events.Defer(event)
 		return
 	}
-	if err := s.Events.Append(ctx, event); err != nil {
-		s.log.Debug("the cancel request waits for the event log", "error", err)
+	if err := s.handler.Events.Append(ctx, event); err != nil {
+		s.client.log.Debug("the cancel request waits for the event log", "error", err)
 	}
 }

@@ -32,9 +32,9 @@ var authMethods = map[string]AuthMethod{"password": AuthPassword, "oauth": AuthO
 // chooseAuth decides what the client is asked for, and takes its choice out of
 // the parameters.
 func (s *session) chooseAuth() error {
-	s.asks = s.ClientAuth
-	rest, choice, chosen := takeAuthChoice(s.parameters)
-	s.parameters = rest
+	s.login.method = s.handler.ClientAuth
+	rest, choice, chosen := takeAuthChoice(s.asked.parameters)
+	s.asked.parameters = rest
 	if !chosen {
 		return nil
 	}
@@ -42,12 +42,12 @@ func (s *session) chooseAuth() error {
 	switch {
 	case !known:
 		return refusal.UnknownAuthMethod(authParameter, choice)
-	case method == AuthOAuth && s.Tokens == nil:
+	case method == AuthOAuth && s.handler.Tokens == nil:
 		return refusal.AuthMethodOff(authParameter, choice, "OIDC_ISSUER")
-	case method == AuthDevice && s.Device.Login == nil:
+	case method == AuthDevice && s.handler.Device.Login == nil:
 		return refusal.AuthMethodOff(authParameter, choice, "DEVICE_LOGIN=on")
 	}
-	s.asks = method
+	s.login.method = method
 	return nil
 }
 

@@ -26,24 +26,24 @@ type Device struct {
 // admits to nothing: no backend hears of the session, and no statement is heard,
 // before the login stands in the log as always.
 func (s *session) authenticateDevice(ctx context.Context) error {
-	leave, ok := s.devices.Enter(s.prefix, s.Device.Max, time.Now())
+	leave, ok := s.handler.devices.Enter(s.client.prefix, s.handler.Device.Max, time.Now())
 	if !ok {
 		return refusal.ErrDeviceLogins
 	}
 	defer leave()
-	s.slot.Release() // it has one of another kind
-	if err := s.Events.Healthy(); err != nil {
+	s.login.slot.Release() // it has one of another kind
+	if err := s.handler.Events.Healthy(); err != nil {
 		return err // nobody will be let in: spare the person the way
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stop := whenDone(s.draining, func() { cancel(refusal.ErrDraining) }) // a person may take minutes
+	stop := whenDone(s.handler.draining, func() { cancel(refusal.ErrDraining) }) // a person may take minutes
 	defer stop()
-	tokens, err := s.Device.Login(ctx, s.showPrompt)
+	tokens, err := s.handler.Device.Login(ctx, s.showPrompt)
 	if err != nil {
 		err = explain(ctx, err)
 		if unsuited(err) {
-			s.log.Error("login with a browser does not work with this identity provider (DEVICE_LOGIN)", "error", err)
+			s.client.log.Error("login with a browser does not work with this identity provider (DEVICE_LOGIN)", "error", err)
 		}
 		return deviceFailure(err)
 	}

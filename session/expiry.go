@@ -28,17 +28,17 @@ const expiryNotice = time.Minute
 // the grace otherwise. The client is told a minute before. After stop has
 // returned nothing of this runs any more.
 func (s *session) watchExpiry(r *relay.Relay) (stop func()) {
-	expires := s.identity.Expires
-	if s.OnExpiry != ExpiryDisconnect || expires.IsZero() {
+	expires := s.served.identity.Expires
+	if s.handler.OnExpiry != ExpiryDisconnect || expires.IsZero() {
 		return func() {}
 	}
 	a := &alarms{now: time.Now, every: lookAtClock}
 	a.at(expires.Add(-expiryNotice), func() { s.announceExpiry(r, expires) })
 	a.at(expires, func() { r.Drain(refusal.ErrTokenExpired) })
-	a.at(expires.Add(s.ExpiryGrace), func() { r.End(refusal.ErrTokenExpired) })
+	a.at(expires.Add(s.handler.ExpiryGrace), func() { r.End(refusal.ErrTokenExpired) })
 	return func() {
 		a.stop()
-		s.conn.SetWriteDeadline(socket.LongAgo) // a notice may wait for a client that does not read
+		s.client.conn.SetWriteDeadline(socket.LongAgo) // a notice may wait for a client that does not read
 		a.wait()
 	}
 }
@@ -50,7 +50,7 @@ func (s *session) announceExpiry(r *relay.Relay, expires time.Time) {
 		Hint:    "Finish your work, log in again for a fresh token, and connect again.",
 	})
 	if err != nil {
-		s.log.Error("could not announce the end of the session", "error", err)
+		s.client.log.Error("could not announce the end of the session", "error", err)
 		return
 	}
 	r.Inject(notice)

@@ -24,15 +24,15 @@ const farewellTimeout = 2 * time.Second
 // at first, AuthenticationOk and its notices. That admits to nothing, but the log
 // must be there even so.
 func (s *session) farewell(err error) (message []byte, _ error) {
-	message, s.negotiated = s.negotiated, nil
-	if late, ok := errors.AsType[*pool.LoginError](err); ok && s.Events.Healthy() == nil {
-		s.key.secret = newSecret(s.protocol) // opens nothing
+	message, s.asked.negotiated = s.asked.negotiated, nil
+	if late, ok := errors.AsType[*pool.LoginError](err); ok && s.handler.Events.Healthy() == nil {
+		s.served.key.secret = newSecret(s.asked.protocol) // opens nothing
 		var failed error
 		if message, failed = s.appendGreeting(message, late.Greeting); failed != nil {
 			return nil, failed
 		}
 	}
-	return encode(message, refusal.Response(err, s.user))
+	return encode(message, refusal.Response(err, s.asked.user))
 }
 
 // tell sends the client its last message, unless PostgreSQL would have none.
@@ -40,33 +40,33 @@ func (s *session) tell(err error) {
 	if s.mustBeSilent(err) {
 		return
 	}
-	s.conn.SetWriteDeadline(time.Now().Add(farewellTimeout))
+	s.client.conn.SetWriteDeadline(time.Now().Add(farewellTimeout))
 	message, encodeErr := s.farewell(err)
 	if encodeErr != nil {
-		s.log.Error("could not tell the client why it is turned away", "error", encodeErr)
+		s.client.log.Error("could not tell the client why it is turned away", "error", encodeErr)
 		return
 	}
-	if r := refusal.Of(err, s.user); r.Legacy {
+	if r := refusal.Of(err, s.asked.user); r.Legacy {
 		// Protocol 2 has no fields: text up to a NUL.
 		message = fmt.Appendf(nil, "EFATAL:  %s\n\x00", r.Message)
 	}
-	if _, err := s.conn.Write(message); err != nil {
-		s.log.Debug("the client did not wait for its last message", "error", err)
+	if _, err := s.client.conn.Write(message); err != nil {
+		s.client.log.Debug("the client did not wait for its last message", "error", err)
 	}
 }
 
 // mustBeSilent: a client in the middle of a handshake cannot read a message, and one that took too long to send its
 // startup packet is left by PostgreSQL without a word (StartupPacketTimeoutHandler).
 func (s *session) mustBeSilent(err error) bool {
-	return refusal.Of(err, s.user).Silent || s.handshaking || s.parameters == nil && errors.Is(err, refusal.ErrLoginTimeout)
+	return refusal.Of(err, s.asked.user).Silent || s.client.handshaking || s.asked.parameters == nil && errors.Is(err, refusal.ErrLoginTimeout)
 }
 
 // closeTLS says goodbye inside TLS, so that the client can tell the end from a cut.
-func (s *session) closeTLS() {
-	if secured, ok := s.conn.(*tls.Conn); ok {
+func (c *client) closeTLS() {
+	if secured, ok := c.conn.(*tls.Conn); ok {
 		secured.SetWriteDeadline(time.Now().Add(farewellTimeout))
 		if err := secured.CloseWrite(); err != nil {
-			s.log.Debug("the client did not wait for the end of TLS", "error", err)
+			c.log.Debug("the client did not wait for the end of TLS", "error", err)
 		}
 	}
 }
@@ -74,10 +74,10 @@ func (s *session) closeTLS() {
 // hangUp tells the client that nothing more will come. What becomes of the backend
 // is no matter of the client's, and many drivers wait for the end. It returns false
 // where there is nobody to tell.
-func (s *session) hangUp() bool {
-	s.closeTLS()
-	if err := socket.Control(s.conn, func(fd int) error { return syscall.Shutdown(fd, syscall.SHUT_WR) }); err != nil {
-		s.log.Debug("the client was gone before the end", "error", err)
+func (c *client) hangUp() bool {
+	c.closeTLS()
+	if err := socket.Control(c.conn, func(fd int) error { return syscall.Shutdown(fd, syscall.SHUT_WR) }); err != nil {
+		c.log.Debug("the client was gone before the end", "error", err)
 		return false
 	}
 	return true
@@ -94,8 +94,8 @@ const (
 )
 
 // hearOut follows hangUp. It ends with ctx.
-func (s *session) hearOut(ctx context.Context) {
-	conn := s.belowTLS()
+func (c *client) hearOut(ctx context.Context) {
+	conn := c.belowTLS()
 	stop := whenDone(ctx, func() { conn.SetReadDeadline(socket.LongAgo) })
 	defer stop()
 	buf := make([]byte, heardAtOnce) // small, for there may be many
@@ -111,14 +111,14 @@ func (s *session) hearOut(ctx context.Context) {
 		}
 		heard += n
 	}
-	s.dropWaiting() // what ended it may have been a deadline
+	c.dropWaiting() // what ended it may have been a deadline
 }
 
 // dropWaiting is hearOut without waiting, for whom there is no room to be waited on.
-func (s *session) dropWaiting() {
+func (c *client) dropWaiting() {
 	buf := socket.GetChunk()
 	defer socket.PutChunk(buf)
-	err := socket.Control(s.conn, func(fd int) error {
+	err := socket.Control(c.conn, func(fd int) error {
 		for heard := 0; heard < hearOutBytes; {
 			n, _, err := syscall.Recvfrom(fd, buf[:], syscall.MSG_DONTWAIT)
 			if n <= 0 || err != nil {
@@ -129,16 +129,16 @@ func (s *session) dropWaiting() {
 		return nil
 	})
 	if err != nil {
-		s.log.Debug("the client has heard its last message, or does not listen", "error", err)
+		c.log.Debug("the client has heard its last message, or does not listen", "error", err)
 	}
 }
 
 // belowTLS is the socket itself.
-func (s *session) belowTLS() net.Conn {
-	if secured, ok := s.conn.(*tls.Conn); ok {
+func (c *client) belowTLS() net.Conn {
+	if secured, ok := c.conn.(*tls.Conn); ok {
 		return secured.NetConn()
 	}
-	return s.conn
+	return c.conn
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -151,13 +151,13 @@ func earlier(a, b time.Time) time.Time {
 // partWith ends the connection of a client that was not let in. Who holds a place, of those who log in or of the
 // clients, is waited on; a newcomer may take the place meanwhile.
 func (s *session) partWith(ctx context.Context) {
-	if !s.hangUp() {
+	if !s.client.hangUp() {
 		return
 	}
-	s.slot.Unpin()
-	if s.counted || s.slot.Held() {
-		s.hearOut(ctx)
+	s.login.slot.Unpin()
+	if s.login.counted || s.login.slot.Held() {
+		s.client.hearOut(ctx)
 		return
 	}
-	s.dropWaiting()
+	s.client.dropWaiting()
 }

@@ -15,28 +15,28 @@ import (
 // greet tells the client that it is in: what PostgreSQL says after a login, with
 // the values that hold now and the session's own cancel secret, in one write.
 func (s *session) greet() error {
-	greeting, err := s.appendGreeting(nil, s.backend.Greeting())
+	greeting, err := s.appendGreeting(nil, s.served.backend.Greeting())
 	if err != nil {
 		return err
 	}
 	if greeting, err = encode(greeting, &pgproto3.ReadyForQuery{TxStatus: wire.TxIdle}); err != nil {
 		return err
 	}
-	if _, err := s.conn.Write(greeting); err != nil {
+	if _, err := s.client.conn.Write(greeting); err != nil {
 		return refusal.ClientLeft(err)
 	}
-	s.log.Info("logged in",
-		"user", s.identity.User, "method", s.identity.Method, "role", s.account.Role,
-		"service_account", s.backend.CurrentUser(), "database", s.database,
-		"backend_pid", s.backend.PID(), "took", time.Since(s.began).Round(time.Microsecond))
+	s.client.log.Info("logged in",
+		"user", s.served.identity.User, "method", s.served.identity.Method, "role", s.served.account.Role,
+		"service_account", s.served.backend.CurrentUser(), "database", s.asked.database,
+		"backend_pid", s.served.backend.PID(), "took", time.Since(s.client.began).Round(time.Microsecond))
 	return nil
 }
 
 // appendGreeting begins with AuthenticationOk, unless that has been sent.
 func (s *session) appendGreeting(to []byte, greeting []pool.Message) ([]byte, error) {
 	var err error
-	if !s.welcomed {
-		s.welcomed = true
+	if !s.login.welcomed {
+		s.login.welcomed = true
 		if to, err = encode(to, &pgproto3.AuthenticationOk{}); err != nil {
 			return nil, err
 		}
@@ -48,7 +48,7 @@ func (s *session) appendGreeting(to []byte, greeting []pool.Message) ([]byte, er
 		case wire.NoticeResponse:
 			to = appendFrame(to, wire.NoticeResponse, m.Notice)
 		case wire.BackendKeyData:
-			to = appendFrame(to, wire.BackendKeyData, binary.BigEndian.AppendUint32(nil, m.PID), s.key.secret)
+			to = appendFrame(to, wire.BackendKeyData, binary.BigEndian.AppendUint32(nil, m.PID), s.served.key.secret)
 		}
 		if err != nil {
 			return nil, err

@@ -135,7 +135,7 @@ func (h *Handler) Close() { h.condenser.Close() }
 func (h *Handler) ServeConn(ctx context.Context, conn net.Conn) {
 	s := h.newSession(conn)
 	defer s.stopCounting()
-	defer s.closeTLS()
+	defer s.client.closeTLS()
 	defer s.recoverFault()
 	if s.enterAside(ctx) {
 		s.serve(ctx)
@@ -166,10 +166,10 @@ func (h *Handler) RefuseConn(ctx context.Context, conn net.Conn, why error) {
 	s.recordRefusal(ctx, err)
 	s.tell(err)
 	var entered bool
-	if s.slot, entered = s.latecomers.Enter(s.prefix, func() { conn.SetReadDeadline(socket.LongAgo) }); !entered {
-		s.slot = &admission.Slot{}
+	if s.login.slot, entered = h.latecomers.Enter(s.client.prefix, func() { conn.SetReadDeadline(socket.LongAgo) }); !entered {
+		s.login.slot = &admission.Slot{}
 	}
-	defer s.slot.Release()
+	defer s.login.slot.Release()
 	s.partWith(ctx)
 }
 
@@ -179,16 +179,16 @@ func (s *session) enter(ctx context.Context) bool {
 	ctx, done := s.limitLogin(ctx)
 	defer done()
 	err := s.findSlot()
-	defer s.slot.Release()
+	defer s.login.slot.Release()
 	if err == nil {
 		err = s.startup(ctx)
 	}
 	switch {
-	case err == nil && s.cancelKey != nil:
+	case err == nil && s.asked.cancelKey != nil:
 		s.cancel(ctx)
 		s.partWith(ctx)
 		return false
-	case err == nil && s.late:
+	case err == nil && s.login.late:
 		err = refusal.ErrTooManyLogins
 	case err == nil:
 		err = s.admit(ctx)
@@ -209,8 +209,8 @@ func (s *session) admit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.slot.Pin()
-	ctx, watch := watchDeparture(ctx, s.conn)
+	s.login.slot.Pin()
+	ctx, watch := watchDeparture(ctx, s.client.conn)
 	defer s.endWatch(watch)
 	if err := s.authenticate(ctx, secret); err != nil {
 		return explain(ctx, err)

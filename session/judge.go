@@ -33,7 +33,7 @@ func foundGood(err error) bool {
 // judge lets look decide, unless too many failures came before: then the client
 // gets, after as long a wait, the same answer as for a wrong password.
 func (s *session) judge(ctx context.Context, method string, look func() error) error {
-	wait, refused := s.throttle.Check(s.prefix, s.guessedAt(method), time.Now())
+	wait, refused := s.handler.throttle.Check(s.client.prefix, s.guessedAt(method), time.Now())
 	if err := s.holdBack(ctx, wait); err != nil {
 		return err
 	}
@@ -45,10 +45,10 @@ func (s *session) judge(ctx context.Context, method string, look func() error) e
 	switch {
 	case failed && failure.Genuine:
 		return s.judgeGenuine(ctx, failure)
-	case judged(err), s.recorded && errors.Is(err, refusal.ErrClientGone): // it has cost a look and a record
-		s.throttle.Failed(s.prefix, s.guessedAt(method), time.Now())
+	case judged(err), s.facts.begun && errors.Is(err, refusal.ErrClientGone): // it has cost a look and a record
+		s.handler.throttle.Failed(s.client.prefix, s.guessedAt(method), time.Now())
 	case foundGood(err):
-		s.throttle.Succeeded(s.prefix, s.guessedAt(method))
+		s.handler.throttle.Succeeded(s.client.prefix, s.guessedAt(method))
 	}
 	return err
 }
@@ -59,7 +59,7 @@ func (s *session) judge(ctx context.Context, method string, look func() error) e
 // person, who is told what is wrong.
 func (s *session) judgeGenuine(ctx context.Context, failure *refusal.AuthFailure) error {
 	whose := failure.Reason + " token of " + failure.Issuer + " " + failure.User
-	if !s.throttle.Repeated(s.prefix, whose, time.Now()) {
+	if !s.handler.throttle.Repeated(s.client.prefix, whose, time.Now()) {
 		return failure
 	}
 	if err := s.holdBack(ctx, admission.LongestWait); err != nil {
@@ -77,7 +77,7 @@ func (s *session) guessedAt(method string) string {
 	if method != auth.MethodPassword {
 		method = "token"
 	}
-	return method + " of " + s.user
+	return method + " of " + s.asked.user
 }
 
 // holdBack waits. Who is made to wait holds its place for nobody.
@@ -85,8 +85,8 @@ func (s *session) holdBack(ctx context.Context, wait time.Duration) error {
 	if wait == 0 {
 		return nil
 	}
-	s.slot.Unpin()
-	defer s.slot.Pin()
+	s.login.slot.Unpin()
+	defer s.login.slot.Pin()
 	over := time.NewTimer(wait)
 	defer over.Stop()
 	select {

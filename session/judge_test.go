@@ -17,14 +17,14 @@ import (
 
 // judging is a session whose failures are remembered.
 func judging(most int) *session {
-	s := &session{Handler: &Handler{throttle: admission.NewThrottle(most, time.Hour)}, user: "alice", slot: &admission.Slot{}}
-	s.prefix = from("192.0.2.1")
+	s := &session{handler: &Handler{throttle: admission.NewThrottle(most, time.Hour)}, asked: asked{user: "alice"}, login: login{slot: &admission.Slot{}}}
+	s.client.prefix = from("192.0.2.1")
 	return s
 }
 
 // failed is how many failures of the session's user count.
 func (s *session) failed() (level float64, good bool) {
-	return s.throttle.Failures(s.prefix, s.guessedAt(auth.MethodPassword), time.Now())
+	return s.handler.throttle.Failures(s.client.prefix, s.guessedAt(auth.MethodPassword), time.Now())
 }
 
 // What counts as a guess is what somebody looked at and refused; what forgives is what somebody
@@ -55,9 +55,9 @@ func TestWhatCountsAsAGuess(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := judging(100)
-			s.recorded = test.recorded
+			s.facts.begun = test.recorded
 			for range 2 {
-				s.throttle.Failed(s.prefix, s.guessedAt(auth.MethodPassword), time.Now())
+				s.handler.throttle.Failed(s.client.prefix, s.guessedAt(auth.MethodPassword), time.Now())
 			}
 			if err := s.judge(t.Context(), auth.MethodPassword, func() error { return test.ended }); err != test.ended {
 				t.Errorf("the login ended with %v", err)
@@ -74,7 +74,7 @@ func TestWhatCountsAsAGuess(t *testing.T) {
 func TestNobodyLooksAtOnce(t *testing.T) {
 	s := judging(4)
 	for range 4 {
-		s.throttle.Failed(s.prefix, s.guessedAt(auth.MethodPassword), time.Now())
+		s.handler.throttle.Failed(s.client.prefix, s.guessedAt(auth.MethodPassword), time.Now())
 	}
 	gone, leave := context.WithCancelCause(t.Context())
 	leave(refusal.ErrClientGone)
@@ -94,14 +94,14 @@ func TestNobodyLooksAtOnce(t *testing.T) {
 func TestNobodyIsAskedInADrain(t *testing.T) {
 	shut, done := context.WithCancel(t.Context())
 	done()
-	s := &session{Handler: &Handler{doorShut: shut}}
+	s := &session{handler: &Handler{doorShut: shut}}
 	if err := s.mayLogIn(); !errors.Is(err, refusal.ErrDraining) {
 		t.Errorf("the client may log in: %v", err)
 	}
 }
 
-// asked is what authenticate says of a secret, or that PostgreSQL was asked: there is none here.
-func (s *session) asked(ctx context.Context, secret string) (err error) {
+// authenticatesWith is what authenticate says of a secret, or that PostgreSQL was asked: there is none here.
+func (s *session) authenticatesWith(ctx context.Context, secret string) (err error) {
 	defer func() {
 		if recover() != nil {
 			err = errors.New("PostgreSQL was asked")
@@ -123,17 +123,17 @@ func TestSecretsThatNobodyLooksAt(t *testing.T) {
 		{"a token where none are taken and passwords are off", PasswordOff, "eyJhbGciOiJub25lIn0.e30.x", refusal.ReasonPasswordOff},
 	} {
 		s := judging(100)
-		s.checks, s.Passwords = admission.NewFairQueue(1), test.passwords
-		err := s.asked(t.Context(), test.secret)
+		s.handler.checks, s.handler.Passwords = admission.NewFairQueue(1), test.passwords
+		err := s.authenticatesWith(t.Context(), test.secret)
 		if failure, ok := errors.AsType[*refusal.AuthFailure](err); !ok || failure.Reason != test.reason {
 			t.Errorf("%s: %v", test.name, err)
 		}
 	}
 	s := judging(100)
-	s.checks, s.Passwords = admission.NewFairQueue(0), PasswordService // all turns are others'
+	s.handler.checks, s.handler.Passwords = admission.NewFairQueue(0), PasswordService // all turns are others'
 	gone, leave := context.WithCancelCause(t.Context())
 	leave(refusal.ErrClientGone)
-	if err := s.asked(gone, "right"); !errors.Is(err, refusal.ErrClientGone) {
+	if err := s.authenticatesWith(gone, "right"); !errors.Is(err, refusal.ErrClientGone) {
 		t.Errorf("a client that left in line: %v", err)
 	}
 }

@@ -32,16 +32,16 @@ const (
 // findSlot takes a slot among the connections that log in, until the login is done. Where
 // there is none the connection is late: it may still cancel.
 func (s *session) findSlot() error {
-	taken := func() { s.giveUp(refusal.ErrSlotTaken) }
+	taken := func() { s.login.giveUp(refusal.ErrSlotTaken) }
 	var ok bool
-	if s.slot, ok = s.slots.Enter(s.prefix, taken); ok {
+	if s.login.slot, ok = s.handler.slots.Enter(s.client.prefix, taken); ok {
 		return nil
 	}
-	if s.slot, ok = s.latecomers.Enter(s.prefix, taken); !ok {
-		s.slot = &admission.Slot{}
+	if s.login.slot, ok = s.handler.latecomers.Enter(s.client.prefix, taken); !ok {
+		s.login.slot = &admission.Slot{}
 		return refusal.ErrTooManyLogins
 	}
-	s.late = true
+	s.login.late = true
 	s.moveDeadline(time.Now().Add(lateTimeout))
 	return nil
 }
@@ -50,11 +50,11 @@ func (s *session) findSlot() error {
 // told of it.
 func (s *session) whyNot(ctx context.Context, err error) error {
 	switch cause := context.Cause(ctx); {
-	case s.late && !errors.Is(err, refusal.ErrClientGone):
+	case s.login.late && !errors.Is(err, refusal.ErrClientGone):
 		return refusal.ErrTooManyLogins
 	case !errors.Is(err, refusal.ErrLoginTimeout):
 		return err
-	case s.doorShut.Err() != nil:
+	case s.handler.doorShut.Err() != nil:
 		return refusal.ErrDraining
 	case cause != nil:
 		return cause
@@ -83,17 +83,17 @@ func (c *clientCount) leave() { c.n.Add(-1) }
 
 // becomeClient turns a stranger who has logged in into a client that counts.
 func (s *session) becomeClient() error {
-	if !s.clients.enter() {
+	if !s.handler.clients.enter() {
 		return refusal.ErrTooManyClients
 	}
-	s.counted = true
-	s.slot.Release()
+	s.login.counted = true
+	s.login.slot.Release()
 	return nil
 }
 
 // stopCounting undoes becomeClient.
 func (s *session) stopCounting() {
-	if s.counted {
-		s.clients.leave()
+	if s.login.counted {
+		s.handler.clients.leave()
 	}
 }

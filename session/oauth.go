@@ -50,19 +50,19 @@ func (s *session) authenticateOAuth(ctx context.Context, value string) error {
 // sendAuthentication sends an authentication request, after the answer to the
 // protocol negotiation if one is due.
 func (s *session) sendAuthentication(request pgproto3.BackendMessage) error {
-	message, err := encode(s.negotiated, request)
+	message, err := encode(s.asked.negotiated, request)
 	if err != nil {
 		return err
 	}
-	s.negotiated = nil
-	_, err = s.conn.Write(message)
+	s.asked.negotiated = nil
+	_, err = s.client.conn.Write(message)
 	return refusal.ClientLeft(err)
 }
 
 // readInitialResponse reads a SASLInitialResponse, or the response that follows
 // one without data.
 func (s *session) readInitialResponse() ([]byte, error) {
-	body, err := readFrame(s.conn, 'p', maxPasswordBody)
+	body, err := readFrame(s.client.conn, 'p', maxPasswordBody)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func (s *session) readInitialResponse() ([]byte, error) {
 		if err := s.sendAuthentication(&pgproto3.AuthenticationSASLContinue{}); err != nil {
 			return nil, err
 		}
-		return readFrame(s.conn, 'p', maxPasswordBody)
+		return readFrame(s.client.conn, 'p', maxPasswordBody)
 	case int64(size) != int64(len(data)):
 		return nil, refusal.Malformed("invalid SASLInitialResponse message")
 	}
@@ -94,14 +94,14 @@ func (s *session) tellWhereToLogIn() error {
 		Status   string `json:"status"`
 		Document string `json:"openid-configuration"`
 		Scope    string `json:"scope"`
-	}{"invalid_token", strings.TrimSuffix(s.OAuth.Issuer, "/") + "/.well-known/openid-configuration", s.OAuth.Scope})
+	}{"invalid_token", strings.TrimSuffix(s.handler.OAuth.Issuer, "/") + "/.well-known/openid-configuration", s.handler.OAuth.Scope})
 	if err != nil {
 		return fmt.Errorf("encode the issuer's address: %w", err)
 	}
 	if err := s.sendAuthentication(&pgproto3.AuthenticationSASLContinue{Data: challenge}); err != nil {
 		return err
 	}
-	_, err = readFrame(s.conn, 'p', maxPasswordBody) // whatever it says, this login has failed
+	_, err = readFrame(s.client.conn, 'p', maxPasswordBody) // whatever it says, this login has failed
 	return err
 }
 

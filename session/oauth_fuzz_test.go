@@ -72,9 +72,9 @@ func FuzzPasswordMessage(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream []byte, oauth bool, step byte) {
 		conn := newScripted(stream, int(step))
 		s := NewHandler(Config{LoginTimeout: time.Minute, Log: slog.New(slog.DiscardHandler)}).newSession(conn)
-		s.asks = AuthPassword
+		s.login.method = AuthPassword
 		if oauth {
-			s.asks = AuthOAuth
+			s.login.method = AuthOAuth
 		}
 		secret, err := s.ask()
 		if err != nil {

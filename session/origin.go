@@ -7,11 +7,11 @@ import (
 
 // An origin is where a client comes from, as the log and the limits see it.
 type origin struct {
-	client string // address and port
-	via    string // the proxy that passed the connection on, "" if none did
-	local  bool   // on this machine
-	unix   bool   // over a Unix socket, where there is no TLS
-	peer   *peer  // who is at the other end of a Unix socket; nil if the kernel does not say
+	address string // and port
+	via     string // the proxy that passed the connection on, "" if none did
+	local   bool   // on this machine
+	unix    bool   // over a Unix socket, where there is no TLS
+	peer    *peer  // who is at the other end of a Unix socket; nil if the kernel does not say
 	// prefix is what counts as one address in limits: the address itself, of IPv6
 	// the /64 that one machine has to itself. The zero value: nobody knows, so only
 	// the limits over all clients hold.
@@ -35,11 +35,11 @@ func originOf(conn net.Conn) (origin, net.Conn) {
 		if socket, unix := conn.(*net.UnixConn); unix {
 			return originOfUnix(socket), conn
 		}
-		return origin{client: address.String(), local: onLoopback(address), prefix: prefixOf(address)}, conn
+		return origin{address: address.String(), local: onLoopback(address), prefix: prefixOf(address)}, conn
 	}
 	// Whoever a proxy speaks for is not known to be on this machine, even when
 	// the proxy is.
-	o := origin{client: f.RemoteAddr().String(), via: f.NetConn().RemoteAddr().String()}
+	o := origin{address: f.RemoteAddr().String(), via: f.NetConn().RemoteAddr().String()}
 	if address := f.Client(); address != nil {
 		o.prefix = prefixOf(address)
 	}

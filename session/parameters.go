@@ -101,8 +101,8 @@ func isDenied(name string) bool {
 // backendParameters are the client's wishes as they go to PostgreSQL: what it
 // sends to log in is its own affair.
 func (s *session) backendParameters() parameters {
-	asked := s.parameters.without("user", "database")
-	if s.replication == pool.NoReplication {
+	asked := s.asked.parameters.without("user", "database")
+	if s.asked.replication == pool.NoReplication {
 		asked = asked.without("replication") // off in one of many ways
 	}
 	return asked

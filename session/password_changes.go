@@ -42,12 +42,12 @@ func (p *passwordChanges) of(account string) (passwordChange, bool) {
 
 // noteAltered records that the session changed an account.
 func (s *session) noteAltered(f store.AccountAltered) {
-	s.Events.Defer(s.event(f))
-	s.log.Warn("a session altered a role of PostgreSQL's", "user", s.identity.User, "account", f.Account, "service_account", f.ServiceAccount,
+	s.handler.Events.Defer(s.client.event(f))
+	s.client.log.Warn("a session altered a role of PostgreSQL's", "user", s.served.identity.User, "account", f.Account, "service_account", f.ServiceAccount,
 		"what", strings.Join(f.What, ","))
 	for _, what := range f.What {
 		if what == store.AlteredPassword && f.Account != "" {
-			s.passwordChanges.note(f.Account, passwordChange{user: s.identity.User, session: s.id, at: time.Now()})
+			s.handler.passwordChanges.note(f.Account, passwordChange{user: s.served.identity.User, session: s.client.id, at: time.Now()})
 		}
 	}
 }

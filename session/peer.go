@@ -21,7 +21,7 @@ type peer struct {
 const localClient = "[local]"
 
 func originOfUnix(conn *net.UnixConn) origin {
-	o := origin{client: localClient, local: true, unix: true}
+	o := origin{address: localClient, local: true, unix: true}
 	if uid, pid, known := socket.Credentials(conn); known {
 		o.peer, o.prefix = &peer{uid: uid, pid: pid}, peerPrefix(uid)
 	}

@@ -15,21 +15,21 @@ import (
 // note takes facts down, and session.connected before the first of them, for the
 // next append. Before anything is done that rests on them, record is called.
 func (s *session) note(facts ...store.Fact) {
-	if !s.recorded {
-		s.recorded = true
-		connected := s.event(s.connectedFact())
-		connected.Time = s.began
-		s.pending = append(s.pending, connected)
+	if !s.facts.begun {
+		s.facts.begun = true
+		connected := s.client.event(s.connectedFact())
+		connected.Time = s.client.began
+		s.facts.pending = append(s.facts.pending, connected)
 	}
 	for _, fact := range facts {
-		s.pending = append(s.pending, s.event(fact))
+		s.facts.pending = append(s.facts.pending, s.client.event(fact))
 	}
 }
 
 // noted gives what is to be appended, once.
 func (s *session) noted() []store.Event {
-	events := s.pending
-	s.pending = nil
+	events := s.facts.pending
+	s.facts.pending = nil
 	return events
 }
 
@@ -37,7 +37,7 @@ func (s *session) noted() []store.Event {
 // are durable; if they cannot be, the session must not go on.
 func (s *session) record(ctx context.Context, facts ...store.Fact) error {
 	s.note(facts...)
-	if err := s.Events.Append(ctx, s.noted()...); err != nil {
+	if err := s.handler.Events.Append(ctx, s.noted()...); err != nil {
 		return fmt.Errorf("record the session: %w", explain(ctx, err))
 	}
 	return nil
@@ -48,17 +48,17 @@ func (s *session) record(ctx context.Context, facts ...store.Fact) error {
 func (s *session) mayRecord(err error, reason string) bool {
 	of := store.SessionRefused{}.Type()
 	switch {
-	case s.identity.User != "", judged(err):
+	case s.served.identity.User != "", judged(err):
 		return true
-	case s.recorded: // and so must its end be
-		s.condenser.Spend(s.prefix, time.Now())
+	case s.facts.begun: // and so must its end be
+		s.handler.condenser.Spend(s.client.prefix, time.Now())
 		return true
 	case reason == refusal.ReasonHandshake: // a client that does not trust the certificate is looked for in the event log
-		return s.condenser.AdmitLine(refusedConnection, reason, s.prefix, time.Now())
-	case s.parameters == nil:
+		return s.handler.condenser.AdmitLine(refusedConnection, reason, s.client.prefix, time.Now())
+	case s.asked.parameters == nil:
 		of = refusedConnection
 	}
-	return s.condenser.Admit(of, reason, s.prefix, time.Now())
+	return s.handler.condenser.Admit(of, reason, s.client.prefix, time.Now())
 }
 
 // refusedConnection stands for connections that were turned away before their startup packet. They are no events by
@@ -79,15 +79,15 @@ func (h *Handler) recordCounts(facts []admission.Condensed) {
 // get as far as a startup packet is no session and leaves a log line only; failed
 // TLS handshakes are counted in the event log besides.
 func (s *session) recordRefusal(ctx context.Context, err error) {
-	response := refusal.Response(err, s.user)
+	response := refusal.Response(err, s.asked.user)
 	reason := refusal.Reason(err)
 	if !s.mayRecord(err, reason) {
-		s.log.Debug("refused, one of many", "sqlstate", response.Code, "reason", reason)
+		s.client.log.Debug("refused, one of many", "sqlstate", response.Code, "reason", reason)
 		return
 	}
-	s.log.Warn("refused", "requested_user", s.user, "user", s.identity.User, "database", s.database,
+	s.client.log.Warn("refused", "requested_user", s.asked.user, "user", s.served.identity.User, "database", s.asked.database,
 		"sqlstate", response.Code, "reason", reason, "error", err)
-	if s.parameters == nil {
+	if s.asked.parameters == nil {
 		return
 	}
 	if failure, ok := errors.AsType[*refusal.AuthFailure](err); ok {
@@ -98,7 +98,7 @@ func (s *session) recordRefusal(ctx context.Context, err error) {
 	}
 	if denied, ok := errors.AsType[*auth.RoleError](err); ok {
 		s.note(s.authSucceeded(), store.RoleDenied{
-			Roles: denied.Roles, RequestedUser: s.user, Reason: denied.Reason,
+			Roles: denied.Roles, RequestedUser: s.asked.user, Reason: denied.Reason,
 		})
 	}
 	s.note(store.SessionRefused{
@@ -111,23 +111,23 @@ func (s *session) recordRefusal(ctx context.Context, err error) {
 // psql leaves each time it has to ask its user for the password, a client with
 // OAUTHBEARER to fetch a token, and others give up waiting for a backend.
 func (s *session) recordLeft(reason string) {
-	s.log.Debug("left before login", "requested_user", s.user, "database", s.database, "reason", reason)
-	if s.parameters == nil || !s.recorded && !s.condenser.Admit(store.SessionEnded{}.Type(), reason, s.prefix, time.Now()) {
+	s.client.log.Debug("left before login", "requested_user", s.asked.user, "database", s.asked.database, "reason", reason)
+	if s.asked.parameters == nil || !s.facts.begun && !s.handler.condenser.Admit(store.SessionEnded{}.Type(), reason, s.client.prefix, time.Now()) {
 		return
 	}
-	s.note(store.SessionEnded{Reason: reason, DurationMS: s.milliseconds()})
-	s.Events.Defer(s.noted()...)
+	s.note(store.SessionEnded{Reason: reason, DurationMS: s.client.milliseconds()})
+	s.handler.Events.Defer(s.noted()...)
 }
 
 // keep makes what was noted durable before the client hears of it, or, when that
 // cannot be, leaves it with the log to be written once it can.
 func (s *session) keep(ctx context.Context) {
 	events := s.noted()
-	if s.Events.Healthy() != nil || ctx.Err() != nil {
-		s.Events.Defer(events...)
+	if s.handler.Events.Healthy() != nil || ctx.Err() != nil {
+		s.handler.Events.Defer(events...)
 		return
 	}
-	if err := s.Events.Append(ctx, events...); err != nil {
-		s.log.Debug("the refusal waits for the event log", "error", err)
+	if err := s.handler.Events.Append(ctx, events...); err != nil {
+		s.client.log.Debug("the refusal waits for the event log", "error", err)
 	}
 }

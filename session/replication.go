@@ -54,7 +54,7 @@ func parseBool(text string) (value, known bool) {
 
 // mayReplicate refuses replication where the settings do not allow it.
 func (s *session) mayReplicate() error {
-	if s.replication == pool.NoReplication || s.AllowReplication {
+	if s.asked.replication == pool.NoReplication || s.handler.AllowReplication {
 		return nil
 	}
 	return refusal.ErrReplication
@@ -62,7 +62,7 @@ func (s *session) mayReplicate() error {
 
 func (s *session) replicationStarted(backend *pool.Lease) store.Fact {
 	kind := "physical"
-	if s.replication == pool.LogicalReplication {
+	if s.asked.replication == pool.LogicalReplication {
 		kind = "logical"
 	}
 	return store.ReplicationStarted{Kind: kind, ServiceAccount: backend.CurrentUser(), BackendPID: backend.PID()}

@@ -15,23 +15,23 @@ import (
 // serve joins the client and its backend until one of them ends, settles the
 // backend and records the end.
 func (s *session) serve(ctx context.Context) {
-	r := relay.New(s.conn, s.backend.Conn(), wire.TxIdle)
-	r.OnParameter(s.backend.SetParameter)
+	r := relay.New(s.client.conn, s.served.backend.Conn(), wire.TxIdle)
+	r.OnParameter(s.served.backend.SetParameter)
 	r.OnAlone(s.leaveDatabases)
-	r.StampWith(s.backend)
-	r.WatchAccounts(s.backend.CurrentUser(), s.noteAltered)
+	r.StampWith(s.served.backend)
+	r.WatchAccounts(s.served.backend.CurrentUser(), s.noteAltered)
 	r.OnFault = func(fault any) {
-		s.log.Error("the relay ended by a fault in gprxy", "fault", fault, "stack", string(debug.Stack()))
+		s.client.log.Error("the relay ended by a fault in gprxy", "fault", fault, "stack", string(debug.Stack()))
 	}
-	r.Record(ctx, relay.Log{Events: s.Events, Session: s.id, Statements: s.Statements, Person: s.identity, Backend: s.backend, Log: s.log})
+	r.Record(ctx, relay.Log{Events: s.handler.Events, Session: s.client.id, Statements: s.handler.Statements, Person: s.served.identity, Backend: s.served.backend, Log: s.client.log})
 	defer r.CloseRecord()
-	s.conn.SetDeadline(time.Time{})
-	stopDrain := whenDone(s.draining, func() { r.DrainAfterStatement(refusal.ErrShutdown) })
-	stopLate := whenDone(s.doorShut, func() { r.Drain(refusal.ErrShutdown) })
+	s.client.conn.SetDeadline(time.Time{})
+	stopDrain := whenDone(s.handler.draining, func() { r.DrainAfterStatement(refusal.ErrShutdown) })
+	stopLate := whenDone(s.handler.doorShut, func() { r.Drain(refusal.ErrShutdown) })
 	stopEnd := whenDone(ctx, func() { r.End(refusal.ErrShutdown) })
 	stopExpiry := s.watchExpiry(r)
-	stopWatch := r.WatchPeers(s.PeerTimeout)
-	why := r.Run(s.early)
+	stopWatch := r.WatchPeers(s.handler.PeerTimeout)
+	why := r.Run(s.login.early)
 	stopWatch()
 	stopExpiry()
 	stopDrain()
@@ -39,22 +39,22 @@ func (s *session) serve(ctx context.Context) {
 	stopEnd()
 	r.RestoreDeadlines()
 	if errors.Is(why, refusal.ErrUnstamped) {
-		s.log.Warn("a session was ended", "because", why)
+		s.client.log.Warn("a session was ended", "because", why)
 	}
 
 	r.ClientLeft()
 	s.sayGoodbye(r, why)
-	listens := s.hangUp()
-	s.keys.remove(s.key)
+	listens := s.client.hangUp()
+	s.handler.keys.remove(s.served.key)
 	// The backend is brought to rest also when ctx has ended: Settle has a
 	// limit of its own.
-	if err := r.Settle(context.WithoutCancel(ctx), s.backend); err != nil {
-		s.log.Debug("the backend was closed", "backend_pid", s.key.pid, "because", err)
+	if err := r.Settle(context.WithoutCancel(ctx), s.served.backend); err != nil {
+		s.client.log.Debug("the backend was closed", "backend_pid", s.served.key.pid, "because", err)
 	}
 	r.CloseRecord()
 	s.recordEnd(r, why)
 	if listens && !errors.Is(why, refusal.ErrClientGone) {
-		s.hearOut(ctx)
+		s.client.hearOut(ctx)
 	}
 }
 
@@ -79,7 +79,7 @@ func (s *session) recordEnd(r *relay.Relay, why error) {
 	passed := r.Figures()
 	end := store.SessionEnded{
 		Reason:     endReason(why),
-		DurationMS: s.milliseconds(),
+		DurationMS: s.client.milliseconds(),
 		Statements: passed.Statements,
 		Errors:     passed.Errors,
 		Rows:       passed.Rows,
@@ -87,10 +87,10 @@ func (s *session) recordEnd(r *relay.Relay, why error) {
 		BytesOut:   passed.BytesOut,
 		Doubt:      passed.Doubt,
 	}
-	s.Events.Defer(s.event(end))
-	s.log.Info("ended", "user", s.identity.User, "service_account", s.backend.CurrentUser(),
-		"database", s.database, "reason", end.Reason,
-		"duration", time.Since(s.began).Round(time.Millisecond), "statements", end.Statements)
+	s.handler.Events.Defer(s.client.event(end))
+	s.client.log.Info("ended", "user", s.served.identity.User, "service_account", s.served.backend.CurrentUser(),
+		"database", s.asked.database, "reason", end.Reason,
+		"duration", time.Since(s.client.began).Round(time.Millisecond), "statements", end.Statements)
 }
 
 func endReason(why error) string {

@@ -16,76 +16,98 @@ import (
 	"gprxy/store"
 )
 
-// A session is one client connection on its way through the steps.
+// A session is one client connection on its way through the steps. What is known of it has a part for each stage, and is
+// written there alone.
 type session struct {
-	*Handler
+	handler *Handler
+	client  client // from accept on
+	asked   asked  // from the startup packet on
+	login   login  // until the client is let in or turned away
+	facts   facts  // for the event log
+	served  served // from the authentication on
+}
+
+// client is the connection itself.
+type client struct {
 	origin
-	id       string
-	conn     net.Conn // replaced by the TLS connection after the upgrade
-	began    time.Time
-	limit    *time.Timer // ends the login at deadline
+	id          string
+	conn        net.Conn // replaced by the TLS connection after the upgrade
+	began       time.Time
+	log         *slog.Logger
+	secured     string // TLS version, "" in plain text
+	handshaking bool   // TLS was agreed on and has not been reached
+}
+
+// asked is what the startup packet asks for: wishes, until the client is authenticated.
+type asked struct {
+	protocol    uint32
+	negotiated  []byte     // NegotiateProtocolVersion to send, if any
+	parameters  parameters // as the packet has them; nil before it was accepted
+	replication pool.Replication
+	user        string
+	database    string
+	cancelKey   *cancelRequest // of a CancelRequest, which asks for nothing else
+}
+
+// login is a login under way.
+type login struct {
+	limit    *time.Timer // ends it at deadline
 	deadline time.Time
-	giveUp   func(why error) // ends the login now
+	giveUp   func(why error) // ends it now
 	slot     *admission.Slot // among those who log in
 	late     bool            // there was no slot: only a cancel request is served
-	counted  bool            // as one of Limits.Clients
-	log      *slog.Logger
-	secured  string // TLS version, "" in plain text
+	counted  bool            // as one of Limits.Clients, until the session's end
+	method   AuthMethod
+	welcomed bool   // AuthenticationOk has been sent
+	early    []byte // what the client sent before it was let in
+}
 
-	handshaking bool // TLS was agreed on and has not been reached
+// facts go into the log with the next append.
+type facts struct {
+	begun   bool // session.connected is in the log or among pending
+	pending []store.Event
+}
 
-	negotiated  []byte // NegotiateProtocolVersion to send, if any
-	asks        AuthMethod
-	welcomed    bool // AuthenticationOk has been sent
-	protocol    uint32
-	parameters  parameters // as the startup packet has them; nil before it was accepted
-	replication pool.Replication
-	user        string // whom it names: a wish, until authenticated
-	database    string
-	cancelKey   *cancelRequest
-
-	recorded bool          // session.connected is in the log or among pending
-	pending  []store.Event // facts that go into the log with the next append
+// served is who is served, and by what.
+type served struct {
 	identity auth.Identity
 	account  auth.Account
-	backend  *pool.Lease
+	backend  *pool.Lease // nil before it was acquired
 	key      backendKey
-	early    []byte // what the client sent before it was let in
 }
 
 func (h *Handler) newSession(conn net.Conn) *session {
 	now := time.Now()
 	id := store.NewSessionID(now)
 	from, socket := originOf(conn)
-	return &session{
-		Handler: h,
-		origin:  from,
-		id:      id,
-		conn:    socket,
-		began:   now,
-		log:     h.Log.With("session", id, "client", from.client),
-	}
+	return &session{handler: h, client: client{
+		origin: from,
+		id:     id,
+		conn:   socket,
+		began:  now,
+		log:    h.Log.With("session", id, "client", from.address),
+	}}
 }
 
 // limitLogin bounds everything up to AuthenticationOk by one deadline, and by a
 // drain while the client is still to be heard.
 func (s *session) limitLogin(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	s.deadline = s.began.Add(s.LoginTimeout)
-	s.limit = time.AfterFunc(time.Until(s.deadline), func() { cancel(refusal.ErrLoginTimeout) })
-	s.conn.SetDeadline(s.deadline)
-	plain := s.conn
-	s.giveUp = func(why error) { cancel(why); plain.SetReadDeadline(socket.LongAgo) }
-	stop := whenDone(s.doorShut, func() { plain.SetReadDeadline(socket.LongAgo) })
-	return ctx, func() { stop(); s.limit.Stop(); cancel(nil) }
+	s.login.deadline = s.client.began.Add(s.handler.LoginTimeout)
+	s.login.limit = time.AfterFunc(time.Until(s.login.deadline), func() { cancel(refusal.ErrLoginTimeout) })
+	s.client.conn.SetDeadline(s.login.deadline)
+	plain := s.client.conn
+	s.login.giveUp = func(why error) { cancel(why); plain.SetReadDeadline(socket.LongAgo) }
+	stop := whenDone(s.handler.doorShut, func() { plain.SetReadDeadline(socket.LongAgo) })
+	return ctx, func() { stop(); s.login.limit.Stop(); cancel(nil) }
 }
 
 // moveDeadline lets the login take until then: longer when it waits for a person,
 // shorter when it came too late.
 func (s *session) moveDeadline(until time.Time) {
-	s.deadline = until
-	s.limit.Reset(time.Until(until))
-	s.conn.SetDeadline(until)
+	s.login.deadline = until
+	s.login.limit.Reset(time.Until(until))
+	s.client.conn.SetDeadline(until)
 }
 
 // whenDone runs f once ctx has ended. After stop has returned f neither runs nor
@@ -103,12 +125,12 @@ func whenDone(ctx context.Context, f func()) (stop func()) {
 // turnAway records why a client is not let in, tells it and parts with it.
 func (s *session) turnAway(ctx context.Context, err error) {
 	defer s.partWith(ctx)
-	if s.backend != nil {
-		s.keys.remove(s.key)
-		s.backend.Discard()
+	if s.served.backend != nil {
+		s.handler.keys.remove(s.served.key)
+		s.served.backend.Discard()
 	}
 	switch {
-	case errors.Is(err, refusal.ErrClientGone) && s.account.User != "":
+	case errors.Is(err, refusal.ErrClientGone) && s.served.account.User != "":
 		s.recordLeft(store.EndLeftWaiting)
 		return
 	case errors.Is(err, refusal.ErrClientGone):
@@ -121,9 +143,9 @@ func (s *session) turnAway(ctx context.Context, err error) {
 	default:
 		s.recordRefusal(ctx, err)
 	}
-	if s.asks == AuthOAuth && wantsToken(err) {
+	if s.login.method == AuthOAuth && wantsToken(err) {
 		if err := s.tellWhereToLogIn(); err != nil {
-			s.log.Debug("the client did not wait for the issuer's address", "error", err)
+			s.client.log.Debug("the client did not wait for the issuer's address", "error", err)
 		}
 	}
 	s.tell(err)
@@ -135,27 +157,27 @@ func (s *session) recoverFault() {
 	if fault == nil {
 		return
 	}
-	s.log.Error("the session ended by a fault in gprxy", "fault", fault, "stack", string(debug.Stack()))
-	if s.backend != nil {
-		s.keys.remove(s.key)
-		s.backend.Discard()
+	s.client.log.Error("the session ended by a fault in gprxy", "fault", fault, "stack", string(debug.Stack()))
+	if s.served.backend != nil {
+		s.handler.keys.remove(s.served.key)
+		s.served.backend.Discard()
 	}
-	if s.recorded {
-		s.note(store.SessionEnded{Reason: store.EndFault, DurationMS: s.milliseconds()})
-		s.Events.Defer(s.noted()...)
+	if s.facts.begun {
+		s.note(store.SessionEnded{Reason: store.EndFault, DurationMS: s.client.milliseconds()})
+		s.handler.Events.Defer(s.noted()...)
 	}
 }
 
-func (s *session) event(fact store.Fact) store.Event {
-	return store.Event{Time: time.Now(), Session: s.id, Fact: fact}
+func (c *client) event(fact store.Fact) store.Event {
+	return store.Event{Time: time.Now(), Session: c.id, Fact: fact}
 }
 
-func (s *session) milliseconds() float64 {
-	return float64(time.Since(s.began).Microseconds()) / 1000
+func (c *client) milliseconds() float64 {
+	return float64(time.Since(c.began).Microseconds()) / 1000
 }
 
 // endWatch takes over what the client sent while it was watched.
 func (s *session) endWatch(w *departureWatch) {
-	s.early = w.stop()
-	s.conn.SetReadDeadline(s.deadline)
+	s.login.early = w.stop()
+	s.client.conn.SetReadDeadline(s.login.deadline)
 }

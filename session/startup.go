@@ -35,7 +35,7 @@ const (
 // PostgreSQL's (ProcessStartupPacket): each upgrade may be asked for once.
 func (s *session) startup(ctx context.Context) error {
 	first := make([]byte, 1)
-	if _, err := io.ReadFull(s.conn, first); err != nil {
+	if _, err := io.ReadFull(s.client.conn, first); err != nil {
 		return refusal.ClientLeft(err)
 	}
 	direct := s.offersTLS() && first[0] == handshakeRecord
@@ -47,7 +47,7 @@ func (s *session) startup(ctx context.Context) error {
 	}
 	askedTLS, askedGSS := false, false
 	for {
-		body, err := readStartupBody(io.MultiReader(bytes.NewReader(first), s.conn))
+		body, err := readStartupBody(io.MultiReader(bytes.NewReader(first), s.client.conn))
 		if err != nil {
 			return err
 		}
@@ -61,7 +61,7 @@ func (s *session) startup(ctx context.Context) error {
 			if err := s.answerSSLRequest(ctx); err != nil {
 				return err
 			}
-			askedGSS = askedGSS || s.secured != ""
+			askedGSS = askedGSS || s.client.secured != ""
 		case code == codeGSSENCRequest && !askedGSS:
 			askedGSS = true
 			if err := s.decline("GSSAPI encryption request"); err != nil {
@@ -76,8 +76,8 @@ func (s *session) startup(ctx context.Context) error {
 // decline answers an upgrade request with "no": the client goes on without it
 // or asks for another, once it has read that.
 func (s *session) decline(request string) error {
-	early := socket.BytesWaiting(s.conn)
-	if _, err := s.conn.Write([]byte{'N'}); err != nil {
+	early := socket.BytesWaiting(s.client.conn)
+	if _, err := s.client.conn.Write([]byte{'N'}); err != nil {
 		return refusal.ClientLeft(err)
 	}
 	if early {
@@ -87,22 +87,22 @@ func (s *session) decline(request string) error {
 }
 
 func (s *session) answerSSLRequest(ctx context.Context) error {
-	if !s.offersTLS() || s.secured != "" {
+	if !s.offersTLS() || s.client.secured != "" {
 		return s.decline("SSL request")
 	}
 	// What a client sent in plain text before the handshake could have been
 	// put there by somebody in between (CVE-2021-23214).
-	if socket.BytesWaiting(s.conn) {
+	if socket.BytesWaiting(s.client.conn) {
 		return refusal.UnencryptedData("SSL request")
 	}
-	if _, err := s.conn.Write([]byte{'S'}); err != nil {
+	if _, err := s.client.conn.Write([]byte{'S'}); err != nil {
 		return refusal.ClientLeft(err)
 	}
 	return s.shakeHands(ctx)
 }
 
 // offersTLS: never on a Unix socket, as PostgreSQL. What passes there passes through the kernel of this machine alone.
-func (s *session) offersTLS() bool { return s.TLS != nil && !s.unix }
+func (s *session) offersTLS() bool { return s.handler.TLS != nil && !s.client.unix }
 
 // handshakeRecord begins a TLS handshake. No startup packet begins with it: its
 // length would be far too large.
@@ -111,13 +111,13 @@ const handshakeRecord = 0x16
 // acceptDirectTLS serves a client that begins with the handshake instead of a
 // packet (PostgreSQL 17's sslnegotiation=direct); first is what was read of it.
 func (s *session) acceptDirectTLS(ctx context.Context, first []byte) error {
-	s.conn = socket.Prefixed(socket.Raw(s.conn), first)
+	s.client.conn = socket.Prefixed(socket.Raw(s.client.conn), first)
 	if err := s.shakeHands(ctx); err != nil {
 		return err
 	}
 	// Without ALPN the client could be one of another protocol that an attacker
 	// talked into sending its bytes here (ALPACA). PostgreSQL insists too.
-	if s.conn.(*tls.Conn).ConnectionState().NegotiatedProtocol != alpnProtocol {
+	if s.client.conn.(*tls.Conn).ConnectionState().NegotiatedProtocol != alpnProtocol {
 		return refusal.Unintelligible("received direct SSL connection request without ALPN protocol negotiation extension")
 	}
 	return nil
@@ -126,8 +126,8 @@ func (s *session) acceptDirectTLS(ctx context.Context, first []byte) error {
 const alpnProtocol = "postgresql"
 
 func (s *session) shakeHands(ctx context.Context) error {
-	s.handshaking = true
-	secure := tls.Server(socket.Raw(s.conn), s.TLS)
+	s.client.handshaking = true
+	secure := tls.Server(socket.Raw(s.client.conn), s.handler.TLS)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			return cause
@@ -137,36 +137,36 @@ func (s *session) shakeHands(ctx context.Context) error {
 		}
 		return refusal.Handshake(err)
 	}
-	s.handshaking = false
-	s.conn = secure
-	s.secured = strings.Replace(tls.VersionName(secure.ConnectionState().Version), "TLS ", "TLSv", 1)
+	s.client.handshaking = false
+	s.client.conn = secure
+	s.client.secured = strings.Replace(tls.VersionName(secure.ConnectionState().Version), "TLS ", "TLSv", 1)
 	return nil
 }
 
 // readStartupMessage takes in the client's wishes. From here on the connection
 // is a session of the log. What is missed or wrong first is told first.
 func (s *session) readStartupMessage(version uint32, body []byte) error {
-	s.protocol = version
+	s.asked.protocol = version
 	if version>>16 != 3 {
 		return refusal.UnsupportedProtocol(version)
 	}
 	asked, layout := parseParameters(body)
 	var err error
-	if s.replication, err = readReplication(asked); err != nil {
+	if s.asked.replication, err = readReplication(asked); err != nil {
 		return err
 	}
 	if layout != nil {
 		return layout
 	}
 	asked = s.negotiate(version, asked)
-	s.user = truncateName(asked.get("user"))
-	if s.user == "" {
+	s.asked.user = truncateName(asked.get("user"))
+	if s.asked.user == "" {
 		return refusal.ErrNoUser
 	}
-	s.database = s.chooseDatabase(asked)
-	s.parameters = asked
-	s.log.Debug("the startup packet was accepted",
-		"requested_user", s.user, "database", s.database, "tls", s.secured, "protocol", s.protocolName())
+	s.asked.database = s.chooseDatabase(asked)
+	s.asked.parameters = asked
+	s.client.log.Debug("the startup packet was accepted",
+		"requested_user", s.asked.user, "database", s.asked.database, "tls", s.client.secured, "protocol", s.protocolName())
 	return nil
 }
 
@@ -175,10 +175,10 @@ func (s *session) readStartupMessage(version uint32, body []byte) error {
 func (s *session) chooseDatabase(asked parameters) string {
 	name := truncateName(asked.get("database"))
 	switch {
-	case s.replication == pool.PhysicalReplication:
+	case s.asked.replication == pool.PhysicalReplication:
 		return ""
 	case name == "":
-		return s.user
+		return s.asked.user
 	default:
 		return name
 	}
@@ -194,9 +194,9 @@ func (s *session) negotiate(version uint32, asked parameters) (others parameters
 			unknown = append(unknown, parameter.Name)
 		}
 	}
-	s.protocol = min(version, protocol32)
+	s.asked.protocol = min(version, protocol32)
 	if version > protocol32 || len(unknown) > 0 {
-		s.negotiated = negotiateProtocolVersion(s.protocol, unknown)
+		s.asked.negotiated = negotiateProtocolVersion(s.asked.protocol, unknown)
 	}
 	return asked.without(unknown...)
 }
@@ -213,19 +213,19 @@ func negotiateProtocolVersion(newest uint32, unknown []string) []byte {
 }
 
 func (s *session) protocolName() string {
-	return fmt.Sprintf("%d.%d", s.protocol>>16, s.protocol&0xffff)
+	return fmt.Sprintf("%d.%d", s.asked.protocol>>16, s.asked.protocol&0xffff)
 }
 
 func (s *session) connectedFact() store.SessionConnected {
 	return store.SessionConnected{
-		Client:          s.client,
-		Via:             s.via,
-		RequestedUser:   s.user,
-		Database:        s.database,
-		ApplicationName: truncateName(s.parameters.get("application_name")),
-		TLS:             s.secured,
+		Client:          s.client.address,
+		Via:             s.client.via,
+		RequestedUser:   s.asked.user,
+		Database:        s.asked.database,
+		ApplicationName: truncateName(s.asked.parameters.get("application_name")),
+		TLS:             s.client.secured,
 		Protocol:        s.protocolName(),
-		Peer:            s.peer.fact(),
+		Peer:            s.client.peer.fact(),
 	}
 }
 

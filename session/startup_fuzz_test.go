@@ -67,7 +67,7 @@ func FuzzStartup(f *testing.F) {
 func checkStartup(t *testing.T, s *session, conn *scripted, stream []byte, err error) {
 	t.Helper()
 	answers := conn.answered()
-	direct := s.TLS != nil && len(stream) > 0 && stream[0] == handshakeRecord
+	direct := s.handler.TLS != nil && len(stream) > 0 && stream[0] == handshakeRecord
 	if !direct && bytes.IndexByte(answers, 'S') < 0 && strings.Trim(string(answers), "N") != "" {
 		t.Errorf("answered %q", answers)
 	}
@@ -78,24 +78,24 @@ func checkStartup(t *testing.T, s *session, conn *scripted, stream []byte, err e
 	if !wholePackets(stream[:len(stream)-conn.left()]) {
 		t.Errorf("%d bytes are left: they do not begin a packet", conn.left())
 	}
-	if s.cancelKey != nil {
-		if n := len(s.cancelKey.secret); n < 1 || n > maxSecretSize || !bytes.Contains(stream, s.cancelKey.secret) {
-			t.Errorf("a cancel key of %d bytes: %q", n, s.cancelKey.secret)
+	if s.asked.cancelKey != nil {
+		if n := len(s.asked.cancelKey.secret); n < 1 || n > maxSecretSize || !bytes.Contains(stream, s.asked.cancelKey.secret) {
+			t.Errorf("a cancel key of %d bytes: %q", n, s.asked.cancelKey.secret)
 		}
 		return
 	}
-	if s.user == "" || s.database == "" && s.replication != pool.PhysicalReplication || len(s.user) > wire.MaxName || len(s.database) > wire.MaxName || strings.Contains(s.user+s.database, "\x00") {
-		t.Errorf("user %q, database %q", s.user, s.database)
+	if s.asked.user == "" || s.asked.database == "" && s.asked.replication != pool.PhysicalReplication || len(s.asked.user) > wire.MaxName || len(s.asked.database) > wire.MaxName || strings.Contains(s.asked.user+s.asked.database, "\x00") {
+		t.Errorf("user %q, database %q", s.asked.user, s.asked.database)
 	}
-	if s.protocol < protocol30 || s.protocol > protocol32 {
-		t.Errorf("protocol %x", s.protocol)
+	if s.asked.protocol < protocol30 || s.asked.protocol > protocol32 {
+		t.Errorf("protocol %x", s.asked.protocol)
 	}
-	for _, p := range s.parameters {
+	for _, p := range s.asked.parameters {
 		if strings.HasPrefix(p.Name, "_pq_.") || p.Name == "" || strings.Contains(p.Name+p.Value, "\x00") {
 			t.Errorf("parameter %q = %q goes to PostgreSQL", p.Name, p.Value)
 		}
 	}
-	checkNegotiation(t, s.negotiated)
+	checkNegotiation(t, s.asked.negotiated)
 }
 
 // wholePackets tells whether the bytes are packets with nothing behind the last.

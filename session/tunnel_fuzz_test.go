@@ -46,8 +46,8 @@ func FuzzTunnelStartup(f *testing.F) {
 		if err != nil {
 			t.Errorf("%q becomes %q, which gprxy refuses: %v", stream, c.packet, err)
 		}
-		if c.isCancel != (gprxy.cancelKey != nil) || !c.isCancel && gprxy.user != "me" {
-			t.Errorf("%q becomes %q, which gprxy reads as of %q", stream, c.packet, gprxy.user)
+		if c.isCancel != (gprxy.asked.cancelKey != nil) || !c.isCancel && gprxy.asked.user != "me" {
+			t.Errorf("%q becomes %q, which gprxy reads as of %q", stream, c.packet, gprxy.asked.user)
 		}
 	})
 }

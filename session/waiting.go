@@ -21,11 +21,11 @@ func (s *session) tellWait(w pool.Wait) {
 		return
 	}
 	message, hint := s.describeWait(w)
-	s.log.Debug("a client is told that it waits", "user", s.identity.User, "message", message)
-	s.conn.SetWriteDeadline(time.Now().Add(farewellTimeout))
-	defer s.conn.SetWriteDeadline(s.deadline)
+	s.client.log.Debug("a client is told that it waits", "user", s.served.identity.User, "message", message)
+	s.client.conn.SetWriteDeadline(time.Now().Add(farewellTimeout))
+	defer s.client.conn.SetWriteDeadline(s.login.deadline)
 	if err := s.welcome(message, hint); err != nil {
-		s.log.Debug("the client did not hear that it waits", "error", err)
+		s.client.log.Debug("the client did not hear that it waits", "error", err)
 	}
 }
 
@@ -42,17 +42,17 @@ func (s *session) describeWait(w pool.Wait) (message, hint string) {
 			until + fmt.Sprintf(look, "")
 	default:
 		return fmt.Sprintf("waiting for a connection to PostgreSQL: all %d of %s %s are in use (%s), %s",
-				w.Allowed, s.account.User, s.purpose(), w.Limit, logins(w.Waiting)),
-			until + fmt.Sprintf(look, " --service-account "+s.account.User)
+				w.Allowed, s.served.account.User, s.purpose(), w.Limit, logins(w.Waiting)),
+			until + fmt.Sprintf(look, " --service-account "+s.served.account.User)
 	}
 }
 
 // purpose is what the pool is for: physical replication is in no database.
 func (s *session) purpose() string {
-	if s.database == "" {
+	if s.asked.database == "" {
 		return "for physical replication"
 	}
-	return fmt.Sprintf("to database %q", s.database)
+	return fmt.Sprintf("to database %q", s.asked.database)
 }
 
 func logins(n int) string {
@@ -73,25 +73,25 @@ func causeText(err error) string {
 // welcome sends AuthenticationOk ahead of the greeting, for a notice's sake. It
 // admits to nothing: no backend is taken, and no statement heard.
 func (s *session) welcome(message, hint string) error {
-	begin, err := s.appendGreeting(s.negotiated, nil)
+	begin, err := s.appendGreeting(s.asked.negotiated, nil)
 	if err != nil {
 		return err
 	}
-	s.negotiated = nil
+	s.asked.negotiated = nil
 	begin, err = encode(begin, &pgproto3.NoticeResponse{
 		Severity: "NOTICE", SeverityUnlocalized: "NOTICE", Code: "00000", Message: message, Hint: hint,
 	})
 	if err != nil {
 		return err
 	}
-	_, err = s.conn.Write(begin)
+	_, err = s.client.conn.Write(begin)
 	return refusal.ClientLeft(err)
 }
 
 // wantsNotices obeys client_min_messages.
 func (s *session) wantsNotices() bool {
-	_, least, _ := cutOption(s.parameters.get("options"), "client_min_messages")
-	if named := s.parameters.get("client_min_messages"); named != "" {
+	_, least, _ := cutOption(s.asked.parameters.get("options"), "client_min_messages")
+	if named := s.asked.parameters.get("client_min_messages"); named != "" {
 		least = named // the later word counts: PostgreSQL takes options first
 	}
 	switch strings.ToLower(least) {

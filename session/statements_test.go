@@ -81,7 +81,7 @@ func (p *proxy) untilEnded(conn net.Conn) {
 func (p *proxy) untilAllEnded() {
 	p.t.Helper()
 	eventually(p.t, "the sessions end in the log", time.Minute, func() bool {
-		return len(p.records("session.ended")) == len(p.records("session.connected"))
+		return !slices.ContainsFunc(p.sessions(), func(s store.Session) bool { return s.State != store.StateEnded })
 	})
 }
 

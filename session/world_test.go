@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -120,6 +121,10 @@ type proxy struct {
 	pools   *pool.Pools
 	handler *session.Handler
 	server  *listener.Server
+
+	reading    sync.Mutex // guards what follows, see reader
+	lastReader *store.Reader
+	readFile   os.FileInfo
 }
 
 // options change the usual proxy.
@@ -320,13 +325,24 @@ func run(t *testing.T, conn *pgx.Conn, sql string) {
 	}
 }
 
+// reader reads the log, through one connection as long as the file is the same: opening one costs far more than a question.
 func (p *proxy) reader() *store.Reader {
 	p.t.Helper()
+	p.reading.Lock()
+	defer p.reading.Unlock()
+	file, err := os.Stat(p.log)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if p.lastReader != nil && os.SameFile(file, p.readFile) {
+		return p.lastReader
+	}
 	r, err := store.OpenReader(p.t.Context(), p.log)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(func() { r.Close() })
+	p.lastReader, p.readFile = r, file
 	return r
 }
 

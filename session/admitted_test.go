@@ -32,19 +32,19 @@ func TestOnlyClientsAreCounted(t *testing.T) {
 	h := &Handler{clients: clientCount{most: 1}}
 	visit := func() *session { return &session{handler: h, login: login{slot: &admission.Slot{}}} }
 	first, second := visit(), visit()
-	visit().stopCounting()
-	if err := first.becomeClient(); err != nil {
+	visit().uncountClient()
+	if err := first.countClient(); err != nil {
 		t.Fatal(err)
 	}
-	if err := second.becomeClient(); !errors.Is(err, refusal.ErrTooManyClients) {
+	if err := second.countClient(); !errors.Is(err, refusal.ErrTooManyClients) {
 		t.Errorf("the second of one is a client: %v", err)
 	}
-	second.stopCounting()
-	if err := visit().becomeClient(); !errors.Is(err, refusal.ErrTooManyClients) {
+	second.uncountClient()
+	if err := visit().countClient(); !errors.Is(err, refusal.ErrTooManyClients) {
 		t.Errorf("the third of one is a client: %v", err)
 	}
-	first.stopCounting()
-	if err := visit().becomeClient(); err != nil {
+	first.uncountClient()
+	if err := visit().countClient(); err != nil {
 		t.Errorf("after the first has left: %v", err)
 	}
 }

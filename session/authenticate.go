@@ -25,7 +25,7 @@ const (
 
 // mayLogIn checks what needs no secret, before one is asked for.
 func (s *session) mayLogIn() error {
-	if s.handler.doorShut.Err() != nil {
+	if s.handler.loginsClosed.Err() != nil {
 		return refusal.ErrDraining
 	}
 	if s.handler.clients.full() {

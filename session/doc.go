@@ -44,7 +44,7 @@
 //	its own                       enterAside             enterAside
 //	the login's deadline          limitLogin (timer)     done of limitLogin stops it; it only ends a context
 //	a look for a client that
-//	leaves meanwhile              watchDeparture         departureWatch.stop
+//	leaves meanwhile              watchDisconnect         disconnectWatch.stop
 //	what a context's end does     whenDone               the stop that it returns
 //	the word that it waits        pool.Acquire (timer)   pool.Acquire
 //	the expiry of a token         watchExpiry (timers)   the stop that it returns

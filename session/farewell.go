@@ -87,21 +87,21 @@ func (c *client) hangUp() bool {
 // later; a reset takes with it what the client has not read yet, the last message above all. So what a client still says
 // is read and dropped until it closes its side too, or says nothing for a while, within these bounds.
 const (
-	hearOutQuiet = 300 * time.Millisecond
-	hearOutTime  = 2 * time.Second
-	hearOutBytes = 16 << 20
-	heardAtOnce  = 2 << 10
+	lingerQuiet = 300 * time.Millisecond
+	lingerTime  = 2 * time.Second
+	lingerBytes = 16 << 20
+	lingerChunk = 2 << 10
 )
 
-// hearOut follows hangUp. It ends with ctx.
-func (c *client) hearOut(ctx context.Context) {
+// lingeringClose follows hangUp. It ends with ctx.
+func (c *client) lingeringClose(ctx context.Context) {
 	conn := c.belowTLS()
 	stop := whenDone(ctx, func() { conn.SetReadDeadline(socket.LongAgo) })
 	defer stop()
-	buf := make([]byte, heardAtOnce) // small, for there may be many
-	end := time.Now().Add(hearOutTime)
-	for heard := 0; heard < hearOutBytes; {
-		conn.SetReadDeadline(earlier(end, time.Now().Add(hearOutQuiet)))
+	buf := make([]byte, lingerChunk) // small, for there may be many
+	end := time.Now().Add(lingerTime)
+	for heard := 0; heard < lingerBytes; {
+		conn.SetReadDeadline(earlier(end, time.Now().Add(lingerQuiet)))
 		if ctx.Err() != nil {
 			break // and what it set may just have been undone
 		}
@@ -111,15 +111,15 @@ func (c *client) hearOut(ctx context.Context) {
 		}
 		heard += n
 	}
-	c.dropWaiting() // what ended it may have been a deadline
+	c.discardWaiting() // what ended it may have been a deadline
 }
 
-// dropWaiting is hearOut without waiting, for whom there is no room to be waited on.
-func (c *client) dropWaiting() {
+// discardWaiting is lingeringClose without waiting, for whom there is no room to be waited on.
+func (c *client) discardWaiting() {
 	buf := socket.GetChunk()
 	defer socket.PutChunk(buf)
 	err := socket.Control(c.conn, func(fd int) error {
-		for heard := 0; heard < hearOutBytes; {
+		for heard := 0; heard < lingerBytes; {
 			n, _, err := syscall.Recvfrom(fd, buf[:], syscall.MSG_DONTWAIT)
 			if n <= 0 || err != nil {
 				return err
@@ -148,16 +148,16 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// partWith ends the connection of a client that was not let in. Who holds a place, of those who log in or of the
+// closeRefused ends the connection of a client that was not let in. Who holds a place, of those who log in or of the
 // clients, is waited on; a newcomer may take the place meanwhile.
-func (s *session) partWith(ctx context.Context) {
+func (s *session) closeRefused(ctx context.Context) {
 	if !s.client.hangUp() {
 		return
 	}
 	s.login.slot.Unpin()
 	if s.login.counted || s.login.slot.Held() {
-		s.client.hearOut(ctx)
+		s.client.lingeringClose(ctx)
 		return
 	}
-	s.client.dropWaiting()
+	s.client.discardWaiting()
 }

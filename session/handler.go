@@ -92,8 +92,8 @@ type Handler struct {
 	checks          *admission.FairQueue // of passwords, by PostgreSQL
 	draining        context.Context      // ended by Drain
 	drain           context.CancelFunc
-	doorShut        context.Context // ended a little later, see Drain
-	shutDoor        context.CancelFunc
+	loginsClosed    context.Context // ended a little later, see Drain
+	closeLogins     context.CancelFunc
 }
 
 // NewHandler returns a handler. Close ends it when its last ServeConn has returned.
@@ -110,7 +110,7 @@ func NewHandler(c Config) *Handler {
 	h.checks = admission.NewFairQueue(pool.LoginChecks)
 	// Signals to all sessions, given by Drain alone: nothing is awaited under them.
 	h.draining, h.drain = context.WithCancel(context.Background())
-	h.doorShut, h.shutDoor = context.WithCancel(context.Background())
+	h.loginsClosed, h.closeLogins = context.WithCancel(context.Background())
 	return h
 }
 
@@ -124,7 +124,7 @@ const arrivalGrace = time.Second
 // arrivalGrace for it; then logins are turned away. It waits for nobody.
 func (h *Handler) Drain() {
 	h.drain()
-	time.AfterFunc(arrivalGrace, h.shutDoor)
+	time.AfterFunc(arrivalGrace, h.closeLogins)
 }
 
 // Close hands over to the log what is only counted yet.
@@ -134,7 +134,7 @@ func (h *Handler) Close() { h.condenser.Close() }
 // conn. When ctx ends the session ends at once.
 func (h *Handler) ServeConn(ctx context.Context, conn net.Conn) {
 	s := h.newSession(conn)
-	defer s.stopCounting()
+	defer s.uncountClient()
 	defer s.client.closeTLS()
 	defer s.recoverFault()
 	if s.enterAside(ctx) {
@@ -170,7 +170,7 @@ func (h *Handler) RefuseConn(ctx context.Context, conn net.Conn, why error) {
 		s.login.slot = &admission.Slot{}
 	}
 	defer s.login.slot.Release()
-	s.partWith(ctx)
+	s.closeRefused(ctx)
 }
 
 // enter takes the client from its first byte to the end of its login, and tells
@@ -186,7 +186,7 @@ func (s *session) enter(ctx context.Context) bool {
 	switch {
 	case err == nil && s.asked.cancelKey != nil:
 		s.cancel(ctx)
-		s.partWith(ctx)
+		s.closeRefused(ctx)
 		return false
 	case err == nil && s.login.late:
 		err = refusal.ErrTooManyLogins
@@ -194,7 +194,7 @@ func (s *session) enter(ctx context.Context) bool {
 		err = s.admit(ctx)
 	}
 	if err != nil {
-		s.turnAway(ctx, s.whyNot(ctx, err))
+		s.refuse(ctx, s.whyNot(ctx, err))
 	}
 	return err == nil
 }
@@ -210,17 +210,17 @@ func (s *session) admit(ctx context.Context) error {
 		return err
 	}
 	s.login.slot.Pin()
-	ctx, watch := watchDeparture(ctx, s.client.conn)
-	defer s.endWatch(watch)
+	ctx, watch := watchDisconnect(ctx, s.client.conn)
+	defer s.endDisconnectWatch(watch)
 	if err := s.authenticate(ctx, secret); err != nil {
 		return explain(ctx, err)
 	}
-	if err := s.becomeClient(); err != nil {
+	if err := s.countClient(); err != nil {
 		return err
 	}
 	if err := s.lease(ctx); err != nil {
 		return explain(ctx, err)
 	}
-	s.endWatch(watch)
+	s.endDisconnectWatch(watch)
 	return s.greet()
 }

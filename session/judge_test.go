@@ -94,7 +94,7 @@ func TestNobodyLooksAtOnce(t *testing.T) {
 func TestNobodyIsAskedInADrain(t *testing.T) {
 	shut, done := context.WithCancel(t.Context())
 	done()
-	s := &session{handler: &Handler{doorShut: shut}}
+	s := &session{handler: &Handler{loginsClosed: shut}}
 	if err := s.mayLogIn(); !errors.Is(err, refusal.ErrDraining) {
 		t.Errorf("the client may log in: %v", err)
 	}

@@ -84,7 +84,7 @@ func (s *session) recordBackend(ctx context.Context, backend *pool.Lease) error 
 func (s *session) acquire(ctx context.Context, request pool.Request) (*pool.Lease, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer whenDone(s.handler.doorShut, func() { cancel(refusal.ErrDraining) })()
+	defer whenDone(s.handler.loginsClosed, func() { cancel(refusal.ErrDraining) })()
 	request.Tell, request.TellAfter = s.tellWait, s.handler.WaitNotice
 	return s.handler.Pools.Acquire(ctx, request)
 }

@@ -54,7 +54,7 @@ func (s *session) whyNot(ctx context.Context, err error) error {
 		return refusal.ErrTooManyLogins
 	case !errors.Is(err, refusal.ErrLoginTimeout):
 		return err
-	case s.handler.doorShut.Err() != nil:
+	case s.handler.loginsClosed.Err() != nil:
 		return refusal.ErrDraining
 	case cause != nil:
 		return cause
@@ -81,8 +81,8 @@ func (c *clientCount) enter() bool {
 
 func (c *clientCount) leave() { c.n.Add(-1) }
 
-// becomeClient turns a stranger who has logged in into a client that counts.
-func (s *session) becomeClient() error {
+// countClient turns a stranger who has logged in into a client that counts.
+func (s *session) countClient() error {
 	if !s.handler.clients.enter() {
 		return refusal.ErrTooManyClients
 	}
@@ -91,8 +91,8 @@ func (s *session) becomeClient() error {
 	return nil
 }
 
-// stopCounting undoes becomeClient.
-func (s *session) stopCounting() {
+// uncountClient undoes countClient.
+func (s *session) uncountClient() {
 	if s.login.counted {
 		s.handler.clients.leave()
 	}

@@ -22,7 +22,7 @@ type scripted struct {
 	step    int
 	patient bool
 
-	mu    sync.Mutex // guards the rest: a departureWatch reads beside the login
+	mu    sync.Mutex // guards the rest: a disconnectWatch reads beside the login
 	in    *bytes.Reader
 	out   bytes.Buffer
 	limit time.Time  // of reading

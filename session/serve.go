@@ -27,7 +27,7 @@ func (s *session) serve(ctx context.Context) {
 	defer r.CloseRecord()
 	s.client.conn.SetDeadline(time.Time{})
 	stopDrain := whenDone(s.handler.draining, func() { r.DrainAfterStatement(refusal.ErrShutdown) })
-	stopLate := whenDone(s.handler.doorShut, func() { r.Drain(refusal.ErrShutdown) })
+	stopLate := whenDone(s.handler.loginsClosed, func() { r.Drain(refusal.ErrShutdown) })
 	stopEnd := whenDone(ctx, func() { r.End(refusal.ErrShutdown) })
 	stopExpiry := s.watchExpiry(r)
 	stopWatch := r.WatchPeers(s.handler.PeerTimeout)
@@ -54,7 +54,7 @@ func (s *session) serve(ctx context.Context) {
 	r.CloseRecord()
 	s.recordEnd(r, why)
 	if listens && !errors.Is(why, refusal.ErrClientGone) {
-		s.client.hearOut(ctx)
+		s.client.lingeringClose(ctx)
 	}
 }
 

@@ -98,7 +98,7 @@ func (s *session) limitLogin(ctx context.Context) (context.Context, func()) {
 	s.client.conn.SetDeadline(s.login.deadline)
 	plain := s.client.conn
 	s.login.giveUp = func(why error) { cancel(why); plain.SetReadDeadline(socket.LongAgo) }
-	stop := whenDone(s.handler.doorShut, func() { plain.SetReadDeadline(socket.LongAgo) })
+	stop := whenDone(s.handler.loginsClosed, func() { plain.SetReadDeadline(socket.LongAgo) })
 	return ctx, func() { stop(); s.login.limit.Stop(); cancel(nil) }
 }
 
@@ -122,9 +122,9 @@ func whenDone(ctx context.Context, f func()) (stop func()) {
 	}
 }
 
-// turnAway records why a client is not let in, tells it and parts with it.
-func (s *session) turnAway(ctx context.Context, err error) {
-	defer s.partWith(ctx)
+// refuse records why a client is not let in, tells it and parts with it.
+func (s *session) refuse(ctx context.Context, err error) {
+	defer s.closeRefused(ctx)
 	if s.served.backend != nil {
 		s.handler.keys.remove(s.served.key)
 		s.served.backend.Discard()
@@ -176,8 +176,8 @@ func (c *client) milliseconds() float64 {
 	return float64(time.Since(c.began).Microseconds()) / 1000
 }
 
-// endWatch takes over what the client sent while it was watched.
-func (s *session) endWatch(w *departureWatch) {
+// endDisconnectWatch takes over what the client sent while it was watched.
+func (s *session) endDisconnectWatch(w *disconnectWatch) {
 	s.login.early = w.stop()
 	s.client.conn.SetReadDeadline(s.login.deadline)
 }

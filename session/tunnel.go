@@ -150,7 +150,7 @@ func (c *tunnelled) enter(ctx context.Context) bool {
 		err = c.login(ctx)
 	}
 	if err != nil {
-		c.turnAway(tunnelReason(ctx, err))
+		c.refuse(tunnelReason(ctx, err))
 		return false
 	}
 	c.log.Info("connected", "took", time.Since(c.began).Round(time.Millisecond))

@@ -107,9 +107,9 @@ func plain(err error) string {
 	}, err.Error())
 }
 
-// turnAway tells a client why there is no connection, and the person who reads
+// refuse tells a client why there is no connection, and the person who reads
 // the tunnel's lines too.
-func (c *tunnelled) turnAway(err error) {
+func (c *tunnelled) refuse(err error) {
 	if errors.Is(err, refusal.ErrClientGone) {
 		c.log.Debug("left before the login was done")
 		return

@@ -30,7 +30,7 @@ const (
 // login logs in to gprxy as the person and hands gprxy's greeting on. A client that
 // leaves meanwhile ends it.
 func (c *tunnelled) login(ctx context.Context) error {
-	ctx, watch := watchDeparture(ctx, c.near)
+	ctx, watch := watchDisconnect(ctx, c.near)
 	defer watch.stop()
 	token, err := c.Token(ctx)
 	if err != nil {

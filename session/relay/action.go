@@ -23,11 +23,11 @@ type prepared struct {
 	twoReadings bool           // see sqltext.Masked
 	charset     charset        // of text and name
 
-	parsed bool     // it stood in a Parse
-	told   bool     // a row of the log has it
-	begun  bool     // strict: a statement.started has it
-	secret bool     // something of it is masked
-	types  []uint32 // OIDs of its parameters, as far as they are known
+	parsed    bool     // it stood in a Parse
+	recorded  bool     // a row of the log has it
+	announced bool     // strict: a statement.started has it
+	secret    bool     // something of it is masked
+	types     []uint32 // OIDs of its parameters, as far as they are known
 
 	dropsNames bool // its text holds a word that drops prepared statements, as code inside it may
 }
@@ -48,6 +48,22 @@ func (p *prepared) part(at int) string {
 	return p.parts[at]
 }
 
+// state is how far a message of the client's has come.
+//
+//	sent ──body there──> applied ──PostgreSQL's answer──> answered ──> recorded, recycled
+//	                        │
+//	                        └──an error before it──> undone (names.undo) ──> recorded as skipped, recycled
+//
+// An action is recorded when its outcome is known: an Execute and a Query at once, a Parse or Bind that no Execute ran at the end
+// of its batch. In doubt (see conversation) it is recorded when it is sent, and never again.
+type state int
+
+const (
+	sent     state = iota
+	applied        // what it does to names holds for what is sent behind it
+	answered       // PostgreSQL has done it
+)
+
 // action is what is to be recorded of one message of the client.
 type action struct {
 	request byte // msgQuery, msgParse, msgBind, msgDescribe, msgExecute, msgClose or msgFunctionCall
@@ -60,18 +76,17 @@ type action struct {
 	secret bool          // one of params names a secret: none of them is kept, nor is PostgreSQL's message
 
 	// What it changed, to be undone if PostgreSQL never does it.
-	applied         bool
+	state           state
 	closesStatement bool
 	stmtBefore      *prepared
 	bindBefore      *action
 
-	answered bool  // PostgreSQL has done it
-	parts    int64 // Bind: how often it was executed
-	told     bool  // Bind: a row of the log has it
-	begun    bool  // Bind: a statement.started has it
-	codes    int   // Bind: names.codes when it was last run, or made
-	size     int   // Bind: bytes of params that count as names.values
-	textSize int   // Bind: bytes of its statement that count as names.texts
+	parts     int64 // Bind: how often it was executed
+	recorded  bool  // Bind: a row of the log has it
+	announced bool  // Bind: a statement.started has it
+	codes     int   // Bind: names.codes when it was last run, or made
+	size      int   // Bind: bytes of params that count as names.values
+	textSize  int   // Bind: bytes of its statement that count as names.texts
 
 	sent        time.Time
 	in          int64 // bytes
@@ -81,14 +96,14 @@ type action struct {
 	cancels     int64 // of the backend before it
 	seqStarted  int64 // of its statement.started
 	skipped     bool  // PostgreSQL was skipping to the next Sync when it was sent
-	unsent      bool  // it never went to PostgreSQL
+	withheld    bool  // it never went to PostgreSQL: the log could not be written
 	results     []result
 	resultsOver int // how many more there were
 }
 
 // confirm: PostgreSQL has done what the message asked for, so it will not be undone.
 func (a *action) confirm() {
-	a.answered = true
+	a.state = answered
 	a.stmtBefore, a.bindBefore = nil, nil
 }
 
@@ -109,9 +124,9 @@ func (a *action) valuesSize() (n int) {
 	return n
 }
 
-// isTold tells whether the log has what the message keeps.
-func (a *action) isTold() bool {
-	return a.request == wire.Bind && a.told || a.request == wire.Parse && a.stmt.told
+// isRecorded tells whether the log has what the message keeps.
+func (a *action) isRecorded() bool {
+	return a.request == wire.Bind && a.recorded || a.request == wire.Parse && a.stmt.recorded
 }
 
 // keep takes the values.

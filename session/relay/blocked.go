@@ -38,7 +38,7 @@ func (r *Relay) watchBlocked(stop <-chan struct{}) {
 	defer ticker.Stop()
 	asked := false
 	for {
-		if r.clientVanished() || r.deaf.Load() {
+		if r.clientVanished() || r.clientWriteFailed.Load() {
 			r.finish(refusal.ErrClientGone)
 			return
 		}

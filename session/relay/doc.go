@@ -27,7 +27,7 @@
 // until the client has it; conversation.mu. That guards the conversation, both walkers, how the relay ends, and all of the
 // record; it is held while one chunk is walked, never while a socket or the log is waited for. What OnParameter, OnAlone and
 // WatchAccounts were given is called under it. An action belongs to whoever has it of: the queue of requests, the failure under
-// way, the names (a Bind, by its portal), the untold; when none has it any more it is recycled.
+// way, the names (a Bind, by its portal), the unrecorded; when none has it any more it is recycled.
 //
 // While Run runs, it alone reads and writes both sockets, besides Inject under writing. When it has returned they belong to the
 // caller again. Settle then has the backend to itself.

@@ -84,7 +84,7 @@ func (r *Relay) leftHalfway() bool {
 // passOnEnd tells the backend, too, that nothing more will come: where it is in doubt what it
 // still owes, or something was begun that it will not answer, it alone knows when it has answered all. It will not be used again.
 func (r *Relay) passOnEnd() {
-	r.partial.Store(true)
+	r.requestsCut.Store(true)
 	if half, ok := r.backend.(interface{ CloseWrite() error }); ok {
 		half.CloseWrite() // an error shows with the next read
 	}

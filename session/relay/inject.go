@@ -29,7 +29,7 @@ func (r *Relay) sendInjectedLocked() (sent bool) {
 	}
 	if message := r.injected.Swap(nil); message != nil {
 		if _, err := r.client.Write(*message); err != nil {
-			r.deaf.Store(true)
+			r.clientWriteFailed.Store(true)
 		}
 	}
 	return true

@@ -116,8 +116,8 @@ func (rec *recording) announce() error {
 		}
 	}
 	for _, act := range rec.before {
-		act.unsent = err != nil
-		if rec.lost { // nothing else will say what became of it
+		act.withheld = err != nil
+		if rec.desynced { // nothing else will say what became of it
 			rec.storeAnnounced(act)
 		}
 	}

@@ -45,10 +45,10 @@ type Relay struct {
 	writing  sync.Mutex             // held from seeing a chunk until the client has it
 	injected atomic.Pointer[[]byte] // a message of gprxy's own for the client, see Inject
 
-	partial  atomic.Bool // a write to the backend stopped halfway
-	deaf     atomic.Bool // a write to the client did
-	bytesIn  atomic.Int64
-	bytesOut atomic.Int64
+	requestsCut       atomic.Bool // the backend lacks a part of what was seen
+	clientWriteFailed atomic.Bool
+	bytesIn           atomic.Int64
+	bytesOut          atomic.Int64
 }
 
 // Why a relay ended, besides refusal.ErrClientGone and the reasons that it was given.
@@ -203,7 +203,7 @@ func (r *Relay) passRequests(chunk []byte) (n int, err error) {
 	r.bytesIn.Add(int64(n))
 	if n > 0 {
 		if err := r.writeToBackend(chunk[:n]); err != nil {
-			r.partial.Store(true)
+			r.requestsCut.Store(true)
 			return 0, ErrBackendGone
 		}
 	}
@@ -264,7 +264,7 @@ func (r *Relay) makeRoom() {
 // stopBefore ends the relay for want of a record. What the client asked for last does
 // not reach the backend, which can therefore not be used again.
 func (r *Relay) stopBefore(err error) error {
-	r.partial.Store(true)
+	r.requestsCut.Store(true)
 	r.finish(err)
 	return socket.ErrInterrupted
 }
@@ -293,7 +293,7 @@ func (r *Relay) passOn(chunk []byte) (drained, err error) {
 	n, err := r.clientOut.Write(chunk)
 	r.bytesOut.Add(int64(n))
 	if err != nil {
-		r.deaf.Store(true)
+		r.clientWriteFailed.Store(true)
 		return nil, refusal.ErrClientGone
 	}
 	return drained, nil
@@ -353,7 +353,7 @@ func (r *Relay) backendEnd(err error) error {
 func (r *Relay) CanTell() bool {
 	r.conversation.mu.Lock()
 	defer r.conversation.mu.Unlock()
-	return !r.deaf.Load() && r.downFrames.AtBoundary()
+	return !r.clientWriteFailed.Load() && r.downFrames.AtBoundary()
 }
 
 // RestoreDeadlines hands the sockets over as they were taken. Nobody may call End
@@ -369,7 +369,7 @@ func (r *Relay) RestoreDeadlines() {
 func (r *Relay) OnParameter(heard func(name, value string)) { r.conversation.parameters = heard }
 
 // BetweenRequests tells whether the backend has the client's messages whole. Run must have returned, as for all that follow.
-func (r *Relay) BetweenRequests() bool { return r.upFrames.AtBoundary() && !r.partial.Load() }
+func (r *Relay) BetweenRequests() bool { return r.upFrames.AtBoundary() && !r.requestsCut.Load() }
 
 // RequestsLost tells whether the client sent a length that is impossible.
 func (r *Relay) RequestsLost() bool { return r.upFrames.Lost() }

@@ -47,7 +47,7 @@ func (r *Relay) restamp() error {
 			return nil
 		}
 		if err := r.writeToBackend(now.Bytes()); err != nil {
-			r.partial.Store(true)
+			r.requestsCut.Store(true)
 			return ErrBackendGone
 		}
 		if !r.wait(now.over) {

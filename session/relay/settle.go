@@ -62,7 +62,7 @@ func (r *Relay) bringToRest(ctx context.Context, lease *pool.Lease) error {
 		return errors.New(c.doubt)
 	case r.stamping != nil:
 		return errors.New("the client left while the stamp was put back")
-	case r.partial.Load() || !r.upFrames.AtBoundary():
+	case r.requestsCut.Load() || !r.upFrames.AtBoundary():
 		return errors.New("the client left in the middle of a message")
 	}
 	if !c.owed.answered() && !c.copyIn {

@@ -123,7 +123,7 @@ func (s *statements) bodyEnds() {
 	case s.config.Strict:
 		act.begins()
 		s.before = append(s.before, act)
-	case s.lost:
+	case s.desynced:
 		s.storeUnknown(act)
 	}
 }

@@ -37,7 +37,7 @@ func (s *statements) skipped(act *action) {
 
 // flushFailed: an interrupt came at a Flush, and PostgreSQL skips to the next Sync.
 func (s *statements) flushFailed(body []byte) {
-	if s.lost {
+	if s.desynced {
 		return
 	}
 	s.interrupted(body)
@@ -107,7 +107,7 @@ func (f *failure) split(current *action) (coming []*action) {
 
 // skippedAs is the outcome of what PostgreSQL is thought to have skipped.
 func (s *statements) skippedAs() store.Statement {
-	if s.lost {
+	if s.desynced {
 		return store.Statement{Outcome: store.OutcomeUnknown}
 	}
 	return store.Statement{Outcome: store.OutcomeSkipped}

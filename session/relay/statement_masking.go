@@ -65,7 +65,7 @@ func (s *statements) setting(name, value string) {
 // change a setting is under way: the change is told at the next ReadyForQuery (or, by PostgreSQL 13, at once).
 func (s *statements) reading() sqltext.Settings {
 	now := s.settings
-	now.Unsure = s.unsettled || s.lost
+	now.Unsure = s.unsettled || s.desynced
 	return now
 }
 
@@ -77,7 +77,7 @@ func (s *statements) unsettles(act *action) {
 
 // settle: all that was sent is done, and what it changed was told.
 func (s *statements) settle() {
-	if s.talk.owed.answered() && !s.lost {
+	if s.talk.owed.answered() && !s.desynced {
 		s.unsettled = false
 	}
 }

@@ -40,7 +40,7 @@ type names struct {
 
 // apply does what the message asks for, and finds what it refers to.
 func (n *names) apply(act *action) {
-	act.applied = true
+	act.state = applied
 	switch act.request {
 	case wire.Query:
 		n.codes++
@@ -202,7 +202,7 @@ func (n *names) release(bind *action) {
 // belong to the next.
 func (n *names) endPortals() {
 	for name, bind := range n.portals {
-		if bind.answered {
+		if bind.state == answered {
 			n.dropPortal(name)
 		}
 	}

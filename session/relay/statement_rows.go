@@ -21,11 +21,11 @@ func (s *statements) storeExecute(act *action, r result) {
 		if r.outcome == store.OutcomeSuspended || bind.parts > 1 {
 			st.Part = bind.parts
 		}
-		if !bind.told {
+		if !bind.recorded {
 			st.Params = s.shown(bind)
 		}
 	}
-	s.told(act)
+	s.noteRecorded(act)
 	s.keepOpen(&st)
 }
 
@@ -48,7 +48,7 @@ func (s *statements) storeUnexecuted(act *action, r result) {
 	st := s.row(act, r)
 	st.Kind = store.KindExtended
 	st.Params = s.shown(act)
-	s.told(act)
+	s.noteRecorded(act)
 	s.block.addOpen(&st, s.clock())
 }
 
@@ -180,7 +180,7 @@ func (s *statements) row(act *action, r result) store.Statement {
 		Outcome:    r.outcome,
 		SeqStarted: act.seqStarted,
 	}
-	if s.lost {
+	if s.desynced {
 		st.Doubt = s.talk.doubt
 	}
 	now := s.reads()
@@ -214,7 +214,7 @@ func (s *statements) asStarted(act *action) store.Statement {
 	case wire.FunctionCall:
 		st.Kind, values = store.KindFunction, act
 	}
-	if values != nil && !values.told {
+	if values != nil && !values.recorded {
 		st.Params = s.shown(values)
 	}
 	return st
@@ -228,7 +228,7 @@ func (s *statements) storeUnknown(act *action) {
 // storeAnnounced is storeUnknown in strict mode.
 func (s *statements) storeAnnounced(act *action) {
 	r := result{begun: act.sent, ended: act.sent, outcome: store.OutcomeUnknown}
-	if act.unsent {
+	if act.withheld {
 		r.outcome, r.sqlstate = store.OutcomeSkipped, refusal.CodeIOError
 	}
 	s.storeDone(act, r)
@@ -254,25 +254,25 @@ func (s *statements) storeDone(act *action, r result) {
 	s.storeQuery(act, "")
 }
 
-// heedDoubt: an answer that comes in doubt may be anybody's.
-func (s *statements) heedDoubt() {
-	if s.talk.doubt != "" && !s.lost {
-		s.lose()
+// desyncInDoubt: an answer that comes in doubt may be anybody's.
+func (s *statements) desyncInDoubt() {
+	if s.talk.doubt != "" && !s.desynced {
+		s.desync()
 	}
 }
 
-// lose gives up telling answers apart, and records what is under way; but what is being
+// desync gives up telling answers apart, and records what is under way; but what is being
 // announced will be recorded then.
-func (s *statements) lose() {
-	s.tellUntold("")
-	s.lost = true
+func (s *statements) desync() {
+	s.recordUnexecuted("")
+	s.desynced = true
 	s.endFailure()
-	s.tellUnnamed(s.names.unnamed)
+	s.recordUnnamed(s.names.unnamed)
 	for _, r := range s.talk.owed.waiting() {
 		if r.act == nil || r.act == s.current || !r.act.executes() && !r.act.keeps() {
 			continue
 		}
-		s.tellUnnamed(r.act.stmtBefore)
+		s.recordUnnamed(r.act.stmtBefore)
 		if !slices.Contains(s.before, r.act) {
 			s.storeUnknown(r.act)
 		}
@@ -282,12 +282,12 @@ func (s *statements) lose() {
 // end records what the session left without an outcome. Nothing more will come.
 func (s *statements) end() {
 	s.cutShort()
-	s.heedDoubt()
+	s.desyncInDoubt()
 	s.endFailure()
-	if s.lost {
+	if s.desynced {
 		return
 	}
-	s.tellUntold("")
+	s.recordUnexecuted("")
 	for _, r := range s.talk.owed.waiting() {
 		if r.act == nil || !r.act.executes() {
 			continue
@@ -300,7 +300,7 @@ func (s *statements) end() {
 		if r.act.copies {
 			over.copies, over.copyIn, over.copyOut = true, r.act.copyIn, r.act.copyOut
 		}
-		if r.act.unsent {
+		if r.act.withheld {
 			over = result{begun: r.act.sent, ended: r.act.sent, outcome: store.OutcomeSkipped, sqlstate: refusal.CodeIOError}
 		}
 		s.rows, s.bytesOut = 0, 0
@@ -309,7 +309,7 @@ func (s *statements) end() {
 	for _, r := range s.talk.owed.waiting() {
 		switch {
 		case r.act == nil:
-		case r.act.unsent:
+		case r.act.withheld:
 			s.storeKept(r.act, store.Statement{Outcome: store.OutcomeSkipped, SQLState: refusal.CodeIOError})
 		default:
 			s.storeKept(r.act, store.Statement{Outcome: store.OutcomeCut})

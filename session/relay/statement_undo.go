@@ -22,7 +22,7 @@ func (n *names) undo(skipped []*action) {
 	c := changes{stmts: map[string]*prepared{}, portals: map[string]*action{}}
 	for _, act := range slices.Backward(skipped) {
 		switch {
-		case !act.applied:
+		case act.state == sent:
 		case act.request == wire.Query:
 			c.stmts[""] = act.stmtBefore
 			c.portals[""] = act.bindBefore
@@ -50,7 +50,7 @@ func (n *names) change(c changes) {
 		if len(c.stmts)+len(c.portals) == 0 && !rebound {
 			return
 		}
-		if r.act != nil && r.act.applied {
+		if r.act != nil && r.act.state != sent {
 			rebound = c.meet(r.act) || rebound
 		}
 	}
@@ -184,7 +184,7 @@ func namedInSQL(tag, text string, cut bool) (name string, known bool) {
 func (n *names) preparedInSQL(name, text string, by *prepared) *prepared {
 	p := &prepared{
 		name: name, text: text, bytes: by.bytes, sum: by.sum, keyedSum: by.keyedSum, charset: by.charset,
-		parsed: true, secret: by.secret, params: n.secrets[sqltext.NameKey(name)], told: true,
+		parsed: true, secret: by.secret, params: n.secrets[sqltext.NameKey(name)], recorded: true,
 	}
 	if n.held+len(text) > maxPreparedBytes && len(text) > shortText {
 		p.text, p.charset.cut, p.charset.plain = string(cutRunes([]byte(text), shortText)), true, false

@@ -50,15 +50,15 @@ type statements struct {
 	settings  sqltext.Settings // as PostgreSQL told them last
 	unsettled bool             // what is under way may change them
 
-	now     time.Time // of the chunk that is being looked at
-	current *action   // whose body is to come
-	cutting *cutText  // its text, while it is longer than what is kept
-	latest  *action   // the last that runs something: COPY data belong to it
-	spare   []*action // for the next messages
-	before  []*action // strict: what has to be recorded before the chunk goes on
-	untold  []*action // answered, of the batch under way: what no Execute has run yet
+	now        time.Time // of the chunk that is being looked at
+	current    *action   // whose body is to come
+	cutting    *cutText  // its text, while it is longer than what is kept
+	latest     *action   // the last that runs something: COPY data belong to it
+	spare      []*action // for the next messages
+	before     []*action // strict: what has to be recorded before the chunk goes on
+	unrecorded []*action // answered, of the batch under way: what no Execute has run yet
 
-	untoldBytes int // of the values in untold
+	unrecordedBytes int // of the values in unrecorded
 
 	unreadable error // why the chunk that is being looked at cannot go on
 
@@ -67,10 +67,10 @@ type statements struct {
 	rows     int64 // DataRows since then
 	lastEnd  time.Time
 
-	failure failure
-	inBlock bool // a transaction block is open, or may be
-	leaving bool // the client has left: what errors come now are gprxy's doing
-	lost    bool // answers can no longer be told apart
+	failure  failure
+	inBlock  bool // a transaction block is open, or may be
+	leaving  bool // the client has left: what errors come now are gprxy's doing
+	desynced bool // answers can no longer be told apart
 }
 
 // chunkBegins is called before a chunk of either direction is walked. By then what the
@@ -97,8 +97,8 @@ func (s *statements) clock() time.Time {
 // PostgreSQL is expected to skip it: it is recorded like any other, and in strict mode
 // before it is sent.
 func (s *statements) requested(kind byte, size uint32, skipped bool) (act *action, want uint32) {
-	s.heedDoubt()
-	skipped = skipped && !s.lost // who knows
+	s.desyncInDoubt()
+	skipped = skipped && !s.desynced // who knows
 	s.bytesIn += int64(size) + wire.HeaderSize
 	s.current, s.cutting = nil, nil
 	switch kind {
@@ -133,7 +133,7 @@ func (s *statements) requested(kind byte, size uint32, skipped bool) (act *actio
 
 // executed: a statement ended well, or a portal was suspended.
 func (s *statements) executed(act *action, kind byte, body []byte) {
-	if act == nil || s.lost {
+	if act == nil || s.desynced {
 		return
 	}
 	r := s.result(act)
@@ -236,7 +236,7 @@ func (s *statements) recycle(act *action) {
 
 // failed: an ErrorResponse while head was the oldest request.
 func (s *statements) failed(head request, body []byte) {
-	if s.lost {
+	if s.desynced {
 		return
 	}
 	act := head.act
@@ -307,13 +307,13 @@ func stands(tag string) bool {
 // failedInDoubt records the error that made it impossible to tell whose answers are whose. It is nobody's for certain, and the
 // last statement that was done may be undone by it.
 func (s *statements) failedInDoubt(body []byte) {
-	if s.lost {
+	if s.desynced {
 		return
 	}
 	if st := s.undoable(); st != nil {
 		st.Outcome, st.Doubt = store.OutcomeUnknown, s.talk.doubt
 	}
-	s.lose()
+	s.desync()
 	now := s.clock()
 	r := result{begun: now, ended: now}
 	s.blame(nil, &r, body)
@@ -338,7 +338,7 @@ func mayCommit(tag string) bool {
 // interrupted records an error that is no statement's: that of an interrupt which came
 // between two of them.
 func (s *statements) interrupted(body []byte) {
-	if s.lost {
+	if s.desynced {
 		return
 	}
 	now := s.clock()
@@ -363,7 +363,7 @@ func (s *statements) copying(act *action) {
 
 // replied counts what PostgreSQL sends.
 func (s *statements) replied(kind byte, size uint32) {
-	s.heedDoubt()
+	s.desyncInDoubt()
 	s.bytesOut += int64(size) + wire.HeaderSize
 	switch {
 	case kind == wire.DataRow:
@@ -387,7 +387,7 @@ func (s *statements) described(act *action, body []byte) {
 // ready: a ReadyForQuery that answers act, or a Sync.
 func (s *statements) ready(act *action, status byte) {
 	switch {
-	case act != nil && !s.lost:
+	case act != nil && !s.desynced:
 		if act.request == wire.Query && act.failedFirst() {
 			// PostgreSQL need not have come to drop the unnamed statement and portal: a Query that is malformed, or met by
 			// an interrupt, or in a failed transaction, fails before (exec_simple_query in src/backend/tcop/postgres.c). If
@@ -408,12 +408,12 @@ func (s *statements) ready(act *action, status byte) {
 	s.block.settle()
 	s.inBlock = status != wire.TxIdle
 	s.settle()
-	s.tellUntold(txStatuses[status])
+	s.recordUnexecuted(txStatuses[status])
 	s.bytesOut, s.rows = 0, 0
 	if status == wire.TxIdle {
 		s.names.endPortals()
 	}
-	if status == wire.TxIdle && s.talk.owed.answered() && !s.lost {
+	if status == wire.TxIdle && s.talk.owed.answered() && !s.desynced {
 		s.recycle(s.names.portal) // its Executes are recorded
 		s.names.portal = nil
 	}

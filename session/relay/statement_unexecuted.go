@@ -15,48 +15,48 @@ import (
 // So many, or so many bytes of values, are recorded without waiting for the end of the
 // batch.
 const (
-	manyUntold      = 100
-	manyUntoldBytes = 1 << 20
+	manyUnrecorded      = 100
+	manyUnrecordedBytes = 1 << 20
 )
 
 // answered: PostgreSQL has done what the message asked for.
 func (s *statements) answered(act *action) {
 	switch {
-	case s == nil || s.lost:
+	case s == nil || s.desynced:
 		return
-	case !act.exposes() || act.isTold():
+	case !act.exposes() || act.isRecorded():
 		if act.request != wire.Bind { // which the portal refers to
 			s.recycle(act)
 		}
 		return
 	}
 	size := act.valuesSize()
-	if len(s.untold) >= manyUntold || s.untoldBytes+size > manyUntoldBytes {
-		s.untold = slices.DeleteFunc(s.untold, (*action).isTold)
-		s.untoldBytes = 0
-		for _, a := range s.untold {
-			s.untoldBytes += a.valuesSize()
+	if len(s.unrecorded) >= manyUnrecorded || s.unrecordedBytes+size > manyUnrecordedBytes {
+		s.unrecorded = slices.DeleteFunc(s.unrecorded, (*action).isRecorded)
+		s.unrecordedBytes = 0
+		for _, a := range s.unrecorded {
+			s.unrecordedBytes += a.valuesSize()
 		}
 	}
-	if len(s.untold) >= manyUntold || s.untoldBytes+size > manyUntoldBytes {
-		s.tellUntold("")
+	if len(s.unrecorded) >= manyUnrecorded || s.unrecordedBytes+size > manyUnrecordedBytes {
+		s.recordUnexecuted("")
 	}
-	s.untold = append(s.untold, act)
-	s.untoldBytes += size
+	s.unrecorded = append(s.unrecorded, act)
+	s.unrecordedBytes += size
 }
 
-// tellUntold records what no Execute has run by the end of the batch.
-func (s *statements) tellUntold(status string) {
-	for _, act := range s.untold {
+// recordUnexecuted records what no Execute has run by the end of the batch.
+func (s *statements) recordUnexecuted(status string) {
+	for _, act := range s.unrecorded {
 		s.storeKept(act, store.Statement{TxStatus: status})
 	}
-	clear(s.untold)
-	s.untold, s.untoldBytes = s.untold[:0], 0
+	clear(s.unrecorded)
+	s.unrecorded, s.unrecordedBytes = s.unrecorded[:0], 0
 }
 
-// tellUnnamed records the text of an unnamed statement that nothing has bound. It cannot
+// recordUnnamed records the text of an unnamed statement that nothing has bound. It cannot
 // run then, but where answers are in doubt PostgreSQL may have another in mind.
-func (s *statements) tellUnnamed(stmt *prepared) {
+func (s *statements) recordUnnamed(stmt *prepared) {
 	if stmt != nil {
 		s.storeUnknown(&action{request: wire.Parse, stmt: stmt, sent: s.clock()})
 	}
@@ -65,12 +65,12 @@ func (s *statements) tellUnnamed(stmt *prepared) {
 // storeKept records a Parse or Bind, if nothing else has. What is said of its outcome is
 // that of as.
 func (s *statements) storeKept(act *action, as store.Statement) {
-	if !act.keeps() || act.isTold() {
+	if !act.keeps() || act.isRecorded() {
 		return
 	}
 	st := s.asKept(act)
 	st.TxStatus, st.Outcome, st.SQLState = as.TxStatus, as.Outcome, as.SQLState
-	s.told(act)
+	s.noteRecorded(act)
 	s.block.add(&st)
 }
 
@@ -84,17 +84,17 @@ func (s *statements) asKept(act *action) store.Statement {
 	return st
 }
 
-// told notes that the log has the text of the message, and the values of its Bind.
-func (s *statements) told(act *action) {
+// noteRecorded notes that the log has the text of the message, and the values of its Bind.
+func (s *statements) noteRecorded(act *action) {
 	if act.stmt != nil {
-		act.stmt.told = true
+		act.stmt.recorded = true
 	}
 	bind := act.bound
 	if act.request == wire.Bind {
 		bind = act
 	}
 	if bind != nil {
-		bind.told = true
+		bind.recorded = true
 		s.names.release(bind)
 	}
 }
@@ -105,8 +105,8 @@ func (s *statements) told(act *action) {
 // and leave it to the next Bind.
 func (s *statements) toAnnounce() (all []*action) {
 	for _, act := range s.before {
-		begun := act.request == wire.Bind && act.begun || act.request == wire.Parse && act.stmt.begun
-		if !begun || s.lost {
+		begun := act.request == wire.Bind && act.announced || act.request == wire.Parse && act.stmt.announced
+		if !begun || s.desynced {
 			all = append(all, act)
 		}
 	}
@@ -116,9 +116,9 @@ func (s *statements) toAnnounce() (all []*action) {
 // begins notes that a statement.started will tell of what the message runs or binds.
 func (a *action) begins() {
 	if a.bound != nil {
-		a.bound.begun = true
+		a.bound.announced = true
 	}
 	if a.stmt != nil && a.request != wire.Parse {
-		a.stmt.begun = true
+		a.stmt.announced = true
 	}
 }

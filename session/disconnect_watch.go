@@ -13,10 +13,10 @@ import (
 	"gprxy/session/socket"
 )
 
-// A departureWatch notices a client that leaves while gprxy checks its login or
+// A disconnectWatch notices a client that leaves while gprxy checks its login or
 // waits for a backend, so that nobody queues for a client that is gone. It reads
 // ahead to do so, and keeps what it reads.
-type departureWatch struct {
+type disconnectWatch struct {
 	conn    net.Conn
 	cancel  context.CancelCauseFunc
 	reader  sync.WaitGroup
@@ -24,16 +24,16 @@ type departureWatch struct {
 	stopped bool
 }
 
-// watchDeparture returns a context that ends with errClientGone when the client
+// watchDisconnect returns a context that ends with errClientGone when the client
 // leaves. The caller must call stop before it reads from conn itself.
-func watchDeparture(ctx context.Context, conn net.Conn) (context.Context, *departureWatch) {
+func watchDisconnect(ctx context.Context, conn net.Conn) (context.Context, *disconnectWatch) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	w := &departureWatch{conn: conn, cancel: cancel}
+	w := &disconnectWatch{conn: conn, cancel: cancel}
 	w.reader.Go(w.read)
 	return ctx, w
 }
 
-func (w *departureWatch) read() {
+func (w *disconnectWatch) read() {
 	defer func() {
 		if fault := recover(); fault != nil {
 			w.cancel(fmt.Errorf("a fault in gprxy: %v\n%s", fault, debug.Stack()))
@@ -50,7 +50,7 @@ func (w *departureWatch) read() {
 
 // stop ends the watch and returns what the client sent meanwhile. The caller has
 // to set conn's read deadline anew.
-func (w *departureWatch) stop() []byte {
+func (w *disconnectWatch) stop() []byte {
 	if !w.stopped {
 		w.stopped = true
 		w.conn.SetReadDeadline(socket.LongAgo)

@@ -62,7 +62,7 @@ const (
 // Verify reads the whole log in one snapshot and gives its head, or a *BrokenError with the first
 // event that is not what was written: changed, removed, inserted or moved. It also compares the
 // sessions projection with the fold of the events, the texts of statements with what the events say of
-// them, and what the file is made of with what gprxy makes. A cut tail shows only by comparing the head with one kept elsewhere. progress, if not
+// them, what the file is made of with what gprxy makes, and that a search finds what reading in order does. A cut tail shows only by comparing the head with one kept elsewhere. progress, if not
 // nil, is called now and then and at the end.
 func (r *Reader) Verify(ctx context.Context, progress func(done, total int64)) (Head, error) {
 	return r.VerifyAgainst(ctx, Expected{}, progress)
@@ -108,8 +108,12 @@ func (s *snapshot) verify(ctx context.Context, seqs int64, e Expected, progress 
 	todo := make(chan *stretch)
 	inOrder := make(chan *stretch, 2*len(s.conns))
 	working.Go(func() { s.divide(ctx, seqs, e, todo, inOrder) })
-	for _, conn := range s.conns {
+	trees := make(chan error, 1)
+	for i, conn := range s.conns {
 		working.Go(func() {
+			if i == len(s.conns)-1 {
+				trees <- s.checkTrees(ctx, conn)
+			}
 			for st := range todo {
 				st.read <- st.verify(ctx, conn)
 			}
@@ -132,6 +136,9 @@ func (s *snapshot) verify(ctx context.Context, seqs int64, e Expected, progress 
 		return p.head, err
 	}
 	if err := p.end(ctx, s.conns[0]); err != nil {
+		return p.head, err
+	}
+	if err := <-trees; err != nil {
 		return p.head, err
 	}
 	return p.head, s.checkShape(ctx, s.conns[0])

@@ -18,7 +18,9 @@ func TestMaskingCostsNoMoreThanTheTextIsLong(t *testing.T) {
 		{"select password = (", "(", ")"}, {"insert into t (", "password, ", "a) values ('x')"}, {"select password = 'x", "''; table y ", "'"}, {"select format('password %s', ", "'delete from t', ", "'x')"},
 		{"execute p(password, ", "'a', ", "'b')"}, {"prepare p as select password = $1; ", "execute p('x'); ", ""}, {"select ", "'a' as password, ", "1"}, {"select ", "'a' = a.b.c.password and ", "true"},
 		{"/* password= ", "table ", "*/"}, {"select '", "[token:", "=>table '"},
-		{"do $$ begin execute 'select password ", "'' || ''x'' || ''", "'; end $$"}, {`select E'`, `password=\x41`, `'`}, {"create function password() returns int as ", "'a' ", " language plperl"},
+		{"do $$ begin execute 'select password ", "'' || ''x'' || ''", "'; end $$"}, {`select E'`, `password=\x41`, `'`},
+		{`select f('{"token": [`, `"a", `, `"b"]}')`}, {`select f('{"token": [`, `"a(1)", `, `"b"]}')`}, {`select f('`, `[{"token": [`, `')`}, {`select f('`, `[{"token": ["a(1)" `, `')`},
+		{"select ", "('a'::text) token, ", "1"}, {"select ", "'a') || ", "'b' password"}, {"set app.password to ", "'a', ", "'b'"}, {"select f('a=b ", `password=a\ `, "')"}, {"create function password() returns int as ", "'a' ", " language plperl"},
 	} {
 		cost := func(n int) time.Duration {
 			text := shape.begin + strings.Repeat(shape.again, n/len(shape.again)) + shape.end

@@ -10,6 +10,7 @@ import (
 // frame is what is known between two parentheses or brackets.
 type frame struct {
 	shut    string // what ends it
+	group   bool   // it holds an expression, and no arguments
 	all     bool   // every value in it is secret
 	from    int    // of a function's arguments, the first secret one; -1: none
 	arg     int    // which it is
@@ -74,6 +75,7 @@ func (r *reader) opened(f *frame, shut string) {
 		return
 	}
 	in := frame{shut: shut, from: -1, all: r.isSecretHere() || r.columns}
+	in.group = shut == ")" && r.last != quoted && (r.last != word || beforeGroup[r.before])
 	r.columns = false
 	named := shut == ")" && (r.last == word || r.last == quoted)
 	switch {
@@ -100,6 +102,9 @@ func (r *reader) opened(f *frame, shut string) {
 	}
 	r.frames = append(r.frames, in)
 }
+
+// beforeGroup are words after which a parenthesis begins an expression.
+var beforeGroup = set("select", "distinct", "all", "where", "having", "on", "and", "or", "not", "case", "when", "then", "else", "return", "returning", "by", "limit", "offset")
 
 // isRelation are words after which a name and a parenthesis are no call.
 var isRelation = set("into", "table", "exists", "references", "view", "copy", "function", "procedure", "type", "update", "aggregate", "index", "truncate")

@@ -211,7 +211,7 @@ func (r *reader) beginSQL(t token, body bool) {
 	r.treat = asSQL
 	r.child = &reader{
 		lexer: lexer{reading: reading{backslashes: r.bodies, wide: r.wide}}, findings: r.findings,
-		level: r.level + 1, body: body, bodies: r.bodies,
+		level: r.level + 1, quoted: r.quoted || t.quote.mark == '\'', body: body, bodies: r.bodies,
 		say: func(n int, c class, h hiding) { r.emit(n, c, h) },
 	}
 }
@@ -269,37 +269,4 @@ func (r *reader) foreign(content string, last bool) {
 		at = limit
 	}
 	r.held = s[at:]
-}
-
-// isSecretBehind: the name of a secret stands behind the value, as in 'x' = u.password, or is given to
-// it, as in 'x' as password.
-func (r *reader) isSecretBehind() bool {
-	if next := strings.TrimLeft(r.rest[:min(len(r.rest), 16)], " "); next == "" || strings.IndexByte(",);]|:", next[0]) >= 0 {
-		return false // as mostly
-	}
-	const most = 12 // tokens: an operator, or AS, and a name with what qualifies it
-	ahead := r.lexer
-	name, given := "", false // given: an operator, or AS, has come
-	for range most {
-		t, more := ahead.next()
-		if !more || t.partial {
-			break
-		}
-		text := strings.ToLower(t.text)
-		switch {
-		case t.kind == space, t.kind == comment:
-		case !given && (text == "as" || t.kind == other && strings.ContainsAny(text, "=<>!")):
-			given = true
-		case given && name == "" && t.kind == other && strings.ContainsAny(text, "=>"): // of <>, >=
-		case given && name == "" && t.kind == word:
-			name = text
-		case given && name == "" && t.kind == quoted:
-			name = strings.ToLower(t.content())
-		case name != "" && text == ".":
-			name = ""
-		default:
-			return name != "" && r.names.isSecret(name) && !r.comments()
-		}
-	}
-	return name != "" && r.names.isSecret(name) && !r.comments()
 }

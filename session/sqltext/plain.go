@@ -25,6 +25,8 @@ type plainText struct {
 	lexer   *lexer // reads it as SQL, up to where values were looked for
 	paren   int    // where its last closing parenthesis stands; -1: nowhere
 	harmful int    // up to here values are one word at most
+	members int    // up to here the strings of a JSON value are secret, each by itself,
+	behind  int    // and from here on they have not been looked at
 	failed  int    // where the last word ended that may do something
 }
 
@@ -54,31 +56,6 @@ func formatOf(s string) format {
 		return connectionString
 	}
 	return noFormat
-}
-
-// ending is how a value ends.
-type ending struct {
-	quote byte // at this quote, but for one behind a backslash; 0: where the word ends,
-	loose bool // of which only space and quotes are the end
-}
-
-// of is where the value that begins at byte i ends.
-func (e ending) of(s string, i int) int {
-	switch {
-	case e.quote != 0:
-		for ; i < len(s) && s[i] != e.quote; i++ {
-			if s[i] == '\\' && i+1 < len(s) {
-				i++
-			}
-		}
-	case e.loose:
-		for i < len(s) && !isSpace(s[i]) && s[i] != '\'' && s[i] != '"' {
-			i++
-		}
-	default:
-		return wordEnd(s, i)
-	}
-	return i
 }
 
 // wordEnd is where a word ends, as far as it can be one token of SQL, or one with operators in it. A backslash is none.
@@ -113,7 +90,7 @@ func (r *reader) plain(content string, last bool) {
 	if !p.begun && p.held != "" {
 		p.begun, p.format = true, formatOf(p.held)
 	}
-	p.paren, p.harmful, p.failed = strings.LastIndexByte(p.held, ')'), 0, 0
+	p.paren, p.harmful, p.failed, p.members, p.behind = strings.LastIndexByte(p.held, ')'), 0, 0, 0, 0
 	at := 0
 	say := func(to int, h hiding) {
 		r.emitPlain(to-at, h)
@@ -129,11 +106,11 @@ func (r *reader) plain(content string, last bool) {
 	}
 	if p.running {
 		p.running = false
-		to := p.within.of(s, 0)
+		to, e := p.within.of(s, 0)
 		if p.within != (ending{}) && commands.in(s[:to]) {
-			p.within, to = ending{}, wordEnd(s, 0)
+			e, to = ending{}, wordEnd(s, 0)
 		}
-		hide(to, p.within)
+		hide(to, e)
 	}
 	limit := len(s)
 	if !last {
@@ -193,6 +170,10 @@ func (p *plainText) next(names *Names, s string, at int, last bool) (v valueAt) 
 	if p.words {
 		return longWordIn(s, at)
 	}
+	if v = p.member(s, at, last); v.from >= 0 {
+		return v
+	}
+	at = max(at, p.members)
 	if p.starts && s != "" {
 		p.starts = false
 		if v = p.value(s, 0, last); v.from >= 0 {
@@ -269,11 +250,20 @@ func (p *plainText) value(s string, from int, last bool) valueAt {
 	switch {
 	case from < p.harmful: // it stands in a value that may do something
 	case p.format == jsonDocument && quote == '"', p.format == connectionString && quote != 0:
-		e = ending{quote: quote}
-		a, b = from+1, e.of(s, from+1)
+		a = from + 1
+		b, e = ending{quote: quote}.of(s, a)
+	case p.format == jsonDocument && (s[from] == '[' || s[from] == '{'):
+		a = from + 1
+		if b, e = (ending{depth: 1}).of(s, a); b == a {
+			return valueAt{from: -1}
+		}
+		if b-a >= longestValue || !p.isHarmless(s, a, b, last) {
+			p.members, p.harmful = b, b
+			return p.member(s, a, last)
+		}
 	case p.format == connectionString:
-		e = ending{loose: true}
-		a, b = from, e.of(s, from)
+		a = from
+		b, e = ending{loose: true}.of(s, a)
 	case quote != 0 && !p.pieces && !p.goesOn:
 		a, b = p.literalAt(s, from)
 	}

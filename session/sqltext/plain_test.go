@@ -67,6 +67,13 @@ func TestMaskInLiterals(t *testing.T) {
 		{`select f('{"a": 1, "password": "ab;cd(e two", "b": "password"}')`, `select f('{"a": 1, "password": "***", "b": "password"}')`},
 		{`select f('[{"password": "a\"b c", "token": 12, "b": {"token": null}}]')`, `select f('[{"password": "***", "token": ***, "b": {"token": ***}}]')`},
 		{`select f('{"headers": {"Authorization": "Bearer x y"}}')`, `select f('{"headers": {"Authorization": "***"}}')`},
+		{`select f('{"token": ["a","b c"], "a": ["b"]}')`, `select f('{"token": [***], "a": ["b"]}')`},
+		{`select f('{"token": {"value": "a]}\"b", "n": [1, [2]]}, "a": "b"}')`, `select f('{"token": {***}, "a": "b"}')`},
+		{`select f('{"a": {"token": []}, "b": [1]}')`, `select f('{"a": {"token": []}, "b": [1]}')`},
+		{`select f('{"token": ["two words", "f(1) three", "x"], "a": "b"}')`, `select f('{"token": ["***", "f(1) three", "***"], "a": "b"}')`},
+		{`select f('{"token": ["a", "'';table y;--"], "a": "b"}')`, `select f('{"token": ["***", "'';table y;--"], "a": "b"}')`},
+		{`select f('host=h password=two\ words user=x')`, `select f('host=h password=*** user=x')`},
+		{`select f('host=h password=a\''b\\ user=x')`, `select f('host=h password=*** user=x')`},
 		{"select f('Authorization: Bearer abc.de-f--g and more')", "select f('Authorization: Bearer *** and more')"},
 		{"select f('curl -H ''Authorization: Basic abc='' https://u:p(w;x@h/d')", "select f('curl -H ''Authorization: Basic ***'' https://u:***@h/d')"},
 		{"select f(U&'password!003Dxx!0020y' uescape '!')", "select f(U&'password!003D***!0020y' uescape '!')"},
@@ -107,7 +114,7 @@ func TestLongLiteralsHideNoCode(t *testing.T) {
 
 // Random pieces of literals, in literals, put together in any order: each command and call of them stays.
 func TestRandomLiteralsHideNoCommand(t *testing.T) {
-	pieces := []string{"password=", "password = ", "token: ", `"secret": `, "password ", "''", "''''", `"`, " table y ", "table", " union ", ";", " delete from t ", "danger(1)", " danger (1)", "/*", "*/", "--", "\n", "x", " ", "{", "}", "[", ",", "a=", "://u:", "@h", "bearer ", "%s ", "1", "=", "select ", "lock a"}
+	pieces := []string{"password=", "password = ", "token: ", `"secret": `, "password ", "''", "''''", `"`, " table y ", "table", " union ", ";", " delete from t ", "danger(1)", " danger (1)", "/*", "*/", "--", "\n", "x", " ", "{", "}", "[", ",", "a=", `"token": [`, `{"token": {`, `["`, `"]`, `\ `, "host=h password=", "://u:", "@h", "bearer ", "%s ", "1", "=", "select ", "lock a"}
 	outside := []string{"' || '", "'\n'", "', '", "' || E'"}
 	words := regexp.MustCompile(`\b(table|union|delete|select|lock)\b|danger ?\(`)
 	rnd := rand.New(rand.NewPCG(7, 7))

@@ -31,7 +31,8 @@ type reader struct {
 	*findings
 	say func(n int, c class, h hiding)
 
-	level  int  // how deep in literals
+	level  int  // how deep in literals,
+	quoted bool // one of which is in quotes
 	body   bool // of a routine: EXECUTE in it runs a text, and is not that of SQL
 	bodies bool // backslashes escape in the literals of bodies, which are read when they run
 
@@ -221,7 +222,7 @@ func (r *reader) see(t token) {
 	case word:
 		c = r.glued()
 		if r.isBareValue(text) && r.standsAlone() {
-			h = bare
+			h = r.bare()
 		}
 		r.word(text)
 	case quoted:
@@ -231,7 +232,7 @@ func (r *reader) see(t token) {
 		r.parameter(text)
 	case number:
 		if len(text) >= shortestNumber && r.isSecretHere() && r.standsAlone() {
-			h = bare
+			h = r.bare()
 		}
 	case other:
 		r.elsewhere = r.elsewhere || text == "%" && f.named && r.level > 0
@@ -239,6 +240,14 @@ func (r *reader) see(t token) {
 	}
 	r.emit(len(t.text), c, h)
 	r.saw(t.kind, text)
+}
+
+// bare is how a value without quotes is hidden. In quotes, more of them would end the literal around it.
+func (r *reader) bare() hiding {
+	if r.quoted {
+		return hidden
+	}
+	return bare
 }
 
 // shortestNumber is how long a number has to be to be a secret: others count something.
@@ -355,6 +364,7 @@ func (r *reader) endName(f *frame, w string) {
 	case w == "and" && f.between:
 		f.between = false
 	case w == "from" && r.before == "distinct":
+	case w == "set" && r.words[0] == "alter": // ALTER COLUMN password SET DEFAULT
 	case endsValue[w], r.last == literal && !joins[w] && r.before != "::":
 		f.named, f.comma = false, false
 	}
@@ -443,7 +453,7 @@ func (r *reader) punctuation(p string) {
 		r.shut(p)
 	case ",":
 		f.arg++
-		if f.named = f.named && f.comma; f.named {
+		if f.named = f.named && (f.comma || len(r.frames) == 1 && r.sets()); f.named { // a setting may be a list
 			f.comma = false
 		}
 		f.between, f.cases = false, 0

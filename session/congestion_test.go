@@ -53,6 +53,7 @@ func heap() int64 {
 // sockets is full. Nothing grows, and once the client reads, everything comes. So it
 // is while statements are recorded.
 func TestBothDirectionsBlocked(t *testing.T) {
+	t.Parallel()
 	for _, record := range []relay.RecordStatements{relay.RecordNothing, relay.RecordText} {
 		t.Run(fmt.Sprint("recording ", record), func(t *testing.T) {
 			p := startProxy(t, recordingAs(record))
@@ -109,6 +110,7 @@ func awaitFrames(t *testing.T, conn net.Conn, kind byte, many int) map[byte]seen
 // D14: while a client does not read, its backend waits; gprxy holds no more than the
 // sockets do, and not a row is lost.
 func TestASlowReaderHoldsItsBackendUp(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	conn := rawSession(t, p, "reader")
 	before := heap()

@@ -61,6 +61,7 @@ func browserClient(t *testing.T, p *proxy, seen func(code string)) (*pgx.Conn, e
 }
 
 func TestLoginWithTheBrowser(t *testing.T) {
+	t.Parallel()
 	i := deviceIssuer(t, authtest.Options{})
 	p := startProxy(t, offerDevice(t, i, 40), func(o *options) { o.session.LoginTimeout = 2 * time.Second })
 	t.Run("approved, later than a login may take", func(t *testing.T) {
@@ -138,6 +139,7 @@ func startDevice(t *testing.T, p *proxy) net.Conn {
 
 // Leaving ends the wait and frees the place; more than may wait are refused.
 func TestWaitingForTheBrowserIsLimited(t *testing.T) {
+	t.Parallel()
 	i := deviceIssuer(t, authtest.Options{})
 	p := startProxy(t, offerDevice(t, i, 8)) // a quarter of them for one address
 	first, second := startDevice(t, p), startDevice(t, p)
@@ -177,6 +179,7 @@ func TestWaitingForTheBrowserTakesNoPlaceOfLogins(t *testing.T) {
 
 // A crowd is refused politely, and the proxy serves on.
 func TestACrowdWaitsForTheBrowser(t *testing.T) {
+	t.Parallel()
 	i := deviceIssuer(t, authtest.Options{})
 	p := startProxy(t, offerDevice(t, i, 20))
 	var mu sync.Mutex // guards the counts
@@ -217,6 +220,7 @@ func TestACrowdWaitsForTheBrowser(t *testing.T) {
 
 // A drain does not wait for people at their browsers.
 func TestDrainWhileAPersonLogsIn(t *testing.T) {
+	t.Parallel()
 	i := deviceIssuer(t, authtest.Options{})
 	p := startProxy(t, offerDevice(t, i, 8))
 	conn := startDevice(t, p)

@@ -82,6 +82,7 @@ func TestSessionsOutliveTheirTokenByDefault(t *testing.T) {
 
 // A notice never stands within a message of the backend's.
 func TestTheNoticeKeepsToFrameBoundaries(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t, disconnect(10*time.Second))
 	conn := dial(t, p.addr)
 	login(t, conn, "bob", expiring(time.Second))

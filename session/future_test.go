@@ -101,6 +101,7 @@ func TestMessagesOfTheFuturePassUntouched(t *testing.T) {
 
 // What a client says in a message of the future is PostgreSQL's to judge.
 func TestAClientsMessageOfTheFutureReachesPostgreSQL(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	conn := rawSession(t, p, "reader")
 	send(t, conn, message('y', "?"))

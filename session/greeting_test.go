@@ -9,6 +9,7 @@ import (
 // C1, D10: the greeting is PostgreSQL's, also on a backend that is used again: whatever
 // the session before has changed, and however it told so, holds no more.
 func TestTheGreetingOfTheNextSessionIsTrue(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t, func(o *options) { o.pool.MaxConns = 1 })
 	wishes := []string{"client_encoding", "UTF8", "TimeZone", "Europe/Oslo", "application_name", strings.Repeat("n", 70)}
 	greet := func(leave ...string) []received {

@@ -18,6 +18,7 @@ func backendPID(greeting []received) uint32 {
 
 // F4: a client killed within COPY IN leaves neither rows nor a stuck backend.
 func TestAClientKilledInCopyIn(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t, func(o *options) { o.pool.MaxConns = 1 })
 	conn := dial(t, p.addr)
 	pid := backendPID(login(t, conn, "bob", token("bob@example.com", "writer")))
@@ -36,6 +37,7 @@ func TestAClientKilledInCopyIn(t *testing.T) {
 // C2, C4: startup parameters are the session's defaults, for RESET too, and
 // another client's do not shine through.
 func TestStartupParametersAreTheSessionsDefaults(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	dsn := func(parameters ...string) string {
 		return p.dsn("bob", token("bob@example.com", "reader"), parameters...)
@@ -64,6 +66,7 @@ func TestStartupParametersAreTheSessionsDefaults(t *testing.T) {
 // A pool of one is handed from person to person, first come, first served; who
 // waits too long is told which setting limits it.
 func TestThePoolIsShared(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t, func(o *options) { o.pool.MaxConns = 1; o.pool.AcquireTimeout = 300 * time.Millisecond })
 	holder := rawSession(t, p, "reader")
 	answer := refused(t, p.dsn("eve", token("eve@example.com", "reader")))

@@ -154,6 +154,7 @@ var kills = []struct {
 }
 
 func TestAClientKilledInEveryState(t *testing.T) {
+	t.Parallel()
 	expected := lastWill(t)
 	config, secure := withTLS(t)
 	for j, k := range kills {

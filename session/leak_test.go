@@ -147,6 +147,7 @@ func receiveAny(t *testing.T, conn net.Conn, kinds string) byte {
 }
 
 func TestNoTraceReachesTheNextPerson(t *testing.T) {
+	t.Parallel()
 	prepareCanaries(t)
 	p := startProxy(t, canaryRoles(t), func(o *options) { o.pool.MaxConns = 1 })
 	major := serverMajor(t)
@@ -192,6 +193,7 @@ func (c canary) wantSilence(t *testing.T, p *proxy, ends []ending) {
 // What cannot be removed is there again for the same person, as it is within one
 // session of PostgreSQL.
 func TestThePersonMayGetTheBackendAgain(t *testing.T) {
+	t.Parallel()
 	prepareCanaries(t)
 	p := startProxy(t, canaryRoles(t), func(o *options) { o.pool.MaxConns = 1 })
 	for _, c := range slices.Concat(canaries, moreCanaries) {
@@ -216,6 +218,7 @@ func TestThePersonMayGetTheBackendAgain(t *testing.T) {
 
 // A person is who an issuer says, and not whoever has the same name without it.
 func TestTheSameNameOfNoIssuerIsAnotherPerson(t *testing.T) {
+	t.Parallel()
 	prepareCanaries(t)
 	p := startProxy(t, canaryRoles(t), func(o *options) {
 		o.pool.MaxConns = 1

@@ -72,6 +72,7 @@ func TestTheRecordedAccountIsTheOneThatServed(t *testing.T) {
 
 // Every step of a login stands in the log, in order, when the client is in.
 func TestTheStepsOfALoginAreRecorded(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	conn := connect(t, p.dsn("bob", token("bob@example.com", "reader"), "application_name=test\x01tool"))
 	var types []string
@@ -97,6 +98,7 @@ func TestTheStepsOfALoginAreRecorded(t *testing.T) {
 // B3, G6: a bad login gets one answer whatever is wrong with it; the reason and
 // nothing secret stands in the log.
 func TestBadLoginsGetOneAnswer(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	other := authtest.Start(t, authtest.Options{})
 	good := token("bob@example.com", "reader")
@@ -167,6 +169,7 @@ func mustSign(t *testing.T, i *authtest.Issuer, header map[string]any, c authtes
 }
 
 func TestPeopleWithoutARoleAreRefused(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	tests := []struct{ name, user, token, reason string }{
 		{"no role", "bob", token("bob@example.com"), auth.ReasonNoMappedRole},
@@ -190,6 +193,7 @@ func TestPeopleWithoutARoleAreRefused(t *testing.T) {
 
 // B4: PostgreSQL's own refusals come through, once the password was right.
 func TestPostgreSQLsOwnRefusalsPassThrough(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	tests := []struct{ name, dsn, code string }{
 		{"unknown database, token", strings.Replace(p.dsn("bob", token("bob@example.com", "reader")), "/demo", "/nowhere", 1), "3D000"},
@@ -213,6 +217,7 @@ func TestPostgreSQLsOwnRefusalsPassThrough(t *testing.T) {
 }
 
 func TestWhoTheSessionIsCannotBeChangedAtLogin(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	for _, parameter := range []string{"role=postgres", "session_authorization=postgres", "options=-c role=postgres", "local_preload_libraries=x", "gprxy.user=mallory"} {
 		if answer := refused(t, p.dsn("bob", token("bob@example.com", "reader"), parameter)); answer.Code != "42501" {

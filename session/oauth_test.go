@@ -28,6 +28,7 @@ func initialResponse(auth string) string {
 
 // B6: OAUTHBEARER byte for byte as libpq 18 speaks it.
 func TestOAuthBearerOnTheWire(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t, offerOAuth, func(o *options) { o.session.ClientAuth = session.AuthOAuth })
 	start := func(t *testing.T, sent string) (read func() received, write func(string)) {
 		conn := dial(t, p.addr)
@@ -118,6 +119,7 @@ func TestOAuthBearerOnTheWire(t *testing.T) {
 
 // A driver's own OAUTHBEARER, chosen by the client among password logins.
 func TestOAuthBearerWithPgx(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t, offerOAuth)
 	connectWith := func(token string) (*pgx.Conn, error) {
 		config := mustParse(t, p.dsn("bob", "", "options=-c gprxy.auth=oauth -c work_mem=3MB"))
@@ -139,6 +141,7 @@ func TestOAuthBearerWithPgx(t *testing.T) {
 }
 
 func TestClientsChooseWhatTheyAreAskedFor(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t, offerOAuth, func(o *options) { o.session.ClientAuth = session.AuthOAuth })
 	conn := connect(t, p.dsn("alice", alicePassword, "options=--gprxy.auth=password"))
 	if got := ask[string](t, conn, "select current_setting('gprxy.user')"); got != "alice" {
@@ -158,6 +161,7 @@ func TestClientsChooseWhatTheyAreAskedFor(t *testing.T) {
 
 // Tokens do not cross a network in the clear, whatever REQUIRE_TLS says.
 func TestOAuthNeedsTLSFromElsewhere(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t, offerOAuth, elsewhere, func(o *options) {
 		o.session.ClientAuth = session.AuthOAuth
 		o.session.RequireTLS = session.TLSNever
@@ -169,6 +173,7 @@ func TestOAuthNeedsTLSFromElsewhere(t *testing.T) {
 
 // B7: a client that insists on SCRAM gives up by itself.
 func TestAClientThatInsistsOnScram(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	config := mustParse(t, p.dsn("alice", alicePassword))
 	config.RequireAuth = "scram-sha-256"

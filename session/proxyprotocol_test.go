@@ -59,6 +59,7 @@ func connectedVia(t *testing.T, p *proxy) string {
 }
 
 func TestTheTrueAddressIsRecorded(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t, fromLoadBalancers)
 	for _, header := range []struct{ name, sent, client string }{
 		{"v1", headerV1("192.0.2.9:4242"), "192.0.2.9:4242"},
@@ -95,6 +96,7 @@ func TestTheTrueAddressIsRecorded(t *testing.T) {
 
 // A forwarded client is not on this machine, whatever the header says.
 func TestForwardedClientsNeedTLS(t *testing.T) {
+	t.Parallel()
 	config, secure := withTLS(t)
 	p := startProxy(t, fromLoadBalancers, secure, func(o *options) { o.session.RequireTLS = session.TLSOffLoopback })
 	for _, header := range []string{headerV1("192.0.2.9:1"), headerV2("127.0.0.1:1"), headerV1("[::1]:1"), "PROXY UNKNOWN\r\n", headerLocal} {
@@ -112,6 +114,7 @@ func TestForwardedClientsNeedTLS(t *testing.T) {
 }
 
 func TestHeadersWhereNoneIsDue(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	for _, header := range []string{headerV1("192.0.2.9:1"), headerV2("192.0.2.9:1")} {
 		conn := dial(t, p.addr)
@@ -126,6 +129,7 @@ func TestHeadersWhereNoneIsDue(t *testing.T) {
 }
 
 func TestConnectionsWithoutTheirHeader(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t, fromLoadBalancers)
 	for _, sent := range []string{startupPacket(3<<16, "user", "bob"), sslRequest + "xxxx", "PROXY TCP4 nobody\r\n"} {
 		conn := dial(t, p.addr)
@@ -145,6 +149,7 @@ func TestConnectionsWithoutTheirHeader(t *testing.T) {
 // What looks at the client's socket still finds it under the load balancer's
 // header: A1, what was sent in plain text ahead of the handshake is seen there.
 func TestPlaintextBeforeTheHandshakeOfAForwardedClient(t *testing.T) {
+	t.Parallel()
 	_, secure := withTLS(t)
 	p := startProxy(t, fromLoadBalancers, secure)
 	conn := dial(t, p.addr)

@@ -27,6 +27,7 @@ func rows(all []received) (values []string) {
 
 // D1: many Syncs under way, answers in order.
 func TestPipelining(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	conn := rawSession(t, p, "reader")
 	var ahead strings.Builder
@@ -47,6 +48,7 @@ func TestPipelining(t *testing.T) {
 
 // D2: what Flush brings out reaches the client without a ReadyForQuery.
 func TestFlushWithoutSync(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	conn := rawSession(t, p, "reader")
 	send(t, conn, message('P', "\x00select 1\x00\x00\x00"), message('H', ""))
@@ -59,6 +61,7 @@ func TestFlushWithoutSync(t *testing.T) {
 
 // D4: COPY in all its ends leaves the session in step.
 func TestCopy(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	conn := connect(t, p.dsn("bob", token("bob@example.com", "writer")))
 	run(t, conn, "create table c (id int, v text)") // a temporary one would keep the backend from being used again
@@ -158,6 +161,7 @@ func TestAClientDoesNotWaitForTheReset(t *testing.T) {
 
 // D5: what the backend says by itself reaches an idle client.
 func TestListenAndNotify(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	listening := connect(t, p.dsn("bob", token("bob@example.com", "reader")))
 	run(t, listening, "listen news")
@@ -173,6 +177,7 @@ func TestListenAndNotify(t *testing.T) {
 
 // D9, D10: errors, notices and changed parameters come as PostgreSQL sends them.
 func TestErrorsAndNoticesKeepTheirFields(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	conn := rawSession(t, p, "writer")
 	send(t, conn, query(`do $$ begin raise warning 'careful' using hint = 'slow', detail = 'deep', table = 'tab'; end $$`))
@@ -195,6 +200,7 @@ func TestErrorsAndNoticesKeepTheirFields(t *testing.T) {
 
 // D11: Terminate does not reach the backend, nor does anything after it.
 func TestTerminateKeepsTheBackend(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	conn := rawSession(t, p, "writer")
 	send(t, conn, query("select pg_backend_pid()"))
@@ -216,6 +222,7 @@ func atoi(s string) (n uint32) {
 
 // D12: a client that closes only its sending side still gets its answers.
 func TestHalfClose(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	for _, seconds := range []string{"0", "0.7"} {
 		conn := rawSession(t, p, "reader")
@@ -244,6 +251,7 @@ func TestHalfClose(t *testing.T) {
 
 // F2: what a client that is gone left running ends within a second.
 func TestAnOrphanQueryIsCancelled(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	const running = "select count(*) from pg_stat_activity where query like '%orphan%' and query not like '%activity%' and state = 'active'"
 	ends := map[string]func(net.Conn){
@@ -270,6 +278,7 @@ func TestAnOrphanQueryIsCancelled(t *testing.T) {
 // G1, G2: the end of the backend reaches the client, in PostgreSQL's words or, if
 // it had none, in gprxy's.
 func TestTheEndOfTheBackendReachesTheClient(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	t.Run("terminated by an administrator", func(t *testing.T) {
 		conn := rawSession(t, p, "reader")
@@ -291,6 +300,7 @@ func TestTheEndOfTheBackendReachesTheClient(t *testing.T) {
 // G7: draining ends who rests, lets finish who works, and gives who has only just
 // come a moment for what it came for.
 func TestDrain(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	resting := rawSession(t, p, "reader")
 	send(t, resting, query("select 1"))
@@ -347,6 +357,7 @@ func TestDrain(t *testing.T) {
 
 // Draining leaves a session inside TLS the time its query needs, too.
 func TestDrainInsideTLS(t *testing.T) {
+	t.Parallel()
 	config, secure := withTLS(t)
 	p := startProxy(t, secure)
 	conn := dial(t, p.addr)

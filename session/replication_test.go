@@ -59,6 +59,7 @@ func command(t *testing.T, conn *pgconn.PgConn, sql string) string {
 }
 
 func TestReplicationIsOffByDefault(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t, allowReplication(t), func(o *options) { o.session.AllowReplication = false })
 	for _, value := range []string{"true", "database", "on", "YES", "1", "t"} {
 		answer := refused(t, p.dsn("bob", token("bob@example.com", "replica"), "replication="+value))
@@ -80,6 +81,7 @@ func TestReplicationIsOffByDefault(t *testing.T) {
 }
 
 func TestReplicationNeedsThePrivilege(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t, allowReplication(t))
 	self := startProxy(t, allowReplication(t), func(o *options) { o.session.Passwords = session.PasswordSelf })
 	service := startProxy(t, allowReplication(t), func(o *options) {
@@ -146,6 +148,7 @@ func TestPgBasebackup(t *testing.T) {
 }
 
 func TestPgReceivewalAndDrain(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t, allowReplication(t), func(o *options) { o.session.StampSetting, o.session.StampApplicationName = true, true })
 	dir := t.TempDir()
 	ended := receiveWAL(t, p, dir)
@@ -217,6 +220,7 @@ func TestSubscription(t *testing.T) {
 }
 
 func TestAWalsenderServesOneSession(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t, allowReplication(t), func(o *options) { o.pool.MaxConns = 1 })
 	pids := map[uint32]bool{}
 	for range 3 {
@@ -271,6 +275,7 @@ func fastBackup(t *testing.T) string {
 
 // A client that vanishes leaves no walsender behind, whatever that is doing.
 func TestAClientOfReplicationVanishes(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t, allowReplication(t))
 	for name, sent := range map[string]string{
 		"streaming":          query("START_REPLICATION PHYSICAL 0/1000000"),
@@ -299,6 +304,7 @@ func TestAClientOfReplicationVanishes(t *testing.T) {
 
 // Shutdown ends what does not end by itself: a backup whose client does not read.
 func TestReplicationIsCutOffAtTheEndOfAShutdown(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t, allowReplication(t))
 	conn := dial(t, p.addr)
 	login(t, conn, "bob", token("bob@example.com", "replica"), "replication", "on")
@@ -314,6 +320,7 @@ func TestReplicationIsCutOffAtTheEndOfAShutdown(t *testing.T) {
 }
 
 func TestReplicationAfterOtherLogins(t *testing.T) {
+	t.Parallel()
 	t.Run("with OAUTHBEARER", func(t *testing.T) {
 		p := startProxy(t, allowReplication(t), offerOAuth, func(o *options) { o.session.ClientAuth = session.AuthOAuth })
 		config := mustParse(t, p.dsn("bob", "", "replication=true"))

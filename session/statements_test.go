@@ -275,6 +275,7 @@ func atOnce(texts ...string) (sent string) {
 // However requests and answers are cut into chunks, the rows are the same. One byte at
 // a time is as far as it goes.
 func TestStatementsInPieces(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t, recordingAs(relay.RecordParams))
 	sent := query("select 'one'") + parseAs("s", "select $1::text") + bindTo("", "s", "two") + executePortal("", 0) + syncing + query("select 1/0")
 	var all [2][]string
@@ -302,6 +303,7 @@ func TestStatementsInPieces(t *testing.T) {
 
 // What was under way when a session ended is recorded, and what became of it is said.
 func TestStatementsCutShort(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t, recordingAs(relay.RecordText))
 	running := func(sql string) {
 		t.Helper()
@@ -377,6 +379,7 @@ func TestStatementsComeSoon(t *testing.T) {
 
 // With AUDIT_DURABILITY=strict what runs has been recorded before.
 func TestStrictRecordsBeforeItSends(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t, recordingAs(relay.RecordParams), func(o *options) { o.session.Statements.Strict = true })
 	conn := rawSession(t, p, "WRITER")
 	send(t, conn, query("select 1; select 2")+parseAs("", "select $1")+bindTo("", "", "x")+executePortal("", 0)+syncing)

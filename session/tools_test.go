@@ -47,6 +47,7 @@ func output(t *testing.T, cmd *exec.Cmd) string {
 }
 
 func TestPsql(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	t.Run("describes tables", func(t *testing.T) {
 		if got := output(t, tool(t, p, "reader", "psql", "-c", `\d items`)); !strings.Contains(got, "items_pkey") {

@@ -12,6 +12,7 @@ import (
 )
 
 func TestHalfCloseThroughATunnel(t *testing.T) {
+	t.Parallel()
 	u := startTunnel(t)
 	for _, seconds := range []string{"0", "0.7"} {
 		conn := u.raw()
@@ -43,6 +44,7 @@ func TestAnOrphanQueryBehindATunnelIsCancelled(t *testing.T) {
 
 // A client that leaves while gprxy lets it wait frees its place there.
 func TestAClientMayLeaveWhileTheTunnelLogsIn(t *testing.T) {
+	t.Parallel()
 	u := startTunnel(t, func(_ *session.Tunnel, o *options) { o.pool.MaxConns = 1; o.pool.AcquireTimeout = time.Minute })
 	u.raw()
 	conn := dial(t, u.addr)
@@ -58,6 +60,7 @@ func TestAClientMayLeaveWhileTheTunnelLogsIn(t *testing.T) {
 
 // Ctrl-C ends who rests, lets finish who works, and leaves nothing behind.
 func TestDrainOfATunnel(t *testing.T) {
+	t.Parallel()
 	u := startTunnel(t)
 	resting, working, transacting, silent := u.raw(), u.raw(), u.raw(), dial(t, u.addr)
 	send(t, working, query("select 'done' from pg_sleep(0.5)"))
@@ -95,6 +98,7 @@ func stacks() []byte {
 
 // A tunnel that may not wait cuts off a running query, and PostgreSQL ends it.
 func TestATunnelCutOffEndsItsQueries(t *testing.T) {
+	t.Parallel()
 	u := startTunnel(t)
 	conn := u.raw()
 	send(t, conn, query("select pg_sleep(60) /* tunnelled */"))

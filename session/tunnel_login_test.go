@@ -56,6 +56,7 @@ func TestARefusedLoginComesThroughAsItIs(t *testing.T) {
 }
 
 func TestATokenIsAskedForEachConnection(t *testing.T) {
+	t.Parallel()
 	tokens := []struct {
 		token auth.Secret
 		err   error
@@ -132,6 +133,7 @@ func TestTheTokenStaysHereUnlessTheOtherEndIsTrusted(t *testing.T) {
 }
 
 func TestCheckLeavesNoTrace(t *testing.T) {
+	t.Parallel()
 	u := startTunnel(t)
 	if err := u.Check(t.Context()); err != nil {
 		t.Error(err)
@@ -194,6 +196,7 @@ func TestATunnelIsForOneDatabaseAndAccountUnlessTheClientSays(t *testing.T) {
 }
 
 func TestATunnelServesOnlySoMany(t *testing.T) {
+	t.Parallel()
 	hold := make(chan struct{})
 	defer close(hold)
 	u := startTunnel(t, withToken(func(ctx context.Context) (auth.Secret, error) {

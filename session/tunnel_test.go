@@ -125,6 +125,7 @@ func withToken(token func(context.Context) (auth.Secret, error)) func(*session.T
 }
 
 func TestATunnelNeedsNoPasswordAndNoTLS(t *testing.T) {
+	t.Parallel()
 	u := startTunnel(t)
 	for _, mode := range []string{"disable", "prefer"} {
 		conn := connect(t, u.dsn("sslmode="+mode, "application_name=DBeaver"))
@@ -155,6 +156,7 @@ func psqlThrough(t *testing.T, u *tunnelled, args ...string) *exec.Cmd {
 }
 
 func TestPsqlThroughATunnel(t *testing.T) {
+	t.Parallel()
 	u := startTunnel(t)
 	if got := output(t, psqlThrough(t, u, "-At", "-c", "select count(*) from items", "-c", `\conninfo`)); !strings.HasPrefix(got, "1000\n") || strings.Contains(got, "SSL") {
 		t.Errorf("got %s", got)

@@ -14,6 +14,7 @@ import (
 )
 
 func TestMalformedStartupAtATunnel(t *testing.T) {
+	t.Parallel()
 	u := startTunnel(t)
 	tests := []struct{ name, sent, code string }{
 		{"a web browser", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "08P01"},
@@ -96,6 +97,7 @@ func authentication(method byte, more string) string {
 }
 
 func TestAServerThatIsNotGprxy(t *testing.T) {
+	t.Parallel()
 	const secret = "p\x00\x00\x00\x15the.token.itself\x00"
 	tests := []struct{ name, sends, code string }{
 		{"asks for SCRAM", authentication(10, "SCRAM-SHA-256\x00\x00"), "28000"},
@@ -134,6 +136,7 @@ func TestAServerThatIsNotGprxy(t *testing.T) {
 
 // RFC 7628, as a gprxy with CLIENT_AUTH=oauth asks.
 func TestATunnelAnswersOAUTHBEARER(t *testing.T) {
+	t.Parallel()
 	const initial = "OAUTHBEARER\x00\x00\x00\x00\x22n,,\x01auth=Bearer the.token.itself\x01\x01"
 	for _, accept := range []bool{true, false} {
 		u := far(t, func(conn net.Conn) {
@@ -167,6 +170,7 @@ func TestATunnelAnswersOAUTHBEARER(t *testing.T) {
 
 // An ErrorResponse in place of the answer about TLS is nobody's word (CVE-2024-10977).
 func TestNothingIsBelievedBeforeTLS(t *testing.T) {
+	t.Parallel()
 	socket, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -24,6 +24,7 @@ func stuff(t *testing.T, conn net.Conn, statement string) {
 }
 
 func TestAClientThatVanishesBehindFullSockets(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	ends := map[string]func(net.Conn){
 		"killed": func(c net.Conn) { c.Close() },
@@ -79,6 +80,7 @@ func TestASlowClientThatClosedItsSideGetsItsAnswers(t *testing.T) {
 
 // What was sent without a Sync will not be answered, and holds nothing up.
 func TestAClientThatLeavesWithoutASync(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	unsynced := message('P', "\x00select 1\x00\x00\x00") + message('B', "\x00\x00\x00\x00\x00\x00\x00\x00") + message('E', "\x00\x00\x00\x00\x00")
 	for name, leave := range map[string]func(net.Conn){
@@ -100,6 +102,7 @@ func TestAClientThatLeavesWithoutASync(t *testing.T) {
 
 // F4: also when the client is gone before the backend asks for its data.
 func TestAClientThatVanishesBehindCopy(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t, func(o *options) { o.pool.MaxConns = 1 })
 	for range 5 {
 		conn := dial(t, p.addr)
@@ -118,6 +121,7 @@ func TestAClientThatVanishesBehindCopy(t *testing.T) {
 // A session whose count is in doubt can still be drained: only its backend is
 // not used again.
 func TestASessionInDoubtIsDrained(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	conn := rawSession(t, p, "writer")
 	send(t, conn, query("listen doubt"))

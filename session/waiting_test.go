@@ -58,6 +58,7 @@ func wantWelcome(t *testing.T, conn net.Conn, says string) {
 
 // G5: who waits is told what for, and goes on when it is there.
 func TestAClientThatWaitsIsTold(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t, soon)
 	holder := rawSession(t, p, "reader")
 	conn := queued(t, p)
@@ -81,6 +82,7 @@ func TestAClientThatWaitsIsTold(t *testing.T) {
 }
 
 func TestWhatAClientIsToldItWaitsFor(t *testing.T) {
+	t.Parallel()
 	t.Run("the limit of all", func(t *testing.T) {
 		p := startProxy(t, soon, func(o *options) { o.pool.MaxTotal = 1 })
 		rawSession(t, p, "writer")
@@ -120,6 +122,7 @@ func TestWhatAClientIsToldItWaitsFor(t *testing.T) {
 
 // Also inside TLS, and through the tunnel of gprxy's own.
 func TestAClientOfATunnelThatWaitsIsTold(t *testing.T) {
+	t.Parallel()
 	u := startTunnel(t, func(_ *session.Tunnel, o *options) { soon(o) })
 	enter := func() net.Conn {
 		conn := dial(t, u.addr)
@@ -137,6 +140,7 @@ func TestAClientOfATunnelThatWaitsIsTold(t *testing.T) {
 // E6: a client that is waiting has no cancel key yet, so Ctrl-C closes its connection. The wait ends at once, its place
 // goes to the next, and the log says what happened.
 func TestAWaitingClientMayLeave(t *testing.T) {
+	t.Parallel()
 	_, secure := withTLS(t)
 	p := startProxy(t, secure, soon, func(o *options) { o.pool.AcquireTimeout = time.Minute })
 	leaves := map[string]func(*testing.T) func(){

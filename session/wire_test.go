@@ -129,6 +129,7 @@ func rawSession(t *testing.T, p *proxy, roles ...string) net.Conn {
 }
 
 func TestMalformedStartup(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	user := "user\x00bob\x00"
 	tests := []struct{ name, sent, code string }{ // no code: PostgreSQL closes without a word
@@ -183,6 +184,7 @@ func receiveByte(t *testing.T, conn io.Reader) byte {
 }
 
 func TestProtocolTwoIsToldInItsOwnForm(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	conn := dial(t, p.addr)
 	send(t, conn, startupPacket(2<<16, "user", "bob"))
@@ -193,6 +195,7 @@ func TestProtocolTwoIsToldInItsOwnForm(t *testing.T) {
 
 // A10: lengths that lie cost nothing.
 func TestMalformedPasswordMessages(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	tests := []struct{ name, sent, code string }{
 		{"another message", query("select 1"), "08P01"},
@@ -233,6 +236,7 @@ func TestMalformedPasswordMessages(t *testing.T) {
 // A11: a load balancer's look leaves nothing; psql's probe leaves a trace that is
 // no failed login.
 func TestProbes(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	for range 20 {
 		dial(t, p.addr).Close()
@@ -249,6 +253,7 @@ func TestProbes(t *testing.T) {
 }
 
 func TestUpgradesThatAreNotToBeHad(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	conn := dial(t, p.addr)
 	for _, request := range []string{gssencRequest, sslRequest} {
@@ -320,6 +325,7 @@ func withTLS(t *testing.T) (*tls.Config, func(*options)) {
 // A1: what was sent in plain text before the handshake must not be taken for
 // what was sent inside it.
 func TestPlaintextBeforeTheHandshakeIsRefused(t *testing.T) {
+	t.Parallel()
 	_, secure := withTLS(t)
 	p := startProxy(t, secure)
 	for _, injected := range []string{query("select 'injected'"), startupPacket(3<<16, "user", "bob")} {
@@ -332,6 +338,7 @@ func TestPlaintextBeforeTheHandshakeIsRefused(t *testing.T) {
 }
 
 func TestTLS(t *testing.T) {
+	t.Parallel()
 	config, secure := withTLS(t)
 	p := startProxy(t, secure, func(o *options) { o.session.RequireTLS = session.TLSAlways })
 	t.Run("a plain login is refused before a password is asked for", func(t *testing.T) {
@@ -376,6 +383,7 @@ func TestTLS(t *testing.T) {
 
 // C1, C5, C6: what the client is told at login is what PostgreSQL would tell it.
 func TestTheGreetingIsPostgreSQLs(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	parameters := []string{"application_name", "greeting", "TimeZone", "Asia/Tokyo", "client_encoding", "LATIN1"}
 	proxied := login(t, dial(t, p.addr), "app_reader", token("bob@example.com", "reader"), parameters...)
@@ -433,6 +441,7 @@ func (c *tap) Read(p []byte) (int, error) {
 // A5: newer minor versions and unknown protocol options are negotiated down
 // before anything is asked.
 func TestNewerProtocolsAreNegotiated(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t)
 	tests := []struct {
 		name       string
@@ -496,6 +505,7 @@ func TestALoginHasADeadline(t *testing.T) {
 }
 
 func TestAServiceAccountThatCannotLogInIsTheOperatorsAffair(t *testing.T) {
+	t.Parallel()
 	p := startProxy(t, func(o *options) {
 		o.session.Service = auth.Login{User: "gprxy_service", Password: "outdated"}
 	})
@@ -510,6 +520,7 @@ func TestAServiceAccountThatCannotLogInIsTheOperatorsAffair(t *testing.T) {
 
 // A4: a client may begin with TLS, if it names PostgreSQL's protocol.
 func TestDirectTLS(t *testing.T) {
+	t.Parallel()
 	config, secure := withTLS(t)
 	p := startProxy(t, secure)
 	t.Run("with ALPN", func(t *testing.T) {

@@ -58,11 +58,11 @@ func (p *Pools) acquire(ctx context.Context, r Request, began time.Time) (*Lease
 	waitCtx, cancel := context.WithTimeout(ctx, p.config.AcquireTimeout)
 	defer cancel()
 
-	a := p.join(r.Key)
+	a := p.retain(r.Key)
 	w := &waiting{pools: p, account: a, request: r, arrived: began}
 	defer w.stopTelling()
 	if err := p.queue(ctx, waitCtx, w); err != nil {
-		p.part(a)
+		p.release(a)
 		return nil, p.waitError(ctx, err, began)
 	}
 	l := &Lease{pools: p, account: a, person: r.Person, replication: r.Replication, began: began, cancelling: make(chan struct{}, 1)}
@@ -159,12 +159,12 @@ func (w *waiting) announce(ctx context.Context, l *Lease) error {
 	return nil
 }
 
-// leaveQueue gives back what queue and join took.
+// leaveQueue gives back what queue and retain took.
 func (p *Pools) leaveQueue(a *account) {
 	p.count(a, -1, 0)
 	p.slots.Release(1)
 	a.slots.Release(1)
-	p.part(a)
+	p.release(a)
 }
 
 func (p *Pools) count(a *account, leased, waiting int) {
@@ -181,8 +181,8 @@ func (p *Pools) fill(ctx, waitCtx context.Context, l *Lease, w *waiting) error {
 	if err != nil {
 		return fmt.Errorf("making a pool: %w", err)
 	}
-	l.bucket = b
-	s := &search{pools: p, bucket: b, request: r, waiting: w, want: firstTry(p.dialer.mode)}
+	l.subpool = b
+	s := &search{pools: p, subpool: b, request: r, waiting: w, want: firstTry(p.dialer.mode)}
 	// Every idle backend may turn out to be dead, e.g. after a restart of PostgreSQL, and a new one may be caught by it.
 	for range p.config.MaxConns + 2 {
 		var conn *pgxpool.Conn

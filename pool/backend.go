@@ -22,10 +22,10 @@ var errNoIdle = errors.New("no idle backend fits")
 type backend struct {
 	socket   *socket
 	wire     net.Conn // what a session talks on: *tls.Conn, *net.TCPConn or *net.UnixConn
-	tap      *tap
-	tag      tag
-	keepers  keepers
-	catalogs string // the snapshot keepers was asked with
+	observer *loginObserver
+	state    backendState
+	residue  residue
+	catalogs string // the snapshot residue was asked with
 	person   string // whom it served last
 	served   bool   // it was released at least once
 }
@@ -46,9 +46,9 @@ type attempt struct {
 
 type attemptKey struct{}
 
-// acquire asks a bucket's pgxpool. The context is not cancellable on purpose: pgxpool would go on opening a backend
+// acquire asks a subpool's pgxpool. The context is not cancellable on purpose: pgxpool would go on opening a backend
 // that nobody waits for. An opening watches the caller's context itself.
-func (b *bucket) acquire(ctx context.Context, a *attempt) (*pgxpool.Conn, error) {
+func (b *subpool) acquire(ctx context.Context, a *attempt) (*pgxpool.Conn, error) {
 	return b.pool.Acquire(context.WithValue(context.WithoutCancel(ctx), attemptKey{}, a))
 }
 
@@ -87,7 +87,7 @@ func (b *backend) fits(a *attempt) bool {
 		return false
 	case a.evict || !b.served:
 		return true // about to be closed, or just opened
-	case b.keepers.personal != "" && b.person != a.person:
+	case b.residue.personal != "" && b.person != a.person:
 		return false
 	default:
 		return b.socket.quiet() == nil
@@ -110,12 +110,12 @@ type opening struct {
 
 // configure fills in whose connection it is and how it is made.
 func (o *opening) configure(c *pgconn.Config) {
-	o.backend = &backend{tap: &tap{}}
+	o.backend = &backend{observer: &loginObserver{}}
 	c.User, c.Password, c.Database = o.request.User, o.request.Password, o.request.Database
 	c.DialFunc = o.dial
 	c.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
-		o.backend.tap.r = o.saslLogin(r, w)
-		return pgproto3.NewFrontend(o.backend.tap, &startupWriter{w: w, packet: o.request.startupPacket()})
+		o.backend.observer.r = o.saslLogin(r, w)
+		return pgproto3.NewFrontend(o.backend.observer, &startupWriter{w: w, packet: o.request.startupPacket()})
 	}
 }
 
@@ -149,11 +149,11 @@ func (o *opening) failure(err error) error {
 	err = connectError(o.ctx, err)
 	switch e := err.(type) {
 	case *pgconn.PgError:
-		if login := &o.backend.tap.login; login.accepted && !login.done {
+		if login := &o.backend.observer.login; login.accepted && !login.done {
 			return &LoginError{e, login.greeting}
 		}
 	case *UnreachableError:
-		slow := timedOut(e.Err) && o.backend.tap.spoken.Load()
+		slow := timedOut(e.Err) && o.backend.observer.spoken.Load()
 		e.away = !slow && !distrusted(e.Err)
 	}
 	return err
@@ -163,7 +163,7 @@ func (o *opening) failure(err error) error {
 func (o *opening) introduce(ctx context.Context, conn *pgx.Conn, stateless []string) error {
 	pg := conn.PgConn()
 	pg.CustomData()[backendKey] = o.backend
-	if err := o.backend.tap.checkVersion(); err != nil {
+	if err := o.backend.observer.checkVersion(); err != nil {
 		return err
 	}
 	if o.request.Replication == PhysicalReplication {
@@ -175,7 +175,7 @@ func (o *opening) introduce(ctx context.Context, conn *pgx.Conn, stateless []str
 // introduceWalsender takes the word of session_authorization for who the backend is: outside of a database there is no SQL,
 // and nothing, such as a setting of the role, by which current_user could differ.
 func (o *opening) introduceWalsender() error {
-	if o.backend.tag.user = o.backend.tap.parameter("session_authorization"); o.backend.tag.user == "" {
+	if o.backend.state.user = o.backend.observer.parameter("session_authorization"); o.backend.state.user == "" {
 		return errors.New("the new walsender did not say who it is")
 	}
 	return nil

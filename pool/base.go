@@ -19,10 +19,10 @@ const neutral = "host=localhost port=5432 user=placeholder password=placeholder 
 	" connect_timeout=10 target_session_attrs=any min_protocol_version=3.0 max_protocol_version=3.0" +
 	" channel_binding=prefer require_auth=''"
 
-// maxPoolConns is pgxpool's own limit, never reached: the limits are kept above the buckets.
+// maxPoolConns is pgxpool's own limit, never reached: the limits are kept above the subpools.
 const maxPoolConns = 1 << 20
 
-// baseConfig returns the configuration a bucket's pool is copied from.
+// baseConfig returns the configuration a subpool's pool is copied from.
 func baseConfig(c Config) (*pgxpool.Config, error) {
 	text := neutral
 	if os.Getenv("PGSERVICE") != "" {

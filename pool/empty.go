@@ -22,7 +22,7 @@ func (p *Pools) closeIdle(database string) {
 		if a.key.Database != database {
 			continue
 		}
-		for _, b := range a.buckets {
+		for _, b := range a.subpools {
 			b.pool.Reset() // closes in the background
 		}
 	}

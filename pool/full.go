@@ -23,9 +23,9 @@ func full(err error) bool {
 // that ends does. It returns errNoIdle to look again, or PostgreSQL's refusal if no place is to be expected.
 func (s *search) awaitPlace(ctx context.Context, refused error) error {
 	switch {
-	case s.pools.giveUpIdle(ctx, s.request.Key, s.bucket, refused):
+	case s.pools.giveUpIdle(ctx, s.request.Key, s.subpool, refused):
 		return errNoIdle
-	case !s.pools.hasOpen(s.bucket.account):
+	case !s.pools.hasOpen(s.subpool.account):
 		return refused
 	}
 	s.refused, s.again = refused, time.Now().Add(fullPause)
@@ -41,8 +41,8 @@ func (s *search) awaitSession(waitCtx context.Context) error {
 	return errNoIdle
 }
 
-// giveUpIdle closes one idle backend, not of that bucket, that counts against the limit PostgreSQL named.
-func (p *Pools) giveUpIdle(ctx context.Context, key Key, not *bucket, refused error) bool {
+// giveUpIdle closes one idle backend, not of that subpool, that counts against the limit PostgreSQL named.
+func (p *Pools) giveUpIdle(ctx context.Context, key Key, not *subpool, refused error) bool {
 	p.mu.Lock()
 	victim := longestIdle(p.accounts, not, limitedLike(key, refused))
 	if victim != nil {

@@ -18,7 +18,7 @@ type Message struct {
 	PID       uint32    // of 'K'
 }
 
-// login is the part of the tap that listens up to the first ReadyForQuery.
+// login is the part of the observer that listens up to the first ReadyForQuery.
 type login struct {
 	accepted bool // AuthenticationOk came
 	done     bool // ReadyForQuery came
@@ -56,7 +56,7 @@ func (l *login) keep(m Message) {
 func (l *Lease) Greeting() []Message {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	greeting := slices.Clone(l.backend.tap.login.greeting)
+	greeting := slices.Clone(l.backend.observer.login.greeting)
 	for i, m := range greeting {
 		again := func(later Message) bool { return later.Kind == 'S' && later.Parameter.Name == m.Parameter.Name }
 		if m.Kind != 'S' || slices.ContainsFunc(greeting[i+1:], again) {

@@ -21,7 +21,7 @@ import (
 type Lease struct {
 	pools   *Pools
 	account *account
-	bucket  *bucket
+	subpool *subpool
 	person  string
 	conn    *pgxpool.Conn // not to be touched once the lease has ended
 	pg      *pgconn.PgConn
@@ -59,7 +59,7 @@ func (l *Lease) Backend() string {
 }
 
 // CurrentUser is what the backend itself answered to current_user.
-func (l *Lease) CurrentUser() string { return l.backend.tag.user }
+func (l *Lease) CurrentUser() string { return l.backend.state.user }
 
 // Waited is how long Acquire took, connecting included.
 func (l *Lease) Waited() time.Duration { return l.waited }
@@ -110,18 +110,18 @@ func (l *Lease) prepare(ctx context.Context, settings []Setting) error {
 	} else if err := l.backend.silent(l.pg); err != nil { // a walsender of the whole server takes no SQL that could be asked
 		return fmt.Errorf("handing the backend over: %w", err)
 	}
-	l.parameters, l.settings = slices.Clone(l.backend.tap.parameters), settings
+	l.parameters, l.settings = slices.Clone(l.backend.observer.parameters), settings
 	return nil
 }
 
 // apply makes the settings, which may be none. A backend that was idle must be fit to be opened now: see admissionSQL.
 func (l *Lease) apply(ctx context.Context, settings []Setting) error {
-	columns := settingColumns(settings, l.backend.tap.parameter("server_encoding"))
+	columns := settingColumns(settings, l.backend.observer.parameter("server_encoding"))
 	if l.reused {
 		columns = append(columns, l.backend.admission(l.account.key.User))
 	}
 	questions := []question{selecting(len(columns), strings.Join(columns, ", "))}
-	if !l.reused || l.backend.tag.timed {
+	if !l.reused || l.backend.state.timed {
 		questions = untimed(questions...)
 	}
 	rows, err := l.backend.ask(ctx, l.pg, questions...)
@@ -168,9 +168,9 @@ func (l *Lease) free() {
 	p := l.pools
 	p.mu.Lock()
 	delete(p.leases, l)
-	l.bucket.lastUsed = time.Now()
+	l.subpool.lastUsed = time.Now()
 	p.mu.Unlock()
-	p.partBucket(l.bucket)
+	p.partBucket(l.subpool)
 	p.leaveQueue(l.account)
 	p.busy.Done()
 }

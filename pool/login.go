@@ -16,7 +16,7 @@ import (
 // Errors: *pgconn.PgError with PostgreSQL's refusal, within a *LoginError if the password was right; ErrNoPasswordAsked;
 // *UnreachableError; *VersionError; *TimeoutError, ErrClosed, ErrBadRequest, or ctx's error.
 func (p *Pools) CheckLogin(ctx context.Context, r Request) error {
-	return p.temporary(ctx, r, func(_ *pgconn.PgConn, t *tap) error {
+	return p.temporary(ctx, r, func(_ *pgconn.PgConn, t *loginObserver) error {
 		if !t.asked {
 			return ErrNoPasswordAsked
 		}
@@ -25,7 +25,7 @@ func (p *Pools) CheckLogin(ctx context.Context, r Request) error {
 }
 
 // temporary runs use with a connection of its own.
-func (p *Pools) temporary(ctx context.Context, r Request, use func(*pgconn.PgConn, *tap) error) error {
+func (p *Pools) temporary(ctx context.Context, r Request, use func(*pgconn.PgConn, *loginObserver) error) error {
 	r.Settings = nil
 	r.Parameters = slices.DeleteFunc(slices.Clone(r.Parameters), func(p Parameter) bool { return !p.replicates() })
 	if err := r.check(); err != nil {
@@ -52,7 +52,7 @@ func (p *Pools) temporary(ctx context.Context, r Request, use func(*pgconn.PgCon
 
 // connectOnce connects, once more with TLS where sslmode allow wants it. The connect is bound by ConnectTimeout, and its
 // socket is watched until the call's context ends.
-func (p *Pools) connectOnce(ctx context.Context, r Request, use func(*pgconn.PgConn, *tap) error) error {
+func (p *Pools) connectOnce(ctx context.Context, r Request, use func(*pgconn.PgConn, *loginObserver) error) error {
 	want := firstTry(p.dialer.mode)
 	for {
 		o := &opening{ctx: ctx, dialer: p.dialer, want: want, request: r, onClose: func() {}}
@@ -67,9 +67,9 @@ func (p *Pools) connectOnce(ctx context.Context, r Request, use func(*pgconn.PgC
 			return o.failure(err)
 		}
 		defer goodbye(o.backend.wire, o.backend.socket)
-		if err := o.backend.tap.checkVersion(); err != nil {
+		if err := o.backend.observer.checkVersion(); err != nil {
 			return err
 		}
-		return use(pg, o.backend.tap)
+		return use(pg, o.backend.observer)
 	}
 }

@@ -17,15 +17,15 @@ import (
 type Pools struct {
 	config Config
 	dialer *dialer
-	base   *pgxpool.Config     // copied for each bucket
+	base   *pgxpool.Config     // copied for each subpool
 	slots  *semaphore.Weighted // leases over all keys, MaxTotal; FIFO
 	logins *semaphore.Weighted // login checks, LoginChecks; FIFO
 	outage *outage
 
 	busy    sync.WaitGroup // running calls and leases; added to under mu while not closed
-	closing sync.WaitGroup // pgxpools being closed because their bucket was empty
+	closing sync.WaitGroup // pgxpools being closed because their subpool was empty
 
-	mu       sync.Mutex // guards what follows, and all fields of accounts and buckets; never held across I/O
+	mu       sync.Mutex // guards what follows, and all fields of accounts and subpools; never held across I/O
 	closed   bool
 	calls    map[*call]struct{}
 	leases   map[*Lease]struct{}
@@ -133,7 +133,7 @@ func (p *Pools) finishClose() {
 	p.mu.Lock()
 	var pools []*pgxpool.Pool
 	for _, a := range p.accounts {
-		for _, b := range a.buckets {
+		for _, b := range a.subpools {
 			pools = append(pools, b.pool)
 		}
 	}

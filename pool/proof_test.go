@@ -38,7 +38,7 @@ func extended(sql string) []pgproto3.FrontendMessage {
 
 const foretold = "0123456789abcdef0123456789abcdef"
 
-// forgedTag are the columns of the tag as a session can write them: nothing left, no keepers.
+// forgedTag are the columns of the tag as a session can write them: nothing left, no residue.
 func forgedTag(s *pooltest.Server, t *testing.T) string {
 	t.Helper()
 	columns := "'" + hex.EncodeToString([]byte("app")) + "', pg_current_snapshot(), '', '', '', 'f'"
@@ -257,7 +257,7 @@ func TestNothingOfGprxysWaitsForStrangers(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				admin(t, s, "postgres", "CREATE TABLE IF NOT EXISTS app.changed (a int); DROP TABLE app.changed") // so that keepers are asked for again
+				admin(t, s, "postgres", "CREATE TABLE IF NOT EXISTS app.changed (a int); DROP TABLE app.changed") // so that residue are asked for again
 				l := acquire(t, p, row.request)                                                                   // without a stamp
 				if !l.Reused() {
 					t.Error("the backend was not reused")

@@ -99,7 +99,7 @@ func (b *backend) ask(ctx context.Context, pg *pgconn.PgConn, questions ...quest
 	if err := pg.Frontend().Flush(); err != nil {
 		return nil, fmt.Errorf("sending a question: %w", err)
 	}
-	l := &listening{backend: b, pg: pg, until: b.tap.bytes + maxAnswerBytes}
+	l := &listening{backend: b, pg: pg, until: b.observer.bytes + maxAnswerBytes}
 	for _, q := range questions {
 		row, err := l.to(ctx, q)
 		if err != nil {
@@ -125,7 +125,7 @@ type listening struct {
 	backend *backend
 	pg      *pgconn.PgConn
 	asides  int
-	until   uint64 // how much the tap may have seen
+	until   uint64 // how much the observer may have seen
 }
 
 // to reads the answer to one question, whose row it returns.
@@ -193,7 +193,7 @@ func expect[M pgproto3.BackendMessage](ctx context.Context, l *listening, s stat
 		if err != nil {
 			return wanted, fmt.Errorf("reading the answer to %s: %w", s.name(), err)
 		}
-		if l.backend.tap.bytes > l.until {
+		if l.backend.observer.bytes > l.until {
 			return wanted, errors.New("PostgreSQL sent too many bytes with the answers")
 		}
 		if wanted, ok := m.(M); ok {

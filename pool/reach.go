@@ -22,7 +22,7 @@ type AccountFacts struct {
 
 // Account connects as CheckLogin does and asks about r.User.
 func (p *Pools) Account(ctx context.Context, r Request) (facts AccountFacts, err error) {
-	err = p.temporary(ctx, r, func(pg *pgconn.PgConn, _ *tap) (err error) {
+	err = p.temporary(ctx, r, func(pg *pgconn.PgConn, _ *loginObserver) (err error) {
 		facts.Superuser = pg.ParameterStatus("is_superuser") == "on"
 		facts.Elsewhere, facts.Unknown, err = elsewhere(ctx, pg, r.User)
 		return err

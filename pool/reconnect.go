@@ -8,7 +8,7 @@ func (p *Pools) Reconnect() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, a := range p.accounts {
-		for _, b := range a.buckets {
+		for _, b := range a.subpools {
 			b.pool.Reset() // closes in the background, and what is being opened counts as old
 		}
 	}

@@ -29,18 +29,18 @@ func (l *Lease) Release(ctx context.Context, inTransaction bool) error {
 	ctx, cancel := context.WithTimeout(ctx, resetLimit)
 	defer cancel()
 	b := l.backend
-	if l.Replicates() || b.keepers.never != "" {
+	if l.Replicates() || b.residue.never != "" {
 		return l.dismiss(ctx)
 	}
 	if err := l.reset(ctx, inTransaction); err != nil {
 		l.drop()
 		return fmt.Errorf("the backend was closed instead of reused: %w", err)
 	}
-	if b.keepers.never != "" {
+	if b.residue.never != "" {
 		return l.dismiss(ctx) // the session has seen to that
 	}
-	if b.keepers.personal != "" {
-		l.pools.config.Log.Debug("backend kept for the same person", "pid", l.PID(), "because", b.keepers.personal)
+	if b.residue.personal != "" {
+		l.pools.config.Log.Debug("backend kept for the same person", "pid", l.PID(), "because", b.residue.personal)
 	}
 	b.person = l.person
 	b.served = true
@@ -50,7 +50,7 @@ func (l *Lease) Release(ctx context.Context, inTransaction bool) error {
 
 // dismiss ends a backend that nobody else can use.
 func (l *Lease) dismiss(ctx context.Context) error {
-	l.pools.config.Log.Debug("backend closed after its session", "pid", l.PID(), "because", l.backend.keepers.never)
+	l.pools.config.Log.Debug("backend closed after its session", "pid", l.PID(), "because", l.backend.residue.never)
 	l.conn.Hijack()
 	if goodbye(l.backend.wire, l.backend.socket) {
 		return nil
@@ -70,14 +70,14 @@ func (l *Lease) reset(ctx context.Context, inTransaction bool) error {
 		}
 	}
 	l.mu.Lock()
-	b.tap.parameters = slices.Clone(l.parameters) // what PostgreSQL last told the session; the reset reports what it changes
+	b.observer.parameters = slices.Clone(l.parameters) // what PostgreSQL last told the session; the reset reports what it changes
 	l.mu.Unlock()
 	now, err := b.clean(ctx, l.pg, inTransaction)
 	if err != nil {
 		return err
 	}
-	b.tag.timed = now.timed
-	if now.user != b.tag.user {
+	b.state.timed = now.timed
+	if now.user != b.state.user {
 		return errors.New("current_user is another one after the reset")
 	}
 	if err := b.recheck(ctx, l.pg, now, l.pools.config.StatelessExtensions); err != nil {
@@ -89,7 +89,7 @@ func (l *Lease) reset(ctx context.Context, inTransaction bool) error {
 	return nil
 }
 
-// clean runs the reset in one round trip and returns the tag after it. DISCARD ALL is a message of its own, because it is
+// clean runs the reset in one round trip and returns the state after it. DISCARD ALL is a message of its own, because it is
 // refused inside a transaction and in a string of several statements.
 //
 // What it proves, with question: everything before was read; DISCARD ALL ran after it, outside a transaction, for its tag
@@ -97,7 +97,7 @@ func (l *Lease) reset(ctx context.Context, inTransaction bool) error {
 // that setting: it is another one then.)
 //
 // DISCARD ALL takes a snapshot, so its transaction must not begin in the session's isolation level. SET and SHOW take none.
-func (b *backend) clean(ctx context.Context, pg *pgconn.PgConn, inTransaction bool) (tag, error) {
+func (b *backend) clean(ctx context.Context, pg *pgconn.PgConn, inTransaction bool) (backendState, error) {
 	mark := unforeseeable()
 	questions := []question{
 		{
@@ -114,7 +114,7 @@ func (b *backend) clean(ctx context.Context, pg *pgconn.PgConn, inTransaction bo
 	}
 	rows, err := b.ask(ctx, pg, questions...)
 	if err != nil {
-		return tag{}, fmt.Errorf("resetting the backend: %w", err)
+		return backendState{}, fmt.Errorf("resetting the backend: %w", err)
 	}
-	return parseTag(rows[len(rows)-1])
+	return parseState(rows[len(rows)-1])
 }

@@ -47,7 +47,7 @@ func (l *Lease) Restamp(before *Restamp) *Restamp {
 		r.run("ROLLBACK", "ROLLBACK", nil)
 	}
 	value := unforeseeable()
-	columns := settingColumns(l.settings, l.backend.tap.parameter("server_encoding"))
+	columns := settingColumns(l.settings, l.backend.observer.parameter("server_encoding"))
 	row := [][]byte{[]byte(value)}
 	for range columns {
 		row = append(row, []byte("f")) // set_config returned something

@@ -141,7 +141,7 @@ func TestParametersLeaveNoGoroutines(t *testing.T) {
 		l := acquire(t, p, request(parameter("application_name", strings.Repeat("x", i+1))))
 		release(t, l)
 	}
-	eventually(t, "the goroutines of closed buckets are gone", func() bool { return runtime.NumGoroutine() <= before+2 })
+	eventually(t, "the goroutines of closed subpools are gone", func() bool { return runtime.NumGoroutine() <= before+2 })
 }
 
 func TestCloseIsBoundByItsContext(t *testing.T) {

@@ -37,7 +37,7 @@ const maxName = 63
 
 // admission is the column for a backend of that account.
 func (b *backend) admission(account string) string {
-	return fmt.Sprintf(admissionSQL, account[:min(len(account), maxName)], b.tap.asked)
+	return fmt.Sprintf(admissionSQL, account[:min(len(account), maxName)], b.observer.asked)
 }
 
 // revoked says whether an idle backend was not to be had because of what PostgreSQL would decide now. An error that does not
@@ -55,7 +55,7 @@ func revoked(err error) bool {
 func (p *Pools) retire(a *account) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, b := range a.buckets {
+	for _, b := range a.subpools {
 		b.pool.Reset()
 	}
 	p.config.Log.Info("PostgreSQL would not let an account in again: its idle connections are closed", "user", a.key.User,

@@ -47,13 +47,13 @@ type saslLogin struct {
 	over  bool   // nothing of the login is to come: what r gives is for pgconn
 }
 
-// saslLogin is put below the tap, which does not see what is answered here.
+// saslLogin is put below the observer, which does not see what is answered here.
 func (o *opening) saslLogin(r io.Reader, w io.Writer) *saslLogin {
-	tap := o.backend.tap
+	observer := o.backend.observer
 	secured, _ := o.backend.wire.(*tls.Conn)
 	return &saslLogin{r: r, w: w, password: o.request.Password, secured: secured, asked: func() {
-		tap.asked = true
-		tap.spoken.Store(true)
+		observer.asked = true
+		observer.spoken.Store(true)
 	}}
 }
 

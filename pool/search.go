@@ -14,10 +14,10 @@ import (
 // backends away for a moment and tells nobody when they are back.
 const recheck = 20 * time.Millisecond
 
-// search looks for a backend of one bucket.
+// search looks for a backend of one subpool.
 type search struct {
 	pools   *Pools
-	bucket  *bucket
+	subpool *subpool
 	request Request
 	waiting *waiting
 	want    security
@@ -29,7 +29,7 @@ type search struct {
 // find returns an idle backend, else announces a new one and opens it as soon as the server is there and there is room.
 func (s *search) find(ctx, waitCtx context.Context) (*pgxpool.Conn, error) {
 	for {
-		conn, err := s.bucket.acquire(ctx, &attempt{person: s.request.Person})
+		conn, err := s.subpool.acquire(ctx, &attempt{person: s.request.Person})
 		if errors.Is(err, errNoIdle) {
 			if err := s.waiting.announce(ctx, nil); err != nil {
 				return nil, err
@@ -59,7 +59,7 @@ func (s *search) openInTurn(ctx, waitCtx context.Context) (*pgxpool.Conn, error)
 		}
 		return nil, errNoIdle
 	}
-	r := s.pools.reserve(s.bucket)
+	r := s.pools.reserve(s.subpool)
 	if !r.granted {
 		s.waiting.on(r.limit, nil)
 		t.end(errNoIdle)
@@ -106,8 +106,8 @@ func (r room) wait(ctx context.Context) error {
 	}
 }
 
-// evict closes an idle backend of a bucket, if it still has one, and gives up the caller's hold on the bucket.
-func (p *Pools) evict(ctx context.Context, b *bucket) {
+// evict closes an idle backend of a subpool, if it still has one, and gives up the caller's hold on the subpool.
+func (p *Pools) evict(ctx context.Context, b *subpool) {
 	defer p.partBucket(b)
 	conn, err := b.acquire(ctx, &attempt{evict: true})
 	if err != nil {
@@ -122,9 +122,9 @@ func (p *Pools) evict(ctx context.Context, b *bucket) {
 // back meanwhile. Its errors are the package's, or errNoIdle.
 func (s *search) open(ctx context.Context, t *try) (_ *pgxpool.Conn, err error) {
 	o := s.opening(ctx)
-	conn, err := s.bucket.acquire(ctx, &attempt{person: s.request.Person, opening: o})
+	conn, err := s.subpool.acquire(ctx, &attempt{person: s.request.Person, opening: o})
 	if !o.begun {
-		s.pools.giveBack(s.bucket)
+		s.pools.giveBack(s.subpool)
 		t.end(errNoIdle)
 		return conn, err
 	}
@@ -151,7 +151,7 @@ func (s *search) opening(ctx context.Context) *opening {
 		dialer:  s.pools.dialer,
 		want:    s.want,
 		request: s.request,
-		onClose: func() { s.pools.giveBack(s.bucket) },
+		onClose: func() { s.pools.giveBack(s.subpool) },
 	}
 }
 
@@ -159,5 +159,5 @@ func (s *search) opening(ctx context.Context) *opening {
 // before a password was asked for.
 func (d *dialer) mayUpgrade(o *opening, err error) bool {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && pgErr.Code == "28000" && d.mode == "allow" && o.want == plainOnly && !o.backend.tap.asked
+	return ok && pgErr.Code == "28000" && d.mode == "allow" && o.want == plainOnly && !o.backend.observer.asked
 }

@@ -80,7 +80,7 @@ func (b *backend) silent(pg *pgconn.PgConn) error {
 		return fmt.Errorf("looking behind the answers: %w", err)
 	}
 	var one [1]byte
-	_, err := b.tap.r.Read(one[:]) // past the deadline it gives what was read before, and asks the kernel for nothing
+	_, err := b.observer.r.Read(one[:]) // past the deadline it gives what was read before, and asks the kernel for nothing
 	switch {
 	case err == nil:
 		return errUnreadBytes

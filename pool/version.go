@@ -20,7 +20,7 @@ func (e *VersionError) Error() string {
 }
 
 // checkVersion refuses a server that says it is too old. One that does not say what it is will be found out by the questions.
-func (t *tap) checkVersion() error {
+func (t *loginObserver) checkVersion() error {
 	if major := t.majorVersion(); major == 0 || major >= OldestMajor {
 		return nil
 	}
@@ -29,7 +29,7 @@ func (t *tap) checkVersion() error {
 }
 
 // majorVersion is 0 if PostgreSQL did not say.
-func (t *tap) majorVersion() int {
+func (t *loginObserver) majorVersion() int {
 	version := t.parameter("server_version")
 	major, _ := strconv.Atoi(version[:len(version)-len(strings.TrimLeft(version, "0123456789"))])
 	return major

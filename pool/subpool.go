@@ -1,4 +1,4 @@
-// Accounts and buckets: the books over which backends exist, and the room for new ones.
+// Accounts and subpools: the books over which backends exist, and the room for new ones.
 package pool
 
 import (
@@ -11,17 +11,17 @@ import (
 
 // account is one Key. Its fields but slots are guarded by Pools.mu.
 type account struct {
-	key     Key
-	slots   *semaphore.Weighted // leases, MaxConns; FIFO
-	buckets map[string]*bucket  // by fingerprint
-	users   int                 // requests and leases that hold it
-	open    int                 // backends, from before the dial until the socket is closed
-	leased  int
-	waiting int
+	key      Key
+	slots    *semaphore.Weighted // leases, MaxConns; FIFO
+	subpools map[string]*subpool // by fingerprint
+	users    int                 // requests and leases that hold it
+	open     int                 // backends, from before the dial until the socket is closed
+	leased   int
+	waiting  int
 }
 
-// bucket is the backends of an account with the same session defaults. Its fields but pool are guarded by Pools.mu.
-type bucket struct {
+// subpool is the backends of an account with the same session defaults. Its fields but pool are guarded by Pools.mu.
+type subpool struct {
 	account     *account
 	fingerprint string
 	pool        *pgxpool.Pool
@@ -30,13 +30,13 @@ type bucket struct {
 	lastUsed    time.Time
 }
 
-// join returns the account for a key and counts the caller among its users.
-func (p *Pools) join(key Key) *account {
+// retain returns the account for a key and counts the caller among its users.
+func (p *Pools) retain(key Key) *account {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	a := p.accounts[key]
 	if a == nil {
-		a = &account{key: key, slots: semaphore.NewWeighted(int64(p.config.MaxConns)), buckets: map[string]*bucket{}}
+		a = &account{key: key, slots: semaphore.NewWeighted(int64(p.config.MaxConns)), subpools: map[string]*subpool{}}
 		p.accounts[key] = a
 	}
 	a.users++
@@ -44,8 +44,8 @@ func (p *Pools) join(key Key) *account {
 	return a
 }
 
-// part undoes join.
-func (p *Pools) part(a *account) {
+// release undoes retain.
+func (p *Pools) release(a *account) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	a.users--
@@ -53,53 +53,53 @@ func (p *Pools) part(a *account) {
 	p.noteEmpty(a.key.Database)
 }
 
-// joinBucket returns the bucket for a set of session defaults and counts the caller among its users.
-func (p *Pools) joinBucket(ctx context.Context, a *account, fingerprint string) (*bucket, error) {
+// joinBucket returns the subpool for a set of session defaults and counts the caller among its users.
+func (p *Pools) joinBucket(ctx context.Context, a *account, fingerprint string) (*subpool, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	b := a.buckets[fingerprint]
+	b := a.subpools[fingerprint]
 	if b == nil {
 		pool, err := pgxpool.NewWithConfig(ctx, p.base.Copy()) // starts its health check; no I/O, as nothing is warmed
 		if err != nil {
 			return nil, err
 		}
-		b = &bucket{account: a, fingerprint: fingerprint, pool: pool}
-		a.buckets[fingerprint] = b
+		b = &subpool{account: a, fingerprint: fingerprint, pool: pool}
+		a.subpools[fingerprint] = b
 	}
 	b.users++
 	return b, nil
 }
 
 // partBucket undoes joinBucket.
-func (p *Pools) partBucket(b *bucket) {
+func (p *Pools) partBucket(b *subpool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	b.users--
-	p.announce()
+	p.broadcast()
 	if !p.closed {
 		p.prune(b)
 	}
 }
 
-// prune forgets a bucket that has neither backends nor users: clients choose startup parameters, so nothing may
+// prune forgets a subpool that has neither backends nor users: clients choose startup parameters, so nothing may
 // remain of a set that is not in use. Called with mu held; Close ends the pools of the rest.
-func (p *Pools) prune(b *bucket) {
-	if b.users > 0 || b.open > 0 || b.account.buckets[b.fingerprint] != b {
+func (p *Pools) prune(b *subpool) {
+	if b.users > 0 || b.open > 0 || b.account.subpools[b.fingerprint] != b {
 		return
 	}
-	delete(b.account.buckets, b.fingerprint)
+	delete(b.account.subpools, b.fingerprint)
 	p.closing.Go(b.pool.Close)
 	p.pruneAccount(b.account)
 }
 
 func (p *Pools) pruneAccount(a *account) {
-	if a.users == 0 && len(a.buckets) == 0 && p.accounts[a.key] == a {
+	if a.users == 0 && len(a.subpools) == 0 && p.accounts[a.key] == a {
 		delete(p.accounts, a.key)
 	}
 }
 
-// announce tells everyone who waits for room that the books have changed. Called with mu held.
-func (p *Pools) announce() {
+// broadcast tells everyone who waits for room that the books have changed. Called with mu held.
+func (p *Pools) broadcast() {
 	close(p.changed)
 	p.changed = make(chan struct{})
 }
@@ -107,14 +107,14 @@ func (p *Pools) announce() {
 // room is the answer to reserve: granted, or whose idle backend could make room, or what to wait for.
 type room struct {
 	granted bool
-	victim  *bucket         // its users count the caller
+	victim  *subpool        // its users count the caller
 	changed <-chan struct{} // closed at the next change
 	limit   string          // the limit that is reached
 }
 
 // reserve counts one more backend in b, if the limits allow it. A granted room is given back when the backend's socket
 // is closed, or with giveBack if none was opened.
-func (p *Pools) reserve(b *bucket) room {
+func (p *Pools) reserve(b *subpool) room {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	a := b.account
@@ -137,11 +137,11 @@ func (p *Pools) reserve(b *bucket) room {
 	return r
 }
 
-// longestIdle returns the bucket of such accounts, other than not, that has an idle backend and was used longest ago.
-func longestIdle(accounts map[Key]*account, not *bucket, of func(Key) bool) *bucket {
-	var found *bucket
+// longestIdle returns the subpool of such accounts, other than not, that has an idle backend and was used longest ago.
+func longestIdle(accounts map[Key]*account, not *subpool, of func(Key) bool) *subpool {
+	var found *subpool
 	for _, a := range accounts {
-		for _, b := range a.buckets {
+		for _, b := range a.subpools {
 			if !of(a.key) || b == not || (found != nil && !b.lastUsed.Before(found.lastUsed)) {
 				continue
 			}
@@ -154,13 +154,13 @@ func longestIdle(accounts map[Key]*account, not *bucket, of func(Key) bool) *buc
 }
 
 // giveBack takes one backend of b off the books.
-func (p *Pools) giveBack(b *bucket) {
+func (p *Pools) giveBack(b *subpool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	b.account.open--
 	b.open--
 	p.open--
-	p.announce()
+	p.broadcast()
 	if !p.closed {
 		p.prune(b)
 	}

@@ -1,4 +1,4 @@
-// The tap that reads ParameterStatus.
+// The observer that reads ParameterStatus.
 package pool
 
 import (
@@ -15,7 +15,7 @@ func frame(kind byte, body string) string {
 	return string([]byte{kind, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}) + body
 }
 
-func TestTheTapFollowsFramesHoweverTheyArrive(t *testing.T) {
+func TestTheLoginObserverFollowsFramesHoweverTheyArrive(t *testing.T) {
 	stream := frame('R', "\x00\x00\x00\x0aSCRAM-SHA-256\x00\x00") + frame('R', "\x00\x00\x00\x00") +
 		frame('S', "TimeZone\x00UTC\x00") + frame('K', "12345678") + frame('N', "S\x00S\x00") + frame('I', "") +
 		frame('S', "server_version\x0015\x00") + frame('S', "TimeZone\x00Asia/Tokyo\x00") + frame('Z', "I")
@@ -25,10 +25,10 @@ func TestTheTapFollowsFramesHoweverTheyArrive(t *testing.T) {
 		"byte by byte": iotest.OneByteReader(strings.NewReader(stream)),
 		"in halves":    iotest.HalfReader(strings.NewReader(stream)),
 	} {
-		through := &tap{r: reader}
+		through := &loginObserver{r: reader}
 		got, err := io.ReadAll(through)
 		if err != nil || string(got) != stream {
-			t.Errorf("%s: the tap changed the stream: %v", name, err)
+			t.Errorf("%s: the observer changed the stream: %v", name, err)
 		}
 		if !slices.Equal(through.parameters, want) || !through.asked {
 			t.Errorf("%s: %v, password asked: %t", name, through.parameters, through.asked)
@@ -36,8 +36,8 @@ func TestTheTapFollowsFramesHoweverTheyArrive(t *testing.T) {
 	}
 }
 
-func TestTheTapIsBounded(t *testing.T) {
-	through := &tap{}
+func TestTheLoginObserverIsBounded(t *testing.T) {
+	through := &loginObserver{}
 	for i := range 2 * maxParameters {
 		through.see([]byte(frame('S', strings.Repeat("n", i+1)+"\x00v\x00")))
 	}
@@ -62,13 +62,13 @@ func TestTheTapIsBounded(t *testing.T) {
 	}
 }
 
-func FuzzTap(f *testing.F) {
+func FuzzLoginObserver(f *testing.F) {
 	f.Add([]byte(frame('S', "a\x00b\x00")+frame('Z', "I")), 3)
 	f.Add([]byte("0\x00\x00\x00\x00S\x00\x10\x00\x05000"), 12)
 	f.Add([]byte("S\xff\xff\xff\xff"), 1)
 	f.Add([]byte("S\x00\x00\x00\x00S\x00\x00\x00\x05\x00"), 2)
 	f.Fuzz(func(t *testing.T, data []byte, cut int) {
-		whole, parts := &tap{}, &tap{}
+		whole, parts := &loginObserver{}, &loginObserver{}
 		whole.see(data)
 		cut = min(max(cut, 0), len(data))
 		parts.see(data[:cut])
@@ -77,7 +77,7 @@ func FuzzTap(f *testing.F) {
 			t.Error("the cut matters")
 		}
 		if len(whole.parameters) > maxParameters {
-			t.Error("the tap is not bounded")
+			t.Error("the observer is not bounded")
 		}
 	})
 }

@@ -1,4 +1,4 @@
-// The tap: reads along while pgconn talks to PostgreSQL, because pgconn keeps ParameterStatus in a private map
+// The login observer: reads along while pgconn talks to PostgreSQL, because pgconn keeps ParameterStatus in a private map
 // without the server's order, and does not tell whether a password was asked for, nor what else the server said.
 package pool
 
@@ -24,9 +24,9 @@ const (
 	maxNotices  = 64 << 10
 )
 
-// tap is the reader pgconn reads from. Only frames pass it: TLS is negotiated below it. It belongs to whoever may
+// loginObserver is the reader pgconn reads from. Only frames pass it: TLS is negotiated below it. It belongs to whoever may
 // use the connection, as pgconn does.
-type tap struct {
+type loginObserver struct {
 	r      io.Reader
 	frames wire.Walker
 
@@ -37,7 +37,7 @@ type tap struct {
 	bytes      uint64      // all that PostgreSQL has said
 }
 
-func (t *tap) Read(p []byte) (int, error) {
+func (t *loginObserver) Read(p []byte) (int, error) {
 	n, err := t.r.Read(p)
 	t.bytes += uint64(n)
 	t.see(p[:n])
@@ -45,10 +45,10 @@ func (t *tap) Read(p []byte) (int, error) {
 }
 
 // see follows the frames in p, which may begin and end anywhere.
-func (t *tap) see(p []byte) { t.frames.Walk(p, 0, t) }
+func (t *loginObserver) see(p []byte) { t.frames.Walk(p, 0, t) }
 
 // FrameStart asks for the bodies that are looked at. pgconn refuses bad and oversized lengths itself; here they do no harm.
-func (t *tap) FrameStart(kind byte, size uint32) (want uint32) {
+func (t *loginObserver) FrameStart(kind byte, size uint32) (want uint32) {
 	t.spoken.Store(true)
 	switch {
 	case size > maxMessage:
@@ -59,9 +59,9 @@ func (t *tap) FrameStart(kind byte, size uint32) (want uint32) {
 	return 0
 }
 
-func (t *tap) FrameRest(byte, []byte, bool) {}
+func (t *loginObserver) FrameRest(byte, []byte, bool) {}
 
-func (t *tap) FrameBody(kind byte, body []byte, _ bool) {
+func (t *loginObserver) FrameBody(kind byte, body []byte, _ bool) {
 	switch kind {
 	case wire.ParameterStatus:
 		name, rest, ok := bytes.Cut(body, []byte{0})
@@ -80,7 +80,7 @@ func (t *tap) FrameBody(kind byte, body []byte, _ bool) {
 	}
 }
 
-func (t *tap) authentication(request uint32) {
+func (t *loginObserver) authentication(request uint32) {
 	t.asked = t.asked || asksPassword(request)
 	t.login.accepted = t.login.accepted || request == 0
 }
@@ -96,7 +96,7 @@ func asksPassword(request uint32) bool {
 }
 
 // parameter is the value PostgreSQL last reported, "" if it reported none.
-func (t *tap) parameter(name string) string {
+func (t *loginObserver) parameter(name string) string {
 	i := slices.IndexFunc(t.parameters, func(p Parameter) bool { return p.Name == name })
 	if i < 0 {
 		return ""

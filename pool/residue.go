@@ -10,15 +10,15 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// keepers is what could keep something of a session: why nobody may have the backend after it, and why only the same
+// residue is what could keep something of a session: why nobody may have the backend after it, and why only the same
 // person may. "" means there is nothing.
-type keepers struct {
+type residue struct {
 	never    string
 	personal string
 }
 
 // add keeps the reasons known so far: what could have been left once may be there for as long as the backend.
-func (k keepers) add(more keepers) keepers {
+func (k residue) add(more residue) residue {
 	if k.never == "" {
 		k.never = more.never
 	}
@@ -28,7 +28,7 @@ func (k keepers) add(more keepers) keepers {
 	return k
 }
 
-// keepersSQL asks the catalogs. The first %s is the list of functions that can be granted, the second the extensions known to
+// residueSQL asks the catalogs. The first %s is the list of functions that can be granted, the second the extensions known to
 // keep nothing, each as the inside of an array.
 //
 // Never: whoever may act as a superuser can LOAD libraries that change what the backend does. Temporary replication slots, a
@@ -40,7 +40,7 @@ func (k keepers) add(more keepers) keepers {
 // connections, languages keep global variables, isn (until 17) keeps a mode. So do others nobody here has heard of: what is
 // not known to keep nothing counts. A language or wrapper that can do anything has its handler in C. PostgreSQL's own
 // objects have smaller numbers.
-const keepersSQL = `pg_catalog.pg_current_snapshot(),
+const residueSQL = `pg_catalog.pg_current_snapshot(),
 	pg_catalog.encode(pg_catalog.convert_to(COALESCE(
 		(SELECT 'its account can leave things behind, as ' OPERATOR(pg_catalog.||) r.rolname::pg_catalog.text
 			FROM pg_catalog.pg_roles r
@@ -85,23 +85,23 @@ const keepersSQL = `pg_catalog.pg_current_snapshot(),
 			LIMIT 1),
 		''), 'UTF8'), 'hex')`
 
-// keepersColumns is how many columns these are.
-const keepersColumns = 3
+// residueColumns is how many columns these are.
+const residueColumns = 3
 
 // keeping are the functions by which a session keeps something beyond DISCARD ALL. pg_start_backup (until 14) begins a backup
 // of the whole server or of the session, as the caller likes. Until 13 everybody may call pg_replication_origin_session_setup,
 // which then lets superusers alone do anything (src/backend/replication/logical/origin.c, replorigin_check_prerequisites).
 func (b *backend) keeping() string {
 	names := "pg_backup_start,pg_start_backup"
-	if b.tap.majorVersion() != 13 {
+	if b.observer.majorVersion() != 13 {
 		names += ",pg_replication_origin_session_setup"
 	}
 	return names
 }
 
-// keepersQuestion is the question, for extensions known to keep nothing.
-func (b *backend) keepersQuestion(stateless []string) question {
-	return selecting(keepersColumns, fmt.Sprintf(keepersSQL, b.keeping(), strings.Join(stateless, ",")))
+// residueQuestion is the question, for extensions known to keep nothing.
+func (b *backend) residueQuestion(stateless []string) question {
+	return selecting(residueColumns, fmt.Sprintf(residueSQL, b.keeping(), strings.Join(stateless, ",")))
 }
 
 // noteKeepers adds an answer to what is known of the backend.
@@ -115,18 +115,18 @@ func (b *backend) noteKeepers(row [][]byte) error {
 		return fmt.Errorf("reading what the database has: %w", err)
 	}
 	b.catalogs = string(row[0])
-	b.keepers = b.keepers.add(keepers{never: string(never), personal: string(personal)})
+	b.residue = b.residue.add(residue{never: string(never), personal: string(personal)})
 	return nil
 }
 
 // recheck asks the catalogs again if they may have changed since: the session may have installed something. now is the
-// backend's tag after the session. The question is dearer than the whole reset, and equal snapshots have equal answers.
-func (b *backend) recheck(ctx context.Context, pg *pgconn.PgConn, now tag, stateless []string) error {
-	b.keepers = b.keepers.add(now.keepers)
+// backend's state after the session. The question is dearer than the whole reset, and equal snapshots have equal answers.
+func (b *backend) recheck(ctx context.Context, pg *pgconn.PgConn, now backendState, stateless []string) error {
+	b.residue = b.residue.add(now.residue)
 	if now.snapshot == b.catalogs {
 		return nil
 	}
-	rows, err := b.ask(ctx, pg, b.keepersQuestion(stateless))
+	rows, err := b.ask(ctx, pg, b.residueQuestion(stateless))
 	if err != nil {
 		return fmt.Errorf("asking what the database has: %w", err)
 	}

@@ -116,8 +116,8 @@ func (o *auditReportOptions) chain(ctx context.Context, c *call, r *store.Reader
 	if err != nil {
 		return review.Chain{}, err
 	}
-	doubts := make([]review.Doubt, len(head.Doubts))
-	for i, d := range head.Doubts {
+	doubts := make([]review.Doubt, len(head.Warnings))
+	for i, d := range head.Warnings {
 		doubts[i] = review.Doubt(d)
 	}
 	return review.Chain{

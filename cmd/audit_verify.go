@@ -211,8 +211,8 @@ func (o *auditVerifyOptions) print(c *call, file store.LogFile, head store.Head,
 	for i, p := range head.Pruned {
 		ranges[i] = prunedRange{p.Events, p.Before.Format(time.RFC3339), p.By, p.At.Format(store.TimeFormat), p.FirstSeq, p.LastSeq}
 	}
-	doubts := make([]doubt, len(head.Doubts))
-	for i, d := range head.Doubts {
+	doubts := make([]doubt, len(head.Warnings))
+	for i, d := range head.Warnings {
 		doubts[i] = doubt(d)
 	}
 	if o.json {

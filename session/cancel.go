@@ -181,7 +181,7 @@ func (s *session) recordCancel(ctx context.Context, event store.Event) {
 	event.Time = time.Now()
 	s.client.log.Debug("cancel request", "of", event.Session, "type", event.Fact.Type())
 	if s.handler.Events.Healthy() != nil {
-		s.handler.Events.Defer(event)
+		s.handler.Events.Enqueue(event)
 		return
 	}
 	if err := s.handler.Events.Append(ctx, event); err != nil {

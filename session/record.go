@@ -71,7 +71,7 @@ func (h *Handler) recordCounts(facts []admission.Condensed) {
 		if f.Count > f.Logged {
 			h.Log.Warn("many of the same kind, counted together", "of", f.Of, "reason", f.Reason, "client", f.Client, "count", f.Count)
 		}
-		h.Events.Defer(store.Event{Time: f.Last, Fact: f.LogCondensed})
+		h.Events.Enqueue(store.Event{Time: f.Last, Fact: f.LogCondensed})
 	}
 }
 
@@ -116,7 +116,7 @@ func (s *session) recordLeft(reason string) {
 		return
 	}
 	s.note(store.SessionEnded{Reason: reason, DurationMS: s.client.milliseconds()})
-	s.handler.Events.Defer(s.noted()...)
+	s.handler.Events.Enqueue(s.noted()...)
 }
 
 // keep makes what was noted durable before the client hears of it, or, when that
@@ -124,7 +124,7 @@ func (s *session) recordLeft(reason string) {
 func (s *session) keep(ctx context.Context) {
 	events := s.noted()
 	if s.handler.Events.Healthy() != nil || ctx.Err() != nil {
-		s.handler.Events.Defer(events...)
+		s.handler.Events.Enqueue(events...)
 		return
 	}
 	if err := s.handler.Events.Append(ctx, events...); err != nil {

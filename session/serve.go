@@ -87,7 +87,7 @@ func (s *session) recordEnd(r *relay.Relay, why error) {
 		BytesOut:   passed.BytesOut,
 		Doubt:      passed.Doubt,
 	}
-	s.handler.Events.Defer(s.client.event(end))
+	s.handler.Events.Enqueue(s.client.event(end))
 	s.client.log.Info("ended", "user", s.served.identity.User, "service_account", s.served.backend.CurrentUser(),
 		"database", s.asked.database, "reason", end.Reason,
 		"duration", time.Since(s.client.began).Round(time.Millisecond), "statements", end.Statements)

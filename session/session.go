@@ -164,7 +164,7 @@ func (s *session) recoverFault() {
 	}
 	if s.facts.begun {
 		s.note(store.SessionEnded{Reason: store.EndFault, DurationMS: s.client.milliseconds()})
-		s.handler.Events.Defer(s.noted()...)
+		s.handler.Events.Enqueue(s.noted()...)
 	}
 }
 

@@ -113,7 +113,7 @@ func TestSessionsWaitForTheLog(t *testing.T) {
 			send(t, conn, query(fmt.Sprintf("select %d /* %s */", n, strings.Repeat("x", 900_000))))
 		}
 	})
-	held := func() bool { return p.events.Room(expired()) != nil }
+	held := func() bool { return p.events.WaitForSpace(expired()) != nil }
 	eventually(t, "the session is held up", time.Minute, held)
 	if err := os.Rename(folder+".away", folder); err != nil {
 		t.Fatal(err)

@@ -89,17 +89,17 @@ func (s *strange) add(more strange) {
 }
 
 // check holds the prunes against the signed time. Without one there is nothing to say.
-func (s *signedTime) check(gone []goneRun, said []PrunedRange) (doubts []Doubt, err *BrokenError) {
+func (s *signedTime) check(gone []prunedRun, said []PrunedRange) (warnings []Warning, err *BrokenError) {
 	if s.at == math.MinInt64 {
 		return nil, nil
 	}
 	at := fromMicro(s.at)
 	if s.late.count > 0 {
-		doubts = append(doubts, Doubt{s.late.first, fmt.Sprintf("its time, and that of %d events more, is after %s, "+
+		warnings = append(warnings, Warning{s.late.first, fmt.Sprintf("its time, and that of %d events more, is after %s, "+
 			"when the checkpoint was signed over it: the clock was set back, or is not to be trusted", s.late.count-1, shortly(at))})
 	}
 	if s.early.count > 0 {
-		doubts = append(doubts, Doubt{s.early.first, fmt.Sprintf("its time, and that of %d events more, is before %s, "+
+		warnings = append(warnings, Warning{s.early.first, fmt.Sprintf("its time, and that of %d events more, is before %s, "+
 			"when a checkpoint was signed that does not have it: it waited for a full disk, the clock was set back, or it was made up later", s.early.count-1, shortly(at))})
 	}
 	for _, p := range said {
@@ -108,12 +108,12 @@ func (s *signedTime) check(gone []goneRun, said []PrunedRange) (doubts []Doubt, 
 				"and stood in the log already at %s, when the checkpoint was signed", shortly(p.Before), shortly(at))}
 		}
 	}
-	return doubts, s.checkBehind(gone, said)
+	return warnings, s.checkBehind(gone, said)
 }
 
 // checkBehind checks what was pruned behind the checkpoint's head: that was written after the checkpoint was
 // signed, and cannot be older, unless the clock was set back by so much, which other events would show.
-func (s *signedTime) checkBehind(gone []goneRun, said []PrunedRange) *BrokenError {
+func (s *signedTime) checkBehind(gone []prunedRun, said []PrunedRange) *BrokenError {
 	if s.early.most > int64(clockSlack/time.Microsecond) {
 		return nil
 	}
@@ -133,9 +133,9 @@ type notedHead struct {
 	Checkpoint
 }
 
-// doubtNoted doubts the log if a log.checkpointed in it has another hash than the chain: somebody wrote the past
+// warnNoted warnings the log if a log.checkpointed in it has another hash than the chain: somebody wrote the past
 // anew and left the signed hashes as they were, or an outage brought the event into a log that begins anew.
-func doubtNoted(ctx context.Context, conn *sql.Conn, noted []notedHead) ([]Doubt, error) {
+func warnNoted(ctx context.Context, conn *sql.Conn, noted []notedHead) ([]Warning, error) {
 	for _, n := range noted {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -145,7 +145,7 @@ func doubtNoted(ctx context.Context, conn *sql.Conn, noted []notedHead) ([]Doubt
 			return nil, err
 		}
 		if !held {
-			return []Doubt{{n.seq, fmt.Sprintf("this log.checkpointed has another hash for the event %d: "+
+			return []Warning{{n.seq, fmt.Sprintf("this log.checkpointed has another hash for the event %d: "+
 				"the past was written anew, or the log begun anew under it", n.Seq)}}, nil
 		}
 	}

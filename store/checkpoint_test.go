@@ -240,12 +240,12 @@ func TestTimesAroundACheckpointAreTold(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if told := len(h.Doubts) == 1; told != (row.seq != 0) || told && (h.Doubts[0].Seq != row.seq || !strings.Contains(h.Doubts[0].What, row.what) || !strings.Contains(h.Doubts[0].What, "of 1 events more")) {
-			t.Errorf("%s: doubts %+v", row.name, h.Doubts)
+		if told := len(h.Warnings) == 1; told != (row.seq != 0) || told && (h.Warnings[0].Seq != row.seq || !strings.Contains(h.Warnings[0].What, row.what) || !strings.Contains(h.Warnings[0].What, "of 1 events more")) {
+			t.Errorf("%s: doubts %+v", row.name, h.Warnings)
 		}
 		c.Time = time.Time{}
-		if h, err := reader(t, path).VerifyAgainst(t.Context(), Expected{Checkpoint: &c}, nil); err != nil || len(h.Doubts) != 0 {
-			t.Errorf("%s, with a checkpoint without a time: %+v, %v", row.name, h.Doubts, err)
+		if h, err := reader(t, path).VerifyAgainst(t.Context(), Expected{Checkpoint: &c}, nil); err != nil || len(h.Warnings) != 0 {
+			t.Errorf("%s, with a checkpoint without a time: %+v, %v", row.name, h.Warnings, err)
 		}
 	}
 }

@@ -39,7 +39,7 @@ func appendUntilKilled(path string) int {
 				fmt.Println(id)
 				out.Unlock()
 				if rand.IntN(2) == 0 {
-					d.Defer(end(id, time.Now()))
+					d.Enqueue(end(id, time.Now()))
 				}
 			}
 		})

@@ -177,7 +177,7 @@ func (d *DB) reopen(ctx context.Context, create int) (err error) {
 // Append stores the events, next to each other and in this order, and returns nil only when they
 // are durable: committed and synced.
 //
-// While the log cannot be written it gives an *UnavailableError; the events are then kept as Defer
+// While the log cannot be written it gives an *UnavailableError; the events are then kept as Enqueue
 // keeps them. When ctx ends first it returns at once and the events may still be written. Any other
 // error is about the events themselves, and they are not in the log.
 func (d *DB) Append(ctx context.Context, events ...Event) error {
@@ -220,10 +220,10 @@ func (d *DB) wait(ctx context.Context, it item) error {
 	}
 }
 
-// Defer hands over events that must not be lost but that nobody waits for. It never blocks. The
+// Enqueue hands over events that must not be lost but that nobody waits for. It never blocks. The
 // next batch writes them; while the log fails they are kept in memory, in order, up to a limit
 // whose passing is logged.
-func (d *DB) Defer(events ...Event) {
+func (d *DB) Enqueue(events ...Event) {
 	now := d.opts.now()
 	for _, e := range events {
 		enc, err := encode(e, now)
@@ -236,10 +236,10 @@ func (d *DB) Defer(events ...Event) {
 	}
 }
 
-// Room waits while more statements are deferred than the log can write, which is at once unless the
-// disk is slow or the log fails. A session that calls it before each Defer of statements is held up
+// WaitForSpace waits while more statements are deferred than the log can write, which is at once unless the
+// disk is slow or the log fails. A session that calls it before each Enqueue of statements is held up
 // instead of losing them.
-func (d *DB) Room(ctx context.Context) error {
+func (d *DB) WaitForSpace(ctx context.Context) error {
 	d.mu.Lock()
 	if !d.queue.full() {
 		d.mu.Unlock()

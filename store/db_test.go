@@ -53,7 +53,7 @@ func TestThirtyTwoWritersShareCommits(t *testing.T) {
 				if err := d.Append(t.Context(), login(id, "ann", "app_reader", t0)...); err != nil {
 					t.Error(err)
 				}
-				d.Defer(end(id, t0.Add(time.Second)))
+				d.Enqueue(end(id, t0.Add(time.Second)))
 			}
 		})
 	}
@@ -184,7 +184,7 @@ func TestCloseWritesWhatWasDeferredEvenWithAnEndedContext(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d.Defer(Event{Fact: ProxyStopped{}})
+		d.Enqueue(Event{Fact: ProxyStopped{}})
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if err := d.Close(ctx); err != nil {

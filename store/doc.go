@@ -6,7 +6,7 @@
 //
 //	Append ─┐                        events   (append-only, hash chain)
 //	Append ─┼─> writer: one batch,  ─┤                                    ─> commit, fsync ─> every waiter is told
-//	Defer  ─┘   one transaction      sessions (pure fold of the events)
+//	Enqueue┘    one transaction      sessions (pure fold of the events)
 //
 // The parts, by file: event.go the facts; session.go the fold; chain.go the hash;
 // db.go the proxy's handle; writer.go group commit and outages; batch.go one
@@ -17,6 +17,6 @@
 // has the file open for writing; it owns the appender, the file's lock and all that is marked so in DB. Verify starts one
 // goroutine for each of its connections to the file, and one that hands out the work, and waits for them. A Reader and a follower start none.
 //
-// Locks: DB.mu guards the queue and how the log is; it is never held across I/O, and no other is taken under it. Append, Defer,
-// AppendStarted and Room may be called by any goroutine until Close; what they are given belongs to the store from then on.
+// Locks: DB.mu guards the queue and how the log is; it is never held across I/O, and no other is taken under it. Append,
+// Enqueue, AppendStarted and WaitForSpace may be called by any goroutine until Close; what they are given belongs to the store from then on.
 package store

@@ -435,10 +435,10 @@ func TestForgeries(t *testing.T) {
 			if row.doubts != "" {
 				want = strings.Split(row.doubts, "\n")
 			}
-			if len(head.Doubts) != len(want) {
-				t.Fatalf("doubts %+v, want %q", head.Doubts, want)
+			if len(head.Warnings) != len(want) {
+				t.Fatalf("doubts %+v, want %q", head.Warnings, want)
 			}
-			for i, d := range head.Doubts {
+			for i, d := range head.Warnings {
 				seq, what, _ := strings.Cut(want[i], ": ")
 				if fmt.Sprint(d.Seq) != seq || !strings.Contains(d.What, what) {
 					t.Errorf("doubt %+v, want %q", d, want[i])
@@ -463,7 +463,7 @@ func forged(t *testing.T, how func(*forger)) (path string, c Checkpoint) {
 	return path, o.checkpoint
 }
 
-// judged verifies at once and in short stretches, and wants the verdict: "" for intact, or how it begins.
+// judged verifies at once and in short segments, and wants the verdict: "" for intact, or how it begins.
 func judged(t *testing.T, path string, e Expected, want string) (h Head) {
 	t.Helper()
 	e.Now, e.RetentionMin = noon.Add(time.Hour), 30*oneDay
@@ -491,8 +491,8 @@ func judged(t *testing.T, path string, e Expected, want string) (h Head) {
 		}
 		again, err2 := s.verify(t.Context(), seqs, e, nil)
 		err2 = errors.Join(verifyError(err2, again), s.close(t.Context()))
-		if a, b := fmt.Sprint(again.Doubts, err2), fmt.Sprint(h.Doubts, err); a != b {
-			t.Errorf("in stretches of %d: %s\nat once: %s", seqs, a, b)
+		if a, b := fmt.Sprint(again.Warnings, err2), fmt.Sprint(h.Warnings, err); a != b {
+			t.Errorf("in segments of %d: %s\nat once: %s", seqs, a, b)
 		}
 	}
 	return h
@@ -519,8 +519,8 @@ func TestAPruneByAClockThatWasAheadShowsAgainstACheckpoint(t *testing.T) {
 	}
 	mustAppend(t, d, Event{Time: noon, Fact: ProxyStopped{}})
 	h, err := reader(t, path).VerifyAgainst(t.Context(), Expected{Now: noon.Add(50 * oneDay)}, nil)
-	if err != nil || len(h.Doubts) != 1 || !strings.Contains(h.Doubts[0].What, "the event after it is of 2026-04-15") {
-		t.Errorf("by itself: %+v, %v", h.Doubts, err)
+	if err != nil || len(h.Warnings) != 1 || !strings.Contains(h.Warnings[0].What, "the event after it is of 2026-04-15") {
+		t.Errorf("by itself: %+v, %v", h.Warnings, err)
 	}
 	_, err = reader(t, path).VerifyAgainst(t.Context(), Expected{Now: noon.Add(50 * oneDay), Checkpoint: &c}, nil)
 	if broken, ok := errors.AsType[*BrokenError](err); !ok || broken.Seq != 2 || !strings.Contains(broken.What, "stood in the log already at 2026-04-15T12:00:00Z") {
@@ -549,8 +549,8 @@ func TestAPruneBehindACheckpointOfAClockThatWasAhead(t *testing.T) {
 		t.Fatal(done, err)
 	}
 	h, err := reader(t, path).VerifyAgainst(t.Context(), Expected{Now: now, Checkpoint: &c}, nil)
-	if err != nil || len(h.Doubts) != 2 || !strings.Contains(h.Doubts[1].What, "the clock was set back") {
-		t.Errorf("%+v, %v", h.Doubts, err)
+	if err != nil || len(h.Warnings) != 2 || !strings.Contains(h.Warnings[1].What, "the clock was set back") {
+		t.Errorf("%+v, %v", h.Warnings, err)
 	}
 }
 

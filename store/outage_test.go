@@ -51,7 +51,7 @@ func outage(t *testing.T, path string, o Options, break_, repair func()) {
 	mustAppend(t, d, login("s1", "ann", "app_reader", t0)...)
 	break_()
 	refused := untilRefused(t, d)
-	d.Defer(end("s1", t0.Add(time.Second)))
+	d.Enqueue(end("s1", t0.Add(time.Second)))
 	err := d.Append(t.Context(), Event{Time: t0, Fact: ProxyStopped{Reason: "second refusal"}})
 	if _, ok := errors.AsType[*UnavailableError](err); !ok || !strings.Contains(err.Error(), path) {
 		t.Errorf("append during the outage: %v", err)
@@ -175,7 +175,7 @@ func TestFlappingIsToldOnce(t *testing.T) {
 			t.Fatal("appended during the outage")
 		}
 		for range deferred {
-			d.Defer(Event{Fact: ProxyStopped{}})
+			d.Enqueue(Event{Fact: ProxyStopped{}})
 		}
 		pass(time.Second)
 		fail(nil)
@@ -307,7 +307,7 @@ func TestOneBadEventDoesNotFailItsNeighbours(t *testing.T) {
 			}
 		})
 	}
-	d.Defer(end("bad", t0), Event{Fact: ProxyStopped{}})
+	d.Enqueue(end("bad", t0), Event{Fact: ProxyStopped{}})
 	alter(t, db, "ROLLBACK")
 	wg.Wait()
 	if err := d.Healthy(); err != nil {
@@ -363,7 +363,7 @@ func TestBacklogIsBoundedAndDeferredEventsGoFirst(t *testing.T) {
 		}
 	}
 	for range 7 { // 5 find room
-		d.Defer(Event{Fact: ProxyStopped{Reason: "deferred"}})
+		d.Enqueue(Event{Fact: ProxyStopped{Reason: "deferred"}})
 	}
 	full.Store(false)
 	healed(t, d)
@@ -411,7 +411,7 @@ func TestCloseDuringAnOutageEnds(t *testing.T) {
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	d.Defer(Event{Fact: ProxyStopped{}})
+	d.Enqueue(Event{Fact: ProxyStopped{}})
 	ctx, cancel := contextWithTimeout(t, 100*time.Millisecond)
 	defer cancel()
 	if err := d.Close(ctx); err == nil || !strings.Contains(err.Error(), "1 events could not be written") {

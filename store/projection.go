@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// projection compares the rows of a stretch. Both tables come in the order of session.connected, so
+// projection compares the rows of a segment. Both tables come in the order of session.connected, so
 // only sessions that are open have to be remembered.
 type projection struct {
 	conn rawConn
@@ -24,7 +24,7 @@ type comparison struct {
 	stored []driver.Value
 }
 
-// lateFact is a fact for the session that an earlier stretch may have left open.
+// lateFact is a fact for the session that an earlier segment may have left open.
 type lateFact struct {
 	session   string
 	seq, time int64
@@ -130,7 +130,7 @@ func (p *projection) known(session string, before int64) (bool, error) {
 	return rows.next()
 }
 
-// rest is a stored row that no event of the stretch began, if there is one.
+// rest is a stored row that no event of the segment began, if there is one.
 func (p *projection) rest() *BrokenError {
 	if p.row == nil {
 		return nil

@@ -1,4 +1,4 @@
-// What the stretches found, put together in the order of the log.
+// What the segments found, put together in the order of the log.
 
 package store
 
@@ -17,22 +17,22 @@ type proof struct {
 	against Expected
 	signed  signedTime
 
-	head  Head
-	left  map[string]comparison // open sessions
-	texts map[int64]int64       // ids of texts that events vouch for, with the seq of one
-	gone  []goneRun
-	said  []PrunedRange
-	noted []notedHead
-	time  int64        // of the last event
-	stray *BrokenError // of the last stretch with events
+	head    Head
+	left    map[string]comparison // open sessions
+	texts   map[int64]int64       // ids of texts that events vouch for, with the seq of one
+	pruned  []prunedRun
+	claimed []PrunedRange
+	noted   []notedHead
+	time    int64        // of the last event
+	stray   *BrokenError // of the last segment with events
 }
 
 func newProof(against Expected) *proof {
 	return &proof{against: against, signed: newSignedTime(against.Checkpoint), left: map[string]comparison{}, texts: map[int64]int64{}}
 }
 
-// add goes on with the next stretch. All of its late facts stand before what it found.
-func (p *proof) add(st *stretch) error {
+// add goes on with the next segment. All of its late facts stand before what it found.
+func (p *proof) add(st *segment) error {
 	for _, f := range st.projection.late {
 		c, open := p.left[f.session]
 		if !open {
@@ -63,28 +63,28 @@ func (p *proof) add(st *stretch) error {
 	return nil
 }
 
-// addPrunes goes on with what the stretch has of prunes, and with the times of the events around them.
-func (p *proof) addPrunes(st *stretch) {
+// addPrunes goes on with what the segment has of prunes, and with the times of the events around them.
+func (p *proof) addPrunes(st *segment) {
 	if p.head.First == 0 {
 		p.head.First = st.first
 	}
-	if n := len(p.gone) - 1; n >= 0 && p.gone[n].next == 0 {
-		p.gone[n].next = st.next
+	if n := len(p.pruned) - 1; n >= 0 && p.pruned[n].next == 0 {
+		p.pruned[n].next = st.next
 	}
-	if n := len(p.said) - 1; n >= 0 && p.said[n].after == 0 {
-		p.said[n].after = st.firstTime
+	if n := len(p.claimed) - 1; n >= 0 && p.claimed[n].after == 0 {
+		p.claimed[n].after = st.firstTime
 	}
-	for _, g := range st.gone {
+	for _, g := range st.pruned {
 		if g.after == 0 {
 			g.after = p.time
 		}
-		p.gone = append(p.gone, g)
+		p.pruned = append(p.pruned, g)
 	}
-	for _, s := range st.said {
+	for _, s := range st.claimed {
 		if s.before == 0 {
 			s.before = p.time
 		}
-		p.said = append(p.said, s)
+		p.claimed = append(p.claimed, s)
 	}
 	if st.first != 0 {
 		p.time = st.time
@@ -107,11 +107,11 @@ func (p *proof) end(ctx context.Context, conn *sql.Conn) error {
 	if err := onRaw(ctx, conn, func(c rawConn) error { return p.checkTexts(ctx, c) }); err != nil {
 		return err
 	}
-	noted, err := doubtNoted(ctx, conn, p.noted)
+	noted, err := warnNoted(ctx, conn, p.noted)
 	if err != nil {
 		return err
 	}
-	p.head.Doubts = append(p.head.Doubts, noted...)
+	p.head.Warnings = append(p.head.Warnings, noted...)
 	if c := p.against.Checkpoint; c != nil {
 		return checkHeld(ctx, conn, p.head.Seq, *c)
 	}
@@ -120,18 +120,18 @@ func (p *proof) end(ctx context.Context, conn *sql.Conn) error {
 
 // checkPrunes checks what is gone, and what is said of it.
 func (p *proof) checkPrunes() error {
-	if err := checkGone(p.gone, p.said); err != nil {
+	if err := checkGone(p.pruned, p.claimed); err != nil {
 		return err
 	}
-	if err := checkFuture(p.said, p.against.Now); err != nil {
+	if err := checkFuture(p.claimed, p.against.Now); err != nil {
 		return err
 	}
-	doubts, err := p.signed.check(p.gone, p.said)
+	warnings, err := p.signed.check(p.pruned, p.claimed)
 	if err != nil {
 		return err
 	}
-	p.head.Pruned = joined(p.said)
-	p.head.Doubts = append(doubtPrunes(p.gone, p.said, p.against), doubts...)
+	p.head.Pruned = joined(p.claimed)
+	p.head.Warnings = append(warnPrunes(p.pruned, p.claimed, p.against), warnings...)
 	return nil
 }
 

@@ -46,20 +46,20 @@ func shortly(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z")
 
 // goneRun is a run of pruned events, and the times of the events that stand around it; 0 if none does. next
 // passes over log.pruned events, which are there only because of the runs.
-type goneRun struct {
+type prunedRun struct {
 	span
 	after, next int64
 	teller      int // which of the log.pruned tells of it: of several, the one about the latest day
 }
 
 // findTellers finds for each run the log.pruned that tells of it. The runs are in order.
-func findTellers(gone []goneRun, said []PrunedRange) *BrokenError {
+func findTellers(gone []prunedRun, said []PrunedRange) *BrokenError {
 	order := make([]int, len(said))
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(said[a].FirstSeq, said[b].FirstSeq) })
-	telling := byBefore{said: said} // of those that begin before the run
+	telling := byBefore{claimed: said} // of those that begin before the run
 	for i := range gone {
 		g := &gone[i]
 		for len(order) > 0 && said[order[0]].FirstSeq <= g.from {
@@ -79,14 +79,16 @@ func findTellers(gone []goneRun, said []PrunedRange) *BrokenError {
 
 // byBefore is a heap of which the first is about the latest day.
 type byBefore struct {
-	said []PrunedRange
-	of   []int
+	claimed []PrunedRange
+	of      []int
 }
 
-func (h *byBefore) Len() int           { return len(h.of) }
-func (h *byBefore) Less(i, j int) bool { return h.said[h.of[i]].Before.After(h.said[h.of[j]].Before) }
-func (h *byBefore) Swap(i, j int)      { h.of[i], h.of[j] = h.of[j], h.of[i] }
-func (h *byBefore) Push(x any)         { h.of = append(h.of, x.(int)) }
+func (h *byBefore) Len() int { return len(h.of) }
+func (h *byBefore) Less(i, j int) bool {
+	return h.claimed[h.of[i]].Before.After(h.claimed[h.of[j]].Before)
+}
+func (h *byBefore) Swap(i, j int) { h.of[i], h.of[j] = h.of[j], h.of[i] }
+func (h *byBefore) Push(x any)    { h.of = append(h.of, x.(int)) }
 func (h *byBefore) Pop() any {
 	last := len(h.of) - 1
 	x := h.of[last]
@@ -96,7 +98,7 @@ func (h *byBefore) Pop() any {
 
 // checkGone checks that log.pruned events tell of all events that are gone, and of no fewer and no more:
 // among those that retention left standing, others could have been taken out since.
-func checkGone(gone []goneRun, said []PrunedRange) *BrokenError {
+func checkGone(gone []prunedRun, said []PrunedRange) *BrokenError {
 	if err := findTellers(gone, said); err != nil {
 		return err
 	}

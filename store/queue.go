@@ -3,7 +3,7 @@
 package store
 
 // limits bound what waits in memory, by count and by bytes of payload. Statements that nobody waits for
-// are counted apart: none is refused, but sessions do not go on while there are more than these bytes (DB.Room).
+// are counted apart: none is refused, but sessions do not go on while there are more than these bytes (DB.WaitForSpace).
 type limits struct {
 	events     int
 	bytes      int

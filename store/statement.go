@@ -103,7 +103,7 @@ type Param struct {
 
 // StatementsExecuted are statements that one session finished within a moment of each other; each has
 // its own seq. The event's time is the end of the first, whatever Event.Time says. The writer owns
-// the slice from Append or Defer on.
+// the slice from Append or Enqueue on.
 type StatementsExecuted struct {
 	Statements []Statement `json:"statements"`
 }

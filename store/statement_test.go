@@ -255,7 +255,7 @@ func TestStatementsAreInTheViewsAsInJSON(t *testing.T) {
 	}
 }
 
-// Room holds sessions up while more waits than may, and no statement is refused or lost.
+// WaitForSpace holds sessions up while more waits than may, and no statement is refused or lost.
 func TestSessionsAreHeldUpInsteadOfLosingStatements(t *testing.T) {
 	path := logPath(t)
 	d := open(t, path, Options{limits: limits{events: 100, bytes: 1 << 20, statements: 4000}})
@@ -265,19 +265,19 @@ func TestSessionsAreHeldUpInsteadOfLosingStatements(t *testing.T) {
 	n := 0
 	for ; ; n++ {
 		ctx, cancel := contextWithTimeout(t, 20*time.Millisecond)
-		err := d.Room(ctx)
+		err := d.WaitForSpace(ctx)
 		cancel()
 		if err != nil {
 			break
 		}
-		d.Defer(block("s1", ran(fmt.Sprint("select ", n), 20)))
+		d.Enqueue(block("s1", ran(fmt.Sprint("select ", n), 20)))
 	}
 	if n < 10 || n > 30 {
 		t.Fatalf("%d statements were let through", n)
 	}
 	entered := make(chan error, 1)
-	go func() { entered <- d.Room(context.WithoutCancel(t.Context())) }()
-	d.Defer(block("s1", ran("one that does not ask", 20)), end("s1", t0.Add(time.Second)))
+	go func() { entered <- d.WaitForSpace(context.WithoutCancel(t.Context())) }()
+	d.Enqueue(block("s1", ran("one that does not ask", 20)), end("s1", t0.Add(time.Second)))
 	alter(t, db, "ROLLBACK")
 	if err := <-entered; err != nil {
 		t.Fatal(err)

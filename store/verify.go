@@ -1,7 +1,7 @@
 // Proving the log: the chain from the first event to the head, and the projection as its fold.
 //
-// The log is read in stretches, by several connections at once: a stretch begins with the stored hash
-// of the event before it, which the stretch before it checks. What goes on over their borders, such as
+// The log is read in segments, by several connections at once: a segment begins with the stored hash
+// of the event before it, which the segment before it checks. What goes on over their borders, such as
 // an open session, is put together here in the order of the log, so that the findings are those
 // of reading from the first event to the last, in constant memory.
 
@@ -22,12 +22,12 @@ import (
 // Head is the end of a verified chain. Kept elsewhere it shows later that nothing up to it was
 // changed, and that the tail was not cut.
 type Head struct {
-	First  int64 // the first seq whose event is not pruned; 0 if there is none
-	Seq    int64
-	Hash   [32]byte
-	Events int64         // how many were verified
-	Pruned []PrunedRange // of these, what retention has given up
-	Doubts []Doubt       // what proves nothing, and should be looked into
+	First    int64 // the first seq whose event is not pruned; 0 if there is none
+	Seq      int64
+	Hash     [32]byte
+	Events   int64         // how many were verified
+	Pruned   []PrunedRange // of these, what retention has given up
+	Warnings []Warning     // what proves nothing, and should be looked into
 }
 
 // Expected is what a log is held against besides itself. The zero value is complete.
@@ -48,14 +48,14 @@ func (e Expected) complete() Expected {
 	return e
 }
 
-// Doubt is something about the event seq that is possible and unlikely.
-type Doubt struct {
+// Warning is something about the event seq that is possible and unlikely.
+type Warning struct {
 	Seq  int64
 	What string
 }
 
 const (
-	stretchSeqs    = 50_000
+	segmentSeqs    = 50_000
 	maxVerifyConns = 8
 )
 
@@ -75,7 +75,7 @@ func (r *Reader) VerifyAgainst(ctx context.Context, e Expected, progress func(do
 	if err != nil {
 		return Head{}, verifyError(err, Head{})
 	}
-	h, err := s.verify(ctx, stretchSeqs, e, progress)
+	h, err := s.verify(ctx, segmentSeqs, e, progress)
 	if closed := s.close(ctx); err == nil {
 		err = closed
 	}
@@ -99,14 +99,14 @@ func verifyError(err error, h Head) error {
 	return fmt.Errorf("verify the event log: %w", err)
 }
 
-// verify hands stretches of so many seqs to the connections and takes what they found in order.
+// verify hands segments of so many seqs to the connections and takes what they found in order.
 func (s *snapshot) verify(ctx context.Context, seqs int64, e Expected, progress func(done, total int64)) (Head, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var working sync.WaitGroup
 	defer working.Wait()
 	defer cancel()
-	todo := make(chan *stretch)
-	inOrder := make(chan *stretch, 2*len(s.conns))
+	todo := make(chan *segment)
+	inOrder := make(chan *segment, 2*len(s.conns))
 	working.Go(func() { s.divide(ctx, seqs, e, todo, inOrder) })
 	trees := make(chan error, 1)
 	for i, conn := range s.conns {
@@ -144,12 +144,12 @@ func (s *snapshot) verify(ctx context.Context, seqs int64, e Expected, progress 
 	return p.head, s.checkShape(ctx, s.conns[0])
 }
 
-// divide cuts the log into stretches, each for the next connection that is free.
-func (s *snapshot) divide(ctx context.Context, seqs int64, e Expected, todo, inOrder chan<- *stretch) {
+// divide cuts the log into segments, each for the next connection that is free.
+func (s *snapshot) divide(ctx context.Context, seqs int64, e Expected, todo, inOrder chan<- *segment) {
 	defer close(todo)
 	defer close(inOrder)
 	for from := int64(0); from == 0 || from < s.head.seq; from += seqs {
-		st := newStretch(from, from+seqs, e)
+		st := newSegment(from, from+seqs, e)
 		if from == 0 {
 			st.after = math.MinInt64 // nothing may stand before the first event
 		}

@@ -32,15 +32,15 @@ func tampered(t *testing.T, change string) error {
 	forge(t, path, func(db *sql.DB) { alter(t, db, change) })
 	_, err = reader(t, path).Verify(t.Context(), nil)
 	for _, seqs := range []int64{1, 3} {
-		if again := verifyInStretches(t, path, seqs); fmt.Sprint(again) != fmt.Sprint(err) {
-			t.Errorf("%s: in stretches of %d events: %v, at once: %v", change, seqs, again, err)
+		if again := verifyInSegments(t, path, seqs); fmt.Sprint(again) != fmt.Sprint(err) {
+			t.Errorf("%s: in segments of %d events: %v, at once: %v", change, seqs, again, err)
 		}
 	}
 	return err
 }
 
-// verifyInStretches verifies with two connections, and so many events to each at a time.
-func verifyInStretches(t *testing.T, path string, seqs int64) error {
+// verifyInSegments verifies with two connections, and so many events to each at a time.
+func verifyInSegments(t *testing.T, path string, seqs int64) error {
 	t.Helper()
 	s, err := reader(t, path).snapshot(t.Context(), 2)
 	if err != nil {

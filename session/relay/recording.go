@@ -72,7 +72,7 @@ func (r *Relay) ClientLeft() { r.recording.clientLeft() }
 func (r *Relay) CloseRecord() { r.recording.close() }
 
 func (rec *recording) deliver(done []store.Statement) {
-	rec.events.Defer(store.Event{Session: rec.session, Fact: store.StatementsExecuted{Statements: done}})
+	rec.events.Enqueue(store.Event{Session: rec.session, Fact: store.StatementsExecuted{Statements: done}})
 }
 
 // awaitRoom holds the session up while the log has more statements to write than memory
@@ -81,7 +81,7 @@ func (rec *recording) awaitRoom() error {
 	if rec == nil {
 		return nil
 	}
-	return rec.explain(rec.events.Room(rec.ctx))
+	return rec.explain(rec.events.WaitForSpace(rec.ctx))
 }
 
 // announce makes durable what is about to be sent, if that is wanted: without a record

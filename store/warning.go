@@ -15,56 +15,56 @@ const (
 	lateSlack = 15 * time.Minute
 )
 
-// doubtPrunes doubts what log.pruned events say of themselves and of the events around them.
-func doubtPrunes(gone []goneRun, said []PrunedRange, e Expected) (doubts []Doubt) {
+// warnPrunes warnings what log.pruned events say of themselves and of the events around them.
+func warnPrunes(gone []prunedRun, said []PrunedRange, e Expected) (warnings []Warning) {
 	for _, s := range joined(said) {
 		if least := e.RetentionMin; s.Before.After(s.At.Add(-least)) {
-			doubts = append(doubts, Doubt{s.seq, fmt.Sprintf("this log.pruned gave up events from before %s, "+
+			warnings = append(warnings, Warning{s.seq, fmt.Sprintf("this log.pruned gave up events from before %s, "+
 				"less than RETENTION_MIN (%d days) before it was written, %s",
 				s.Before.Format(time.DateOnly), least/(24*time.Hour), shortly(s.At))})
 		}
-		doubts = append(doubts, s.doubtTime(e.Now)...)
+		warnings = append(warnings, s.warnTime(e.Now)...)
 	}
 	told := map[int]bool{} // once of each log.pruned
-	doubts = append(doubts, doubtAges(gone, said, told)...)
-	return append(doubts, doubtHoles(gone, said, told)...)
+	warnings = append(warnings, warnAges(gone, said, told)...)
+	return append(warnings, warnHoles(gone, said, told)...)
 }
 
-// doubtTime doubts the time that the log.pruned has given itself.
-func (s *PrunedRange) doubtTime(now time.Time) []Doubt {
-	doubt := func(other string, t time.Time) []Doubt {
-		return []Doubt{{s.seq, fmt.Sprintf("this log.pruned says that it was written at %s, but %s %s", shortly(s.At), other, shortly(t))}}
+// warnTime warnings the time that the log.pruned has given itself.
+func (s *PrunedRange) warnTime(now time.Time) []Warning {
+	warning := func(other string, t time.Time) []Warning {
+		return []Warning{{s.seq, fmt.Sprintf("this log.pruned says that it was written at %s, but %s %s", shortly(s.At), other, shortly(t))}}
 	}
 	switch {
 	case s.At.After(now.Add(lateSlack)):
-		return doubt("by the clock of this machine it is", now)
+		return warning("by the clock of this machine it is", now)
 	case s.before != 0 && fromMicro(s.before).After(s.At.Add(clockSlack)):
-		return doubt("the event before it is of", fromMicro(s.before))
+		return warning("the event before it is of", fromMicro(s.before))
 	case s.after != 0 && fromMicro(s.after).Before(s.At.Add(-clockSlack)):
-		return doubt("the event after it is of", fromMicro(s.after))
+		return warning("the event after it is of", fromMicro(s.after))
 	}
 	return nil
 }
 
-// doubtAges doubts that events were given up for their age where the event before them, which is older as
+// warnAges warnings that events were given up for their age where the event before them, which is older as
 // a rule, is younger than what the log.pruned that tells of them was about. Somebody who takes out
 // events of yesterday and appends that retention did it is found so, unless nothing stands before them.
-func doubtAges(gone []goneRun, said []PrunedRange, told map[int]bool) (doubts []Doubt) {
+func warnAges(gone []prunedRun, said []PrunedRange, told map[int]bool) (warnings []Warning) {
 	for _, g := range gone {
 		s, before := said[g.teller], fromMicro(g.after)
 		if g.after != 0 && before.After(s.Before.Add(clockSlack)) && !told[g.teller] {
 			told[g.teller] = true
-			doubts = append(doubts, Doubt{g.from, fmt.Sprintf("by the log.pruned of %s it was given up as one from before %s, "+
+			warnings = append(warnings, Warning{g.from, fmt.Sprintf("by the log.pruned of %s it was given up as one from before %s, "+
 				"but the event before it is of %s",
 				s.At.Format(time.DateOnly), s.Before.Format(time.DateOnly), before.Format(time.DateOnly))})
 		}
 	}
-	return doubts
+	return warnings
 }
 
-// doubtHoles doubts that nothing happened between the day that was given up and the first event that is
+// warnHoles warnings that nothing happened between the day that was given up and the first event that is
 // left. A proxy that runs leaves an event every CHECKPOINT_INTERVAL.
-func doubtHoles(gone []goneRun, said []PrunedRange, told map[int]bool) (doubts []Doubt) {
+func warnHoles(gone []prunedRun, said []PrunedRange, told map[int]bool) (warnings []Warning) {
 	var latest *PrunedRange // of the runs that no event stands between
 	for i, g := range gone {
 		if s := &said[g.teller]; latest == nil || s.Before.After(latest.Before) {
@@ -79,11 +79,11 @@ func doubtHoles(gone []goneRun, said []PrunedRange, told map[int]bool) (doubts [
 		}
 		if fromMicro(next).After(latest.Before.Add(clockSlack)) && !told[g.teller] {
 			told[g.teller] = true
-			doubts = append(doubts, Doubt{g.to, fmt.Sprintf("by the log.pruned of %s what is from before %s was given up, "+
+			warnings = append(warnings, Warning{g.to, fmt.Sprintf("by the log.pruned of %s what is from before %s was given up, "+
 				"but the first event that is left is of %s: nothing is left of the time between",
 				latest.At.Format(time.DateOnly), latest.Before.Format(time.DateOnly), shortly(fromMicro(next)))})
 		}
 		latest = nil
 	}
-	return doubts
+	return warnings
 }

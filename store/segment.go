@@ -1,4 +1,4 @@
-// A stretch of the log, verified by one connection.
+// A segment of the log, verified by one connection.
 
 package store
 
@@ -13,32 +13,32 @@ import (
 	"math"
 )
 
-// stretch holds the rows with after < seq <= to, and what was found out about them.
-type stretch struct {
+// segment holds the rows with after < seq <= to, and what was found out about them.
+type segment struct {
 	after, to int64
 	read      chan error // has room for the one result of verify; no finding, but what kept us from one
 
 	chain      chain
 	projection projection
 	texts      map[int64]vouched // the texts that events vouch for
-	gone       []goneRun         // the runs of pruned events
+	pruned     []prunedRun       // the runs of pruned events
 	first      int64             // the first event; 0 for none
 	firstTime  int64             // its time
 	time       int64             // that of the last one
 	next       int64             // that of the first one that is no log.pruned, if no run stands before it
-	said       []PrunedRange     // what the log.pruned events say is gone
+	claimed    []PrunedRange     // what the log.pruned events say is gone
 	noted      []notedHead       // what the log.checkpointed events say
 	signed     signedTime
 	found      *BrokenError // what is wrong first; the rest was not read
 	stray      *BrokenError // a row of sessions whose event does not stand here
 }
 
-func newStretch(after, to int64, e Expected) *stretch {
-	return &stretch{after: after, to: to, read: make(chan error, 1), texts: map[int64]vouched{}, signed: newSignedTime(e.Checkpoint)}
+func newSegment(after, to int64, e Expected) *segment {
+	return &segment{after: after, to: to, read: make(chan error, 1), texts: map[int64]vouched{}, signed: newSignedTime(e.Checkpoint)}
 }
 
-// verify reads the stretch.
-func (st *stretch) verify(ctx context.Context, conn *sql.Conn) error {
+// verify reads the segment.
+func (st *segment) verify(ctx context.Context, conn *sql.Conn) error {
 	err := onRaw(ctx, conn, func(c rawConn) error { return st.rows(ctx, c) })
 	if broken, ok := errors.AsType[*BrokenError](err); ok {
 		st.found = broken
@@ -51,7 +51,7 @@ func (st *stretch) verify(ctx context.Context, conn *sql.Conn) error {
 	return err
 }
 
-func (st *stretch) rows(ctx context.Context, conn rawConn) (err error) {
+func (st *segment) rows(ctx context.Context, conn rawConn) (err error) {
 	if st.chain.head, err = headBefore(conn, st.after); err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (st *stretch) rows(ctx context.Context, conn rawConn) (err error) {
 	}
 }
 
-func (st *stretch) add(conn rawConn, e *event) error {
+func (st *segment) add(conn rawConn, e *event) error {
 	if err := st.chain.add(e); err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (st *stretch) add(conn rawConn, e *event) error {
 	st.addTime(e)
 	switch e.typ {
 	case LogPruned{}.Type():
-		return st.addSaid(e, before)
+		return st.addClaimed(e, before)
 	case LogCheckpointed{}.Type():
 		return st.addNoted(e)
 	case StatementsExecuted{}.Type(), StatementStarted{}.Type():
@@ -111,26 +111,26 @@ func (st *stretch) add(conn rawConn, e *event) error {
 }
 
 // addTime keeps the event's time for what stands around it.
-func (st *stretch) addTime(e *event) {
+func (st *segment) addTime(e *event) {
 	if st.first == 0 {
 		st.first, st.firstTime = e.seq-e.count+1, e.time
 	}
 	st.time = e.time
 	st.signed.add(e)
-	if n := len(st.said) - 1; n >= 0 && st.said[n].after == 0 {
-		st.said[n].after = e.time
+	if n := len(st.claimed) - 1; n >= 0 && st.claimed[n].after == 0 {
+		st.claimed[n].after = e.time
 	}
 	if e.typ == (LogPruned{}).Type() {
 		return
 	}
-	if n := len(st.gone) - 1; n >= 0 && st.gone[n].next == 0 {
-		st.gone[n].next = e.time
+	if n := len(st.pruned) - 1; n >= 0 && st.pruned[n].next == 0 {
+		st.pruned[n].next = e.time
 	} else if n < 0 && st.next == 0 {
 		st.next = e.time
 	}
 }
 
-func (st *stretch) addSaid(e *event, before int64) error {
+func (st *segment) addClaimed(e *event, before int64) error {
 	s := PrunedRange{At: fromMicro(e.time), seq: e.seq, before: before}
 	if err := json.Unmarshal([]byte(e.body), &s.LogPruned); err != nil {
 		return &BrokenError{Seq: e.seq, What: err.Error()}
@@ -138,11 +138,11 @@ func (st *stretch) addSaid(e *event, before int64) error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	st.said = append(st.said, s)
+	st.claimed = append(st.claimed, s)
 	return nil
 }
 
-func (st *stretch) addNoted(e *event) error {
+func (st *segment) addNoted(e *event) error {
 	var f LogCheckpointed
 	n := notedHead{seq: e.seq}
 	err := json.Unmarshal([]byte(e.body), &f)
@@ -162,7 +162,7 @@ func (st *stretch) addNoted(e *event) error {
 }
 
 // addTexts compares what the event says of texts with their rows.
-func (st *stretch) addTexts(conn rawConn, e *event) error {
+func (st *segment) addTexts(conn rawConn, e *event) error {
 	bound, err := boundBy(e.body)
 	if err != nil {
 		return &BrokenError{Seq: e.seq, What: "its texts cannot be read: " + err.Error()}
@@ -203,12 +203,12 @@ func textSum(conn rawConn, id int64) (sum []byte, err error) {
 }
 
 // addRuns adds the runs that stand before seq, and gives the others.
-func (st *stretch) addRuns(runs []run, seq int64) (rest []run, err error) {
+func (st *segment) addRuns(runs []run, seq int64) (rest []run, err error) {
 	for len(runs) > 0 && runs[0].seq < seq {
 		if err := st.chain.addRun(&runs[0]); err != nil {
 			return nil, err
 		}
-		st.gone = append(st.gone, goneRun{span: span{runs[0].first, runs[0].seq}, after: st.time})
+		st.pruned = append(st.pruned, prunedRun{span: span{runs[0].first, runs[0].seq}, after: st.time})
 		runs = runs[1:]
 	}
 	return runs, nil
@@ -248,7 +248,7 @@ type run struct {
 	digests, hash []byte
 }
 
-// runsIn gives the runs of a stretch, up to a limit; -1: all.
+// runsIn gives the runs of a segment, up to a limit; -1: all.
 func runsIn(conn rawConn, after, to, limit int64) (runs []run, err error) {
 	rows, err := conn.query(`
 		SELECT

@@ -32,15 +32,15 @@ func TestAnEventAmongThePrunedCannotBeHidden(t *testing.T) {
 // and a doubt.
 func TestAPruneOfYoungEventsIsDoubted(t *testing.T) {
 	d, path := threeDays(t)
-	if h := verified(t, path); len(h.Doubts) != 0 {
-		t.Errorf("doubts %+v", h.Doubts)
+	if h := verified(t, path); len(h.Warnings) != 0 {
+		t.Errorf("doubts %+v", h.Warnings)
 	}
 	said := LogPruned{By: "RETENTION=400d", Before: midnight.Add(-365 * oneDay), FirstSeq: 22, LastSeq: 22, Events: 1}
 	mustAppend(t, d, Event{Fact: said})
 	forge(t, path, func(db *sql.DB) { hide(t, db, 22) })
 	h := verified(t, path)
-	if len(h.Doubts) != 1 || h.Doubts[0].Seq != 22 || !strings.Contains(h.Doubts[0].What, "2025") {
-		t.Errorf("doubts %+v", h.Doubts)
+	if len(h.Warnings) != 1 || h.Warnings[0].Seq != 22 || !strings.Contains(h.Warnings[0].What, "2025") {
+		t.Errorf("doubts %+v", h.Warnings)
 	}
 }
 
@@ -53,11 +53,11 @@ func TestPruneByPruneIsNotDoubted(t *testing.T) {
 			t.Fatal(err)
 		}
 		h := verified(t, path)
-		if day >= 4 && len(h.Doubts) == 1 && strings.Contains(h.Doubts[0].What, "nothing is left") {
+		if day >= 4 && len(h.Warnings) == 1 && strings.Contains(h.Warnings[0].What, "nothing is left") {
 			continue // that is true: nobody came after
 		}
-		if len(h.Doubts) != 0 {
-			t.Errorf("on day %d: doubts %+v", day, h.Doubts)
+		if len(h.Warnings) != 0 {
+			t.Errorf("on day %d: doubts %+v", day, h.Warnings)
 		}
 	}
 }

@@ -91,7 +91,9 @@ func (p *proxy) open(ctx context.Context, env Environment) (err error) {
 		return err
 	}
 	p.accountFiles = newAccountFiles(p.settings, p.log)
-	p.handler = session.NewHandler(p.handlerConfig(secured, roles))
+	if p.handler, err = session.NewHandler(p.handlerConfig(secured, roles)); err != nil {
+		return err
+	}
 	p.server = &listener.Server{
 		Handle:         p.handler.ServeConn,
 		Refuse:         p.handler.RefuseConn,

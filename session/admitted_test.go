@@ -3,13 +3,16 @@ package session
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"testing"
 	"time"
 
 	"gprxy/auth"
+	"gprxy/pool"
 	"gprxy/session/admission"
 	"gprxy/session/refusal"
+	"gprxy/store"
 )
 
 func from(address string) netip.Prefix { return netip.PrefixFrom(netip.MustParseAddr(address), 32) }
@@ -98,5 +101,16 @@ func TestPrefixNames(t *testing.T) {
 		if got := prefixName(prefix); got != want {
 			t.Errorf("%v is called %q, want %q", prefix, got, want)
 		}
+	}
+}
+
+// A configuration that would be a fault in the first session is refused before there is one.
+func TestAnIncompleteConfigIsRefused(t *testing.T) {
+	if h, err := NewHandler(Config{}); err == nil || h != nil || err.Error() != "the handler's configuration lacks Log" {
+		t.Errorf("%v, %v", h, err)
+	}
+	c := Config{Log: slog.New(slog.DiscardHandler), Events: &store.DB{}, Pools: &pool.Pools{}, LoginTimeout: time.Second, RequireTLS: TLSAlways}
+	if _, err := NewHandler(c); err == nil || err.Error() != "the handler's configuration lacks TLS, for TLSAlways" {
+		t.Error(err)
 	}
 }

@@ -53,7 +53,6 @@ func heap() int64 {
 // sockets is full. Nothing grows, and once the client reads, everything comes. So it
 // is while statements are recorded.
 func TestBothDirectionsBlocked(t *testing.T) {
-	t.Parallel()
 	for _, record := range []relay.RecordStatements{relay.RecordNothing, relay.RecordText} {
 		t.Run(fmt.Sprint("recording ", record), func(t *testing.T) {
 			p := startProxy(t, recordingAs(record))

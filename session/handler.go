@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
 	"sync"
@@ -96,8 +97,34 @@ type Handler struct {
 	closeLogins     context.CancelFunc
 }
 
-// NewHandler returns a handler. Close ends it when its last ServeConn has returned.
-func NewHandler(c Config) *Handler {
+// NewHandler returns a handler, or what is missing in its configuration. Close ends it when its last ServeConn has returned.
+func NewHandler(c Config) (*Handler, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	return newHandler(c), nil
+}
+
+// check finds what would be a fault in the first session that needs it.
+func (c Config) check() error {
+	for _, missing := range []struct {
+		what string
+		is   bool
+	}{
+		{"Log", c.Log == nil}, {"Events", c.Events == nil}, {"Pools", c.Pools == nil}, {"LoginTimeout", c.LoginTimeout <= 0},
+		{"Roles, for Tokens", c.Tokens != nil && c.Roles == nil},
+		{"Service, for PasswordService", c.Passwords == PasswordService && c.Service.User == ""},
+		{"TLS, for TLSAlways", c.RequireTLS == TLSAlways && c.TLS == nil},
+		{"Device.Max, for Device.Login", c.Device.Login != nil && c.Device.Max <= 0},
+	} {
+		if missing.is {
+			return errors.New("the handler's configuration lacks " + missing.what)
+		}
+	}
+	return nil
+}
+
+func newHandler(c Config) *Handler {
 	h := &Handler{
 		Config:     c,
 		slots:      admission.NewSlots(c.Limits.Logins, c.Limits.LoginsPerAddress),

@@ -71,7 +71,7 @@ func FuzzPasswordMessage(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, stream []byte, oauth bool, step byte) {
 		conn := newScripted(stream, int(step))
-		s := NewHandler(Config{LoginTimeout: time.Minute, Log: slog.New(slog.DiscardHandler)}).newSession(conn)
+		s := newHandler(Config{LoginTimeout: time.Minute, Log: slog.New(slog.DiscardHandler)}).newSession(conn)
 		s.login.method = AuthPassword
 		if oauth {
 			s.login.method = AuthOAuth

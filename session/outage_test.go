@@ -13,7 +13,6 @@ import (
 // nothing reaches the database; who is in stays in; it heals by itself, and what
 // happened meanwhile is recorded then.
 func TestNoRecordNoAccess(t *testing.T) {
-	t.Parallel()
 	p := startProxy(t)
 	inside := rawSession(t, p, "reader")
 	folder := filepath.Dir(p.log)

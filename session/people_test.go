@@ -139,7 +139,6 @@ func TestWhoLacksARequiredClaimIsNotLetIn(t *testing.T) {
 
 // What looks like a token never reaches PostgreSQL, whatever stands around it or is missing.
 func TestWhatLooksLikeATokenIsNoPassword(t *testing.T) {
-	t.Parallel()
 	p := startProxy(t)
 	good := token("bob@example.com", "reader")
 	for _, wrapped := range []string{good + "\n", " " + good + "\t", `"` + good + `"`, "Bearer " + good + "\r\n"} {

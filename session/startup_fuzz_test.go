@@ -57,7 +57,7 @@ func FuzzStartup(f *testing.F) {
 			config = secured
 		}
 		conn := newScripted(stream, int(mode>>1))
-		h := NewHandler(Config{TLS: config, LoginTimeout: time.Minute, Log: slog.New(slog.DiscardHandler)})
+		h := newHandler(Config{TLS: config, LoginTimeout: time.Minute, Log: slog.New(slog.DiscardHandler)})
 		s := h.newSession(conn)
 		err := s.startup(t.Context())
 		checkStartup(t, s, conn, stream, err)

@@ -63,7 +63,7 @@ func strangersHandler(tb testing.TB) *Handler {
 		}
 		checkStrangersLog(tb, ctx, log)
 	})
-	return NewHandler(Config{
+	return newHandler(Config{
 		TLS: localTLS(tb), Tokens: tokens, Roles: roles, OAuth: OAuth{Issuer: issuer, Scope: "openid"},
 		Device:    Device{Max: 4, Login: refuseDevice},
 		Passwords: PasswordService, Service: auth.Login{User: "gprxy_service", Password: "x"},
@@ -118,7 +118,7 @@ func FuzzStranger(f *testing.F) {
 	secured := strangersHandler(f)
 	plain := secured.Config
 	plain.TLS = nil
-	handlers := []*Handler{secured, NewHandler(plain)}
+	handlers := []*Handler{secured, newHandler(plain)}
 	f.Fuzz(func(t *testing.T, stream []byte, mode byte) {
 		conn := newScripted(stream, int(mode>>2))
 		conn.patient = mode&1 == 1

@@ -38,7 +38,7 @@ func FuzzTunnelStartup(f *testing.F) {
 		if !wholePackets(stream[:len(stream)-near.left()]) || !wholePackets(c.packet) {
 			t.Errorf("%q becomes the packet %q, %d bytes are left", stream, c.packet, near.left())
 		}
-		gprxy := NewHandler(Config{LoginTimeout: time.Minute, Log: c.log}).newSession(newScripted(c.packet, 7))
+		gprxy := newHandler(Config{LoginTimeout: time.Minute, Log: c.log}).newSession(newScripted(c.packet, 7))
 		err = gprxy.startup(t.Context())
 		if refused, ok := errors.AsType[*refusal.Error](err); ok && refused.Code == refusal.CodeInvalidParameter {
 			return // replication=nonsense is gprxy's to refuse

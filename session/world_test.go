@@ -175,7 +175,9 @@ func (p *proxy) open(o options) {
 		t.Fatal(err)
 	}
 	o.session.Pools, o.session.Events = p.pools, p.events
-	p.handler = session.NewHandler(o.session)
+	if p.handler, err = session.NewHandler(o.session); err != nil {
+		t.Fatal(err)
+	}
 	p.server = &listener.Server{Handle: p.handler.ServeConn, Refuse: p.handler.RefuseConn, TrustedProxies: o.trusted, Log: o.logger}
 	socket, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

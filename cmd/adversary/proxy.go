@@ -51,11 +51,14 @@ func (l *lane) startProxy(ctx context.Context, strict bool) (p *proxy, err error
 	if p.pools, err = pool.New(one); err != nil {
 		return nil, errors.Join(err, p.events.Close(ctx))
 	}
-	p.handler = session.NewHandler(session.Config{
+	p.handler, err = session.NewHandler(session.Config{
 		Tokens: l.tokens, Roles: roles, StampSetting: true, Pools: p.pools, Events: p.events, Log: logger,
 		LoginTimeout: loginLimit, WaitNotice: loginLimit, PeerTimeout: loginLimit,
 		Statements: relay.Statements{Record: relay.RecordText, Strict: strict, MaxText: maxText},
 	})
+	if err != nil {
+		return nil, errors.Join(err, p.pools.Close(ctx), p.events.Close(ctx))
+	}
 	p.server = &listener.Server{Handle: p.handler.ServeConn, Refuse: p.handler.RefuseConn, Log: logger}
 	socket, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

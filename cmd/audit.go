@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"gprxy/auth"
+	"gprxy/cmd/export"
 	"gprxy/store"
 )
 
@@ -69,7 +70,7 @@ func (o *auditOptions) validate(c *call) error {
 		return usagef("either --json or --csv", "--json and --csv exclude each other")
 	case o.follow && o.filter.untilText != "":
 		return usagef("either --follow or --until", "--follow goes on for ever, --until does not")
-	case o.kind != "" && !slices.Contains(eventTypes(), o.kind):
+	case o.kind != "" && !slices.Contains(export.Types(), o.kind):
 		return unknownType(o.kind)
 	case o.state != "" && !isSQLState(strings.ToUpper(o.state)):
 		return usagef("--state with five letters and digits, such as 42501", "%s is no SQLSTATE", quoted(o.state))
@@ -86,10 +87,10 @@ func isSQLState(s string) bool {
 }
 
 func unknownType(kind string) error {
-	if near := nearestCommand(kind, eventTypes()); near != "" {
+	if near := nearestCommand(kind, export.Types()); near != "" {
 		return usagef("--type "+near, "there is no event type %s", quoted(kind))
 	}
-	return usagef("--type with one of "+strings.Join(eventTypes(), ", "), "there is no event type %s", quoted(kind))
+	return usagef("--type with one of "+strings.Join(export.Types(), ", "), "there is no event type %s", quoted(kind))
 }
 
 func (o *auditOptions) run(ctx context.Context, c *call) error {
@@ -103,7 +104,7 @@ func (o *auditOptions) run(ctx context.Context, c *call) error {
 		return err
 	}
 	shown, err := o.print(o.events(ctx, r), show)
-	if closed := show.close(); err == nil {
+	if closed := show.Close(); err == nil {
 		err = closed
 	}
 	if err != nil {
@@ -141,16 +142,16 @@ func (o *auditOptions) events(ctx context.Context, r *store.Reader) iter.Seq2[st
 }
 
 // print hands each event to show; while following, one at a time as it happens.
-func (o *auditOptions) print(events iter.Seq2[store.Record, error], show eventPrinter) (shown int, err error) {
+func (o *auditOptions) print(events iter.Seq2[store.Record, error], show export.Printer) (shown int, err error) {
 	for e, err := range events {
 		if err != nil {
 			return shown, err
 		}
-		if err := show.event(e); err != nil {
+		if err := show.Event(e); err != nil {
 			return shown, err
 		}
 		if o.follow {
-			if err := show.flush(); err != nil {
+			if err := show.Flush(); err != nil {
 				return shown, err
 			}
 		}

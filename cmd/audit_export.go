@@ -3,14 +3,10 @@
 package cmd
 
 import (
-	"bufio"
 	"context"
-	"encoding/csv"
 	"errors"
-	"fmt"
 	"io"
 	"iter"
-	"os"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -19,6 +15,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"gprxy/auth"
+	"gprxy/cmd/export"
+	"gprxy/cmd/terminal"
 	"gprxy/store"
 )
 
@@ -30,7 +28,7 @@ func auditExportCommand() command {
 		name:    "audit export",
 		summary: "all events of a time, for other systems",
 		about: "Oldest first, whatever their number, in constant memory: jsonl has the objects of `gprxy audit --json`, csv the same fields, " +
-			"and ocsf events of the Open Cybersecurity Schema Framework " + ocsfVersion + " (Account Change 3001, Authentication 3002, Datastore Activity 6005), one JSON object a line.",
+			"and ocsf events of the Open Cybersecurity Schema Framework " + export.OCSFVersion + " (Account Change 3001, Authentication 3002, Datastore Activity 6005), one JSON object a line.",
 		examples: []example{
 			{"gprxy audit export --since 2026-03-01 --until 2026-04-01 --output march.jsonl", "a month"},
 			{"gprxy audit export --format ocsf --since 1h", "the last hour, for a SIEM"},
@@ -92,44 +90,34 @@ func (o *auditExportOptions) export(ctx context.Context, c *call, r *store.Reade
 	n := int64(0)
 	for e, err := range readAhead(r.Events(ctx, f)) {
 		if err == nil {
-			err = out.event(e)
+			err = out.Event(e)
 		}
 		if err != nil {
-			return errors.Join(err, out.close())
+			return errors.Join(err, out.Close())
 		}
 		if n++; n%10_000 == 0 {
-			p.say("exported %s, up to %s", counted(n, "event"), shortTime(e.Time))
+			p.say("exported %s, up to %s", terminal.Counted(n, "event"), terminal.ShortTime(e.Time))
 		}
 	}
-	if err := out.close(); err != nil {
+	if err := out.Close(); err != nil {
 		return err
 	}
 	p.clear()
 	if c.ErrWidth > 0 || o.output != "" {
-		c.note("exported %s", counted(n, "event"))
+		c.note("exported %s", terminal.Counted(n, "event"))
 	}
 	return nil
 }
 
-func (o *auditExportOptions) printer(w io.Writer, terminal bool) (eventPrinter, error) {
+func (o *auditExportOptions) printer(w io.Writer, toTerminal bool) (export.Printer, error) {
 	switch o.format {
 	case "csv":
-		p := &eventCSV{csv.NewWriter(w), o.output == "" && terminal}
-		return p, p.out.Write(eventFields)
+		return export.NewCSV(w, o.output == "" && toTerminal)
 	case "ocsf":
-		out := bufio.NewWriterSize(w, exportBuffer)
-		return &ocsfLines{out: out, json: newJSONWriter(out)}, nil
+		return export.NewOCSF(w, thisBuild().Version), nil
 	}
-	return &eventLines{out: bufio.NewWriterSize(w, exportBuffer)}, nil
+	return export.NewLines(w), nil
 }
-
-const exportBuffer = 64 << 10
-
-// The machine's name, as far as it is known, and the program's version: the same in every event of OCSF.
-var (
-	exportName, _ = os.Hostname()
-	exportVersion = sync.OnceValue(func() string { return thisBuild().Version })
-)
 
 // readAhead reads events on a goroutine of its own while those before are written. It ends, and is waited
 // for, when the caller stops.
@@ -172,24 +160,3 @@ func readAhead(events iter.Seq2[store.Record, error]) iter.Seq2[store.Record, er
 		}
 	}
 }
-
-// ocsfLines writes what has a class in OCSF, and leaves the rest out.
-type ocsfLines struct {
-	out    *bufio.Writer
-	json   *jsonWriter // to out
-	wishes wishes
-}
-
-func (p *ocsfLines) event(e store.Record) error {
-	event, err := toOCSF(e, &p.wishes)
-	if err != nil {
-		return fmt.Errorf("event %d: %w", e.Seq, err)
-	}
-	if event == nil {
-		return nil
-	}
-	return p.json.write(event)
-}
-
-func (p *ocsfLines) flush() error { return p.out.Flush() }
-func (p *ocsfLines) close() error { return p.out.Flush() }

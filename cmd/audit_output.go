@@ -3,31 +3,20 @@
 package cmd
 
 import (
-	"bufio"
-	"encoding/csv"
-	"encoding/hex"
 	"fmt"
-	"strconv"
 	"strings"
-	"unicode/utf8"
 
+	"gprxy/cmd/export"
+	"gprxy/cmd/terminal"
 	"gprxy/store"
 )
 
-// eventPrinter prints events one after another. flush shows what was printed so far; close ends it.
-type eventPrinter interface {
-	event(e store.Record) error
-	flush() error
-	close() error
-}
-
-func (o *auditOptions) printer(c *call) (eventPrinter, error) {
+func (o *auditOptions) printer(c *call) (export.Printer, error) {
 	switch {
 	case o.json:
-		return &eventLines{out: bufio.NewWriter(c.Out)}, nil
+		return export.NewLines(c.Out), nil
 	case o.csv:
-		p := &eventCSV{csv.NewWriter(c.Out), c.OutWidth > 0}
-		return p, p.out.Write(eventFields)
+		return export.NewCSV(c.Out, c.OutWidth > 0)
 	}
 	p := &eventTable{newTable(c.Out, c.OutWidth, c.colour(c.OutWidth), eventColumns()), c}
 	p.full = o.full
@@ -36,70 +25,6 @@ func (o *auditOptions) printer(c *call) (eventPrinter, error) {
 	}
 	return p, nil
 }
-
-// eventFields are the fields of --csv, and of store.Record as JSON, in this order; stable.
-var eventFields = []string{"seq", "time", "type", "session", "user", "service_account", "database", "client", "detail", "hash"}
-
-type eventLines struct {
-	out  *bufio.Writer
-	line []byte
-}
-
-func (p *eventLines) event(e store.Record) (err error) {
-	if p.line, err = e.AppendJSON(p.line[:0]); err != nil {
-		return err
-	}
-	p.line = append(p.line, '\n')
-	_, err = p.out.Write(escapeJSON(p.line))
-	return err
-}
-
-func (p *eventLines) flush() error { return p.out.Flush() }
-func (p *eventLines) close() error { return p.out.Flush() }
-
-type eventCSV struct {
-	out      *csv.Writer
-	terminal bool
-}
-
-func (p *eventCSV) event(e store.Record) error {
-	return p.out.Write([]string{
-		strconv.FormatInt(e.Seq, 10),
-		e.Time.UTC().Format(store.TimeFormat),
-		e.Type,
-		e.Session,
-		p.name(e.User),
-		p.name(e.ServiceAccount),
-		p.name(e.Database),
-		p.name(e.Client),
-		string(escapeJSON(e.Detail)),
-		hex.EncodeToString(e.Hash[:]),
-	})
-}
-
-// name is a name that a client chose. A terminal must not obey it, nor a spreadsheet.
-func (p *eventCSV) name(s string) string {
-	if p.terminal {
-		s = printable(s)
-	}
-	return noFormula(s)
-}
-
-// noFormula puts ' before a text that begins like a formula, also in the full-width signs that some
-// spreadsheets take for the others (https://owasp.org/www-community/attacks/CSV_Injection).
-func noFormula(s string) string {
-	if first, _ := utf8.DecodeRuneInString(s); s != "" && strings.ContainsRune("=+-@\t\r\n＝＋－＠", first) {
-		return "'" + s
-	}
-	return s
-}
-
-func (p *eventCSV) flush() error {
-	p.out.Flush()
-	return p.out.Error()
-}
-
-func (p *eventCSV) close() error { return p.flush() }
 
 func eventColumns() []column {
 	return []column{
@@ -120,14 +45,14 @@ type eventTable struct {
 	call *call
 }
 
-func (p *eventTable) event(e store.Record) error {
-	return p.add([]string{fmt.Sprint(e.Seq), shortTime(e.Time), e.Type, e.Session, e.User, e.ServiceAccount,
-		e.Database, e.Client, describe(e.Type, e.Detail)})
+func (p *eventTable) Event(e store.Record) error {
+	return p.add([]string{fmt.Sprint(e.Seq), terminal.ShortTime(e.Time), e.Type, e.Session, e.User, e.ServiceAccount,
+		e.Database, e.Client, export.Describe(e.Type, e.Detail)})
 }
 
-func (p *eventTable) flush() error { return p.out.Flush() }
+func (p *eventTable) Flush() error { return p.out.Flush() }
 
-func (p *eventTable) close() error {
+func (p *eventTable) Close() error {
 	err := p.table.close()
 	p.call.noteMissing(p.table)
 	return err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"gprxy/cmd/terminal"
 	"gprxy/store"
 )
 
@@ -74,7 +75,7 @@ type pruned struct {
 func (o *auditPruneOptions) run(ctx context.Context, c *call) error {
 	p := &progress{call: c}
 	done, err := store.Prune(ctx, o.path, o.before, c.OSUser, func(d store.Pruned) {
-		p.say("pruned %s", counted(d.Events, "event"))
+		p.say("pruned %s", terminal.Counted(d.Events, "event"))
 	})
 	p.clear()
 	if err != nil {
@@ -82,13 +83,13 @@ func (o *auditPruneOptions) run(ctx context.Context, c *call) error {
 	}
 	const page = 4096
 	if o.json {
-		return writeJSON(c.Out, pruned{done.Before.Format(time.RFC3339), done.Events, done.Sessions, done.Texts, done.Pages * page})
+		return terminal.WriteJSON(c.Out, pruned{done.Before.Format(time.RFC3339), done.Events, done.Sessions, done.Texts, done.Pages * page})
 	}
 	if done.Events == 0 {
 		c.note("nothing is from before %s", done.Before.Format(time.DateOnly))
 		return nil
 	}
-	fmt.Fprintf(c.Out, "pruned     %s from before %s, %s, %s\ngiven back %.1f MB\n", counted(done.Events, "event"), done.Before.Format(time.DateOnly),
-		counted(done.Sessions, "session"), counted(done.Texts, "text"), float64(done.Pages*page)/1e6)
+	fmt.Fprintf(c.Out, "pruned     %s from before %s, %s, %s\ngiven back %.1f MB\n", terminal.Counted(done.Events, "event"), done.Before.Format(time.DateOnly),
+		terminal.Counted(done.Sessions, "session"), terminal.Counted(done.Texts, "text"), float64(done.Pages*page)/1e6)
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"gprxy/cmd/review"
+	"gprxy/cmd/terminal"
 	"gprxy/store"
 )
 
@@ -87,7 +88,7 @@ func (o *auditReportOptions) run(ctx context.Context, c *call) error {
 	defer debug.SetGCPercent(debug.SetGCPercent(verifyGC))
 	made := review.Report{Made: c.Now().UTC(), Log: o.path}
 	p := &progress{call: c}
-	made.Review, err = r.Review(ctx, o.since, o.until, func(n int64) { p.say("read %s", counted(n, "session")) })
+	made.Review, err = r.Review(ctx, o.since, o.until, func(n int64) { p.say("read %s", terminal.Counted(n, "session")) })
 	p.clear()
 	if err != nil {
 		return err
@@ -105,7 +106,7 @@ func (o *auditReportOptions) run(ctx context.Context, c *call) error {
 		c.note("wrote %s: open it in a browser", o.html)
 		return nil
 	case o.json:
-		return writeJSON(c.Out, made)
+		return terminal.WriteJSON(c.Out, made)
 	}
 	return o.print(c, made)
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"gprxy/cmd/export"
 	"gprxy/store"
 )
 
@@ -161,7 +162,7 @@ func TestExport(t *testing.T) {
 	if direct := gprxy(t, log.env, "audit", "--json", "--limit", "0"); !slices.Equal(all[:20], strings.Split(direct.out, "\n")[:20]) {
 		t.Error("jsonl is not what audit --json prints")
 	}
-	if csv := lines("--format", "csv"); csv[0] != strings.Join(eventFields, ",") || len(csv) != len(all)+3 { // two readings and the header
+	if csv := lines("--format", "csv"); csv[0] != strings.Join(export.Fields, ",") || len(csv) != len(all)+3 { // two readings and the header
 		t.Errorf("%d lines of csv, %d of jsonl", len(csv), len(all))
 	}
 	if some := lines("--user", "eve@example.com"); len(some) != 7 {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gprxy/cmd/review"
+	"gprxy/cmd/terminal"
 	"gprxy/store"
 )
 
@@ -26,14 +27,14 @@ const mostLines = 50
 func (o *auditReportOptions) print(c *call, r review.Report) error {
 	from := "the beginning of the log"
 	if r.Since != nil {
-		from = shortTime(*r.Since)
+		from = terminal.ShortTime(*r.Since)
 	}
-	fmt.Fprintf(c.Out, "time       from %s until %s UTC\nsessions   %d of %d people on %s; %d refused\n", from, shortTime(r.Until), r.Sessions, len(r.People),
-		counted(int64(len(r.Accounts)), "service account"), r.Refused)
+	fmt.Fprintf(c.Out, "time       from %s until %s UTC\nsessions   %d of %d people on %s; %d refused\n", from, terminal.ShortTime(r.Until), r.Sessions, len(r.People),
+		terminal.Counted(int64(len(r.Accounts)), "service account"), r.Refused)
 	if r.Chain.Verified {
-		fmt.Fprintf(c.Out, "chain      intact, %s; head %d %s\n", counted(r.Chain.Events, "event"), r.Chain.HeadSeq, r.Chain.HeadHash)
+		fmt.Fprintf(c.Out, "chain      intact, %s; head %d %s\n", terminal.Counted(r.Chain.Events, "event"), r.Chain.HeadSeq, r.Chain.HeadHash)
 		for _, d := range r.Chain.Doubts {
-			fmt.Fprintf(c.Out, "doubtful   seq %d: %s\n", d.Seq, printable(d.What))
+			fmt.Fprintf(c.Out, "doubtful   seq %d: %s\n", d.Seq, terminal.Printable(d.What))
 		}
 	} else {
 		fmt.Fprintln(c.Out, "chain      not checked: gprxy audit verify does")
@@ -85,7 +86,7 @@ func accountSection(r *store.Review) reportSection {
 		{title: "FIRST", drop: 4}, {title: "LAST"}, {title: "PEOPLE", least: 16}, {title: "FROM", least: 12, drop: 2}, {title: "WITH", least: 8, drop: 3},
 	}}
 	for _, a := range r.Accounts {
-		s.rows = append(s.rows, []string{a.Account, digits(a.Sessions), digits(a.Statements), digits(a.Errors), shortTime(a.First), shortTime(a.Last),
+		s.rows = append(s.rows, []string{a.Account, digits(a.Sessions), digits(a.Statements), digits(a.Errors), terminal.ShortTime(a.First), terminal.ShortTime(a.Last),
 			shares(a.People), shares(a.Addresses), shares(a.Programs)})
 	}
 	return s
@@ -97,7 +98,7 @@ func personSection(r *store.Review) reportSection {
 		{title: "LAST", drop: 2}, {title: "ACCOUNTS", least: 12}, {title: "FROM", least: 12, drop: 5},
 	}}
 	for _, p := range r.People {
-		s.rows = append(s.rows, []string{p.User, digits(p.Sessions), digits(p.Refused), digits(p.Statements), shortTime(p.Last), shares(p.Accounts), shares(p.Addresses)})
+		s.rows = append(s.rows, []string{p.User, digits(p.Sessions), digits(p.Refused), digits(p.Statements), terminal.ShortTime(p.Last), shares(p.Accounts), shares(p.Addresses)})
 	}
 	return s
 }
@@ -107,7 +108,7 @@ func pairSection(r *store.Review) reportSection {
 		{title: "PERSON", least: 12}, {title: "ACCOUNT", least: 8}, {title: "FIRST"}, {title: "SESSION", drop: 1},
 	}}
 	for _, p := range r.NewPairs {
-		s.rows = append(s.rows, []string{p.User, p.Account, shortTime(p.First), p.Session})
+		s.rows = append(s.rows, []string{p.User, p.Account, terminal.ShortTime(p.First), p.Session})
 	}
 	return s
 }
@@ -115,7 +116,7 @@ func pairSection(r *store.Review) reportSection {
 func reasonSection(title, none string, reasons []store.ReasonCount) reportSection {
 	s := reportSection{title: title, none: none, columns: []column{{title: "REASON", least: 20}, {title: "TIMES", right: true}, {title: "LAST"}}}
 	for _, r := range reasons {
-		s.rows = append(s.rows, []string{inWords(r.Reason), digits(r.Count), shortTime(r.Last)})
+		s.rows = append(s.rows, []string{terminal.InWords(r.Reason), digits(r.Count), terminal.ShortTime(r.Last)})
 	}
 	return s
 }
@@ -124,19 +125,19 @@ func reasonSection(title, none string, reasons []store.ReasonCount) reportSectio
 func careSection(log store.LogCare) reportSection {
 	s := reportSection{title: "The log itself", columns: []column{{title: "WHAT", least: 30}, {title: "TIMES", right: true}, {title: "LAST"}}}
 	add := func(what string, times int64, last time.Time) {
-		s.rows = append(s.rows, []string{what, digits(times), shortTime(last)})
+		s.rows = append(s.rows, []string{what, digits(times), terminal.ShortTime(last)})
 	}
 	add("starts of the proxy", log.Starts, time.Time{})
 	add("orderly stops of it", log.Stops, time.Time{})
 	for _, g := range log.Gaps {
-		what := fmt.Sprintf("GAP: could not be written since %s, %s lost", shortTime(g.Since), counted(g.Lost, "event"))
+		what := fmt.Sprintf("GAP: could not be written since %s, %s lost", terminal.ShortTime(g.Since), terminal.Counted(g.Lost, "event"))
 		if g.Reason == store.GapKilled {
-			what = fmt.Sprintf("GAP: killed after %s; statements of its last %d ms may be missing", shortTime(g.Since), g.Window)
+			what = fmt.Sprintf("GAP: killed after %s; statements of its last %d ms may be missing", terminal.ShortTime(g.Since), g.Window)
 		}
 		add(what, 1, g.Until)
 	}
 	for _, c := range log.Condensed {
-		add("counted, not recorded: "+inWords(c.Reason), c.Count, c.Last)
+		add("counted, not recorded: "+terminal.InWords(c.Reason), c.Count, c.Last)
 	}
 	for _, p := range log.Pruned {
 		add("pruned by "+p.By+", from before "+p.Before.Format(time.DateOnly), p.Events, p.Last)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"gprxy/cmd/terminal"
 	"gprxy/store"
 )
 
@@ -128,7 +129,7 @@ func (o *auditVerifyOptions) run(ctx context.Context, c *call) error {
 	head, err := o.verify(ctx, c, r, kept)
 	var broken *store.BrokenError
 	if errors.As(err, &broken) && o.json {
-		return errors.Join(writeJSON(c.Out, verdict{File: checkedFile(file), FirstBadSeq: &broken.Seq, Problem: &broken.What}), err)
+		return errors.Join(terminal.WriteJSON(c.Out, verdict{File: checkedFile(file), FirstBadSeq: &broken.Seq, Problem: &broken.What}), err)
 	}
 	if broken != nil {
 		c.note("file       %s", fileWords(file))
@@ -141,7 +142,7 @@ func (o *auditVerifyOptions) run(ctx context.Context, c *call) error {
 
 // fileWords names the file, and the write-ahead log beside it that was read with it.
 func fileWords(f store.LogFile) string {
-	words := fmt.Sprintf("%s, %d bytes", printable(f.Path), f.Size)
+	words := fmt.Sprintf("%s, %d bytes", terminal.Printable(f.Path), f.Size)
 	if f.WAL > 0 {
 		words += fmt.Sprintf(", and %d in its -wal", f.WAL)
 	}
@@ -220,16 +221,16 @@ func (o *auditVerifyOptions) print(c *call, file store.LogFile, head store.Head,
 		if kept != nil {
 			v.Checkpoint = &keptHead{kept.Seq, hex.EncodeToString(kept.Hash[:]), kept.signedAt(), kept.by.String()}
 		}
-		return writeJSON(c.Out, v)
+		return terminal.WriteJSON(c.Out, v)
 	}
-	fmt.Fprintf(c.Out, "intact     %s\nhead seq   %d\nhead hash  %s\n", counted(head.Events, "event"), head.Seq, hash)
+	fmt.Fprintf(c.Out, "intact     %s\nhead seq   %d\nhead hash  %s\n", terminal.Counted(head.Events, "event"), head.Seq, hash)
 	fmt.Fprintf(c.Out, "first seq  %d\nfile       %s\n", head.First, fileWords(file))
 	if kept != nil {
 		at := ""
 		if t := kept.signedAt(); t != nil {
 			at = " at " + *t
 		}
-		fmt.Fprintf(c.Out, "checkpoint seq %d of %s, signed with %s%s, is in it\n", kept.Seq, printable(kept.Origin), kept.by.ID(), at)
+		fmt.Fprintf(c.Out, "checkpoint seq %d of %s, signed with %s%s, is in it\n", kept.Seq, terminal.Printable(kept.Origin), kept.by.ID(), at)
 		if at == "" {
 			c.note("the checkpoint is one of an older gprxy and has no time: what it says of the times of events is not known")
 		}
@@ -238,7 +239,7 @@ func (o *auditVerifyOptions) print(c *call, file store.LogFile, head store.Head,
 		}
 	}
 	for _, p := range head.Pruned {
-		fmt.Fprintf(c.Out, "pruned     %s from before %s, by %s at %s\n", counted(p.Events, "event"), p.Before.Format(time.DateOnly), printable(p.By), shortTime(p.At))
+		fmt.Fprintf(c.Out, "pruned     %s from before %s, by %s at %s\n", terminal.Counted(p.Events, "event"), p.Before.Format(time.DateOnly), terminal.Printable(p.By), terminal.ShortTime(p.At))
 	}
 	for _, d := range doubts {
 		c.note("doubtful   seq %d: %s", d.Seq, d.What)

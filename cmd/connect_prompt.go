@@ -19,6 +19,7 @@ import (
 	"golang.org/x/term"
 
 	"gprxy/cmd/prompt"
+	"gprxy/cmd/terminal"
 )
 
 const promptLoginTimeout = 90 * time.Second // longer than gprxy's own LOGIN_TIMEOUT by default
@@ -46,7 +47,7 @@ func (o *connectOptions) runPrompt(ctx context.Context, c *call) error {
 	var refused *loginError
 	switch {
 	case errors.As(err, &refused):
-		fmt.Fprintf(c.Err, "gprxy: %s\n", printableLines(refused.Error()))
+		fmt.Fprintf(c.Err, "gprxy: %s\n", terminal.PrintableLines(refused.Error()))
 	case err != nil || code == prompt.Done:
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/term"
 
 	"gprxy/auth/sso"
+	"gprxy/cmd/terminal"
 )
 
 const (
@@ -30,7 +31,7 @@ const (
 // runPsql waits for psql and returns its exit code as an exitCode.
 func (o *connectOptions) runPsql(ctx context.Context, c *call, tokens sso.Tokens) error {
 	if err := o.meetFirst(ctx); err != nil {
-		fmt.Fprintf(c.Err, "gprxy: %s\n", printable(err.Error()))
+		fmt.Fprintf(c.Err, "gprxy: %s\n", terminal.Printable(err.Error()))
 		return exitCode(2) // as psql when there is no connection
 	}
 	environ, err := o.psqlEnvironment(ctx, c, tokens)
@@ -227,7 +228,7 @@ func (o *connectOptions) explainPsql(ctx context.Context, c *call, took time.Dur
 	ctx, done := outliveSignals(ctx)
 	defer done()
 	if err := o.target.probe(ctx); err != nil {
-		fmt.Fprintf(c.Err, "gprxy: %s\n", printable(err.Error()))
+		fmt.Fprintf(c.Err, "gprxy: %s\n", terminal.Printable(err.Error()))
 		return
 	}
 	if took < psqlLoginTime {

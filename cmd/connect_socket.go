@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"unicode"
+
+	"gprxy/cmd/terminal"
 )
 
 // socketPath is where the socket of a folder or of an abstract name is.
@@ -68,7 +70,7 @@ func (t target) strangersMayListen() string {
 	if info, err := os.Stat(t.host); t.host[0] == '/' && (err != nil || info.Mode().Perm()&0o002 == 0) {
 		return ""
 	}
-	return "any user of this machine may listen at " + printable(t.address()) + " while gprxy does not, and would get your token: better a folder that gprxy's user alone can write in"
+	return "any user of this machine may listen at " + terminal.Printable(t.address()) + " while gprxy does not, and would get your token: better a folder that gprxy's user alone can write in"
 }
 
 // explainSocket is nil for what is no matter of a Unix socket.

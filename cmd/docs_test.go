@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"gprxy/cmd/export"
 )
 
 func TestDocsListEverySetting(t *testing.T) {
@@ -67,7 +69,7 @@ func TestDocsNameEveryCommandFlagAndField(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range append(eventTypes(), eventFields...) {
+	for _, name := range append(export.Types(), export.Fields...) {
 		if !strings.Contains(docs, "`"+name+"`") {
 			t.Errorf("docs/cli.md does not name %s", name)
 		}

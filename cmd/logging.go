@@ -11,6 +11,8 @@ import (
 	"time"
 	"unicode"
 
+	"gprxy/cmd/terminal"
+
 	"github.com/charmbracelet/lipgloss"
 	"github.com/charmbracelet/log"
 	"github.com/muesli/termenv"
@@ -78,7 +80,7 @@ func (h *safeHandler) Enabled(ctx context.Context, level slog.Level) bool {
 }
 
 func (h *safeHandler) Handle(ctx context.Context, r slog.Record) error {
-	safe := slog.NewRecord(r.Time, namedLevel(r.Level), escape(r.Message, h.keep), 0)
+	safe := slog.NewRecord(r.Time, namedLevel(r.Level), terminal.Escape(r.Message, h.keep), 0)
 	safe.AddAttrs(h.attrs...)
 	var own []slog.Attr
 	r.Attrs(func(a slog.Attr) bool {
@@ -149,12 +151,12 @@ func (h *safeHandler) safeValue(v slog.Value) slog.Value {
 	case slog.KindDuration:
 		return slog.StringValue(v.Duration().String())
 	case slog.KindString:
-		return slog.StringValue(escape(v.String(), h.keep))
+		return slog.StringValue(terminal.Escape(v.String(), h.keep))
 	}
 	if list, ok := v.Any().([]string); ok {
-		return slog.StringValue(escape(strings.Join(list, ","), h.keep))
+		return slog.StringValue(terminal.Escape(strings.Join(list, ","), h.keep))
 	}
-	return slog.StringValue(escape(fmt.Sprint(v.Any()), h.keep))
+	return slog.StringValue(terminal.Escape(fmt.Sprint(v.Any()), h.keep))
 }
 
 // namedLevel rounds down to a level that has a name; charmbracelet/log leaves out the others.
@@ -173,11 +175,11 @@ func namedLevel(l slog.Level) slog.Level {
 // warn tells the person about what is no error, on std.Err.
 func (c *call) warn(sentences ...string) {
 	for _, s := range sentences {
-		fmt.Fprintf(c.Err, "gprxy: warning: %s\n", printable(s))
+		fmt.Fprintf(c.Err, "gprxy: warning: %s\n", terminal.Printable(s))
 	}
 }
 
 // note tells the person something about the output, on std.Err.
 func (c *call) note(format string, args ...any) {
-	fmt.Fprintf(c.Err, "%s\n", printable(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(c.Err, "%s\n", terminal.Printable(fmt.Sprintf(format, args...)))
 }

@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"gprxy/auth"
+	"gprxy/cmd/terminal"
 )
 
 // logged is what log writes in a format, the time replaced by TIME.
@@ -106,7 +107,7 @@ func FuzzPrintable(f *testing.F) {
 	f.Add(hostile)
 	f.Add("plain ü 漢")
 	f.Fuzz(func(t *testing.T, s string) {
-		got := printable(s)
+		got := terminal.Printable(s)
 		for _, r := range got {
 			if !unicode.IsPrint(r) {
 				t.Errorf("%U in %q", r, got)
@@ -114,7 +115,7 @@ func FuzzPrintable(f *testing.F) {
 		}
 		var back string
 		var line bytes.Buffer
-		if err := writeJSON(&line, s); err != nil {
+		if err := terminal.WriteJSON(&line, s); err != nil {
 			t.Fatal(err)
 		}
 		if err := json.Unmarshal(line.Bytes(), &back); err != nil || utf8.ValidString(s) && back != s {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"gprxy/auth/sso"
+	"gprxy/cmd/terminal"
 )
 
 func loginCommand() command {
@@ -94,7 +95,7 @@ func (o *loginOptions) run(ctx context.Context, c *call) error {
 	if err := o.sso.store.Save(ctx, t); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.Out, "Logged in as %s\n", printable(person(t, c.Now())))
+	fmt.Fprintf(c.Out, "Logged in as %s\n", terminal.Printable(person(t, c.Now())))
 	o.tellRenewal(c, t)
 	if hint := o.sso.roleHint(t); hint != "" {
 		c.note("No roles: %s", hint)
@@ -146,7 +147,7 @@ func (o *loginOptions) showBrowser(c *call) func(string) error {
 			fmt.Fprint(c.Err, "The issuer renews this login only with your consent. To give it, log in once more.\n\n")
 		}
 		again = true
-		fmt.Fprintf(c.Err, "Log in at this address:\n\n  %s\n\n", printable(address))
+		fmt.Fprintf(c.Err, "Log in at this address:\n\n  %s\n\n", terminal.Printable(address))
 		why := c.noBrowser()
 		switch {
 		case o.noBrowser:
@@ -166,9 +167,9 @@ func (o *loginOptions) showBrowser(c *call) func(string) error {
 }
 
 func showCode(c *call, p sso.Prompt) error {
-	fmt.Fprintf(c.Err, "Open this address on any machine:\n\n  %s\n\nand enter the code\n\n  %s\n\n", printable(p.URL), printable(p.UserCode))
+	fmt.Fprintf(c.Err, "Open this address on any machine:\n\n  %s\n\nand enter the code\n\n  %s\n\n", terminal.Printable(p.URL), terminal.Printable(p.UserCode))
 	if p.CompleteURL != "" {
-		fmt.Fprintf(c.Err, "This address has the code in it:\n\n  %s\n\n", printable(p.CompleteURL))
+		fmt.Fprintf(c.Err, "This address has the code in it:\n\n  %s\n\n", terminal.Printable(p.CompleteURL))
 	}
 	until := ""
 	if !p.Expires.IsZero() {

@@ -9,6 +9,8 @@ import (
 	"os"
 	"syscall"
 
+	"gprxy/cmd/terminal"
+
 	"golang.org/x/term"
 )
 
@@ -56,7 +58,7 @@ func (d *pasteDesk) ask(ctx context.Context, problem string) (string, error) {
 		fmt.Fprintln(d.c.Err)
 	}()
 	if problem != "" {
-		fmt.Fprintf(d.c.Err, "%s\r\n", printable(problem))
+		fmt.Fprintf(d.c.Err, "%s\r\n", terminal.Printable(problem))
 	}
 	fmt.Fprint(d.c.Err, "Address (it is not shown): ")
 	return d.line(ctx)

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"gprxy/auth/sso"
+	"gprxy/cmd/terminal"
 )
 
 func logoutCommand() command {
@@ -87,7 +88,7 @@ func (o *logoutOptions) end(ctx context.Context, c *call, t sso.Tokens) error {
 	if err := o.sso.store.Delete(ctx, t); err != nil {
 		return errors.Join(refused, err)
 	}
-	fmt.Fprintf(c.Out, "Logged out %s\n", printable(t.User))
+	fmt.Fprintf(c.Out, "Logged out %s\n", terminal.Printable(t.User))
 	if refused != nil {
 		return fmt.Errorf("the login was removed here, but it could not be revoked at the issuer: %w", refused)
 	}

@@ -1,4 +1,4 @@
-// Times as people type them, and as tables show them.
+// Times as people type them.
 
 package cmd
 
@@ -49,21 +49,4 @@ func FuzzParseMoment(f *testing.F) {
 			t.Errorf("%q is %s, which is not understood again", text, got)
 		}
 	})
-}
-
-func TestSpan(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		-time.Second:                          "0 ms",
-		0:                                     "0 ms",
-		1500 * time.Microsecond:               "1 ms",
-		1250 * time.Millisecond:               "1.2 s",
-		59*time.Second + 999*time.Millisecond: "59.9 s",
-		time.Minute:                           "1m 00s",
-		3*time.Hour + 5*time.Minute:           "3h 05m",
-		50 * time.Hour:                        "2d 02h",
-	} {
-		if got := span(d); got != want {
-			t.Errorf("%s: %q, want %q", d, got, want)
-		}
-	}
 }

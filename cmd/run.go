@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 
+	"gprxy/cmd/terminal"
+
 	"github.com/spf13/pflag"
 )
 
@@ -127,12 +129,12 @@ func report(ctx context.Context, err error, std IO) int {
 		if settings.Command != "" {
 			where = "gprxy " + settings.Command + " --help"
 		}
-		fmt.Fprintf(std.Err, "gprxy: %s\n\nEvery setting: %s\n", printableLines(settings.Error()), where)
+		fmt.Fprintf(std.Err, "gprxy: %s\n\nEvery setting: %s\n", terminal.PrintableLines(settings.Error()), where)
 		return exitUsage
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		fmt.Fprintln(std.Err, "gprxy: interrupted")
 		return exitFailed
 	}
-	fmt.Fprintf(std.Err, "gprxy: %s\n", printableLines(err.Error()))
+	fmt.Fprintf(std.Err, "gprxy: %s\n", terminal.PrintableLines(err.Error()))
 	return exitFailed
 }

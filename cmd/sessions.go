@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"gprxy/auth"
+	"gprxy/cmd/terminal"
 	"gprxy/store"
 )
 
@@ -89,7 +90,7 @@ func (o *sessionsOptions) run(ctx context.Context, c *call) error {
 		c.note("the newest %d sessions; there are more: --limit 0 shows all", shown)
 	}
 	if probes > 0 {
-		c.note("not shown: %s that left before logging in, such as pg_isready's; --all shows them", counted(int64(probes), "connection"))
+		c.note("not shown: %s that left before logging in, such as pg_isready's; --all shows them", terminal.Counted(int64(probes), "connection"))
 	}
 	if running, known := store.Running(o.path); o.active && known && !running {
 		c.note("no gprxy runs with %s now: what is active here was open when the last one ended, and the next one records its end", o.path)
@@ -137,7 +138,7 @@ func (o *sessionsOptions) printer(c *call) sessionPrinter {
 
 type sessionLines struct{ out *bufio.Writer }
 
-func (p sessionLines) session(s store.Session) error { return writeJSON(p.out, s) }
+func (p sessionLines) session(s store.Session) error { return terminal.WriteJSON(p.out, s) }
 func (p sessionLines) close() error                  { return p.out.Flush() }
 
 func sessionColumns() []column {
@@ -167,13 +168,13 @@ func (p *sessionTable) session(s store.Session) error {
 	if user == "" && s.RequestedUser != "" {
 		user = "(" + s.RequestedUser + ")"
 	}
-	lasted := span(cmp.Or(s.Ended, p.now).Sub(s.Started))
+	lasted := terminal.Span(cmp.Or(s.Ended, p.now).Sub(s.Started))
 	statements, rows := "", ""
 	if s.State == store.StateEnded {
 		statements, rows = strconv.FormatInt(s.Statements, 10), strconv.FormatInt(s.Rows, 10)
 	}
-	return p.add([]string{s.Session, s.State, shortTime(s.Started), lasted, user, s.ServiceAccount,
-		s.Database, s.Client, statements, rows, inWords(s.EndReason)})
+	return p.add([]string{s.Session, s.State, terminal.ShortTime(s.Started), lasted, user, s.ServiceAccount,
+		s.Database, s.Client, statements, rows, terminal.InWords(s.EndReason)})
 }
 
 func (p *sessionTable) close() error {
@@ -200,6 +201,3 @@ func paintState(state string) string {
 	}
 	return state
 }
-
-// inWords shows a reason of the log, such as client_closed, as words.
-func inWords(reason string) string { return strings.ReplaceAll(reason, "_", " ") }

@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"gprxy/auth"
+	"gprxy/cmd/terminal"
 	"gprxy/pool"
 )
 
@@ -34,7 +35,7 @@ func FuzzSettings(f *testing.F) {
 		s, warnings, err := LoadSettings(Sources{Environment: env})
 		said := strings.Join(warnings, "\n")
 		if err != nil {
-			said += printableLines(err.Error())
+			said += terminal.PrintableLines(err.Error())
 		}
 		if strings.ContainsFunc(strings.ReplaceAll(said, "\n", ""), func(r rune) bool { return !unicode.IsPrint(r) }) {
 			t.Errorf("said %q", said)

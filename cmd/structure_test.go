@@ -30,6 +30,8 @@ var folders = map[string]struct{ code, tests []string }{
 // rooms is which packages of ours the code of a package may import that is a room of its folder: it knows nothing of those who
 // use it.
 var rooms = map[string][]string{
+	"gprxy/cmd/export":        {"gprxy/cmd/terminal", "gprxy/store"},
+	"gprxy/cmd/terminal":      {},
 	"gprxy/pool/wire":         {},
 	"gprxy/session/admission": {"gprxy/store"},
 	"gprxy/session/refusal":   {"gprxy/auth", "gprxy/pool", "gprxy/store"},

@@ -7,6 +7,8 @@ import (
 	"io"
 	"strings"
 
+	"gprxy/cmd/terminal"
+
 	"github.com/charmbracelet/lipgloss"
 	"github.com/charmbracelet/x/ansi"
 )
@@ -47,7 +49,7 @@ func newTable(out io.Writer, width int, colour bool, columns []column) *table {
 // add takes a row, one cell per column. The text may come from outside: it is escaped here.
 func (t *table) add(cells []string) error {
 	for i, cell := range cells {
-		cells[i] = printable(cell)
+		cells[i] = terminal.Printable(cell)
 	}
 	t.rows = append(t.rows, cells)
 	if !t.decided && len(t.rows) < tableSample {

@@ -16,6 +16,7 @@ import (
 
 	"gprxy/auth"
 	"gprxy/auth/sso"
+	"gprxy/cmd/terminal"
 	"gprxy/listener"
 	"gprxy/session"
 )
@@ -156,14 +157,14 @@ func (o *tunnelOptions) check(ctx context.Context, c *call, tunnel *session.Tunn
 // announce prints what to paste.
 func (o *tunnelOptions) announce(c *call, d *door, who sso.Tokens, root string) {
 	user := first(o.target.account, first(who.User, who.Subject))
-	fmt.Fprintf(c.Out, "Tunnel to %s as %s. On this side: no password, and no need for TLS.\n\n", printable(o.target.address()), printable(first(who.User, who.Subject)))
+	fmt.Fprintf(c.Out, "Tunnel to %s as %s. On this side: no password, and no need for TLS.\n\n", terminal.Printable(o.target.address()), terminal.Printable(first(who.User, who.Subject)))
 	uri := d.connectionURL(user, o.target.database)
 	fmt.Fprintf(c.Out, "  psql   psql '%s'\n  URL    %s\n", uri, uri)
 	if jdbc := d.jdbcURL(user, o.target.database); jdbc != "" {
 		fmt.Fprintf(c.Out, "  JDBC   %s\n", jdbc)
 	}
 	if root != "" {
-		fmt.Fprintf(c.Out, "\nA tool that insists on TLS: sslmode=require, or verify-full with sslrootcert=%s\n", printable(root))
+		fmt.Fprintf(c.Out, "\nA tool that insists on TLS: sslmode=require, or verify-full with sslrootcert=%s\n", terminal.Printable(root))
 	}
 	fmt.Fprintln(c.Out, "\nCtrl-C ends it.")
 	if d.socket == "" {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 
+	"gprxy/cmd/terminal"
+
 	"github.com/spf13/pflag"
 )
 
@@ -22,7 +24,7 @@ func (e *usageError) Error() string { return e.message }
 var errNoCommand = errors.New("no command")
 
 func usagef(instead, format string, args ...any) error {
-	return &usageError{message: printable(fmt.Sprintf(format, args...)), instead: instead}
+	return &usageError{message: terminal.Printable(fmt.Sprintf(format, args...)), instead: instead}
 }
 
 // wrongValue is a flag whose text cannot be understood.

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"gprxy/auth/sso"
+	"gprxy/cmd/terminal"
 )
 
 func whoamiCommand() command {
@@ -112,7 +113,7 @@ func (o *whoamiOptions) show(c *call, t sso.Tokens) error {
 		if !t.Expires.IsZero() {
 			line.Expires = absent(t.Expires.UTC().Format("2006-01-02T15:04:05.000000Z"))
 		}
-		return writeJSON(c.Out, line)
+		return terminal.WriteJSON(c.Out, line)
 	}
 	roles := strings.Join(t.Roles, ", ")
 	for _, row := range [][2]string{
@@ -120,7 +121,7 @@ func (o *whoamiOptions) show(c *call, t sso.Tokens) error {
 		{"  expires  ", o.expiry(t, c.Now())}, {"  from     ", o.source()},
 	} {
 		if row[1] != "" {
-			fmt.Fprintf(c.Out, "%s%s\n", row[0], printable(row[1]))
+			fmt.Fprintf(c.Out, "%s%s\n", row[0], terminal.Printable(row[1]))
 		}
 	}
 	return nil

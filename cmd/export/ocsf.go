@@ -1,6 +1,6 @@
 // Events in the words of the Open Cybersecurity Schema Framework, https://schema.ocsf.io/1.3.0/.
 
-package cmd
+package export
 
 import (
 	"encoding/json"
@@ -10,10 +10,12 @@ import (
 	"strconv"
 	"strings"
 
+	"gprxy/cmd/terminal"
 	"gprxy/store"
 )
 
-const ocsfVersion = "1.3.0"
+// OCSFVersion is that of the schema.
+const OCSFVersion = "1.3.0"
 
 // The classes and activities that events become.
 const (
@@ -154,14 +156,14 @@ type ocsfQueryInfo struct {
 
 // toOCSF gives the event, or nil if it has no class of its own: what its session's other events say, and
 // what is about the log itself.
-func toOCSF(e store.Record, w *wishes) (*ocsfEvent, error) {
+func toOCSF(e store.Record, r *requested) (*ocsfEvent, error) {
 	switch e.Type {
 	case store.SessionConnected{}.Type():
-		return nil, w.note(e)
+		return nil, r.note(e)
 	case store.AuthSucceeded{}.Type():
-		return ocsfFrom(e, sayAuthSucceeded, func(o *ocsfEvent, f store.AuthSucceeded) { o.succeeded(f); o.wished(w, e.Session) })
+		return ocsfFrom(e, sayAuthSucceeded, func(o *ocsfEvent, f store.AuthSucceeded) { o.succeeded(f); o.requestedIn(r, e.Session) })
 	case store.AuthFailed{}.Type():
-		return ocsfFrom(e, sayAuthFailed, func(o *ocsfEvent, f store.AuthFailed) { o.failed(f); o.wished(w, e.Session) })
+		return ocsfFrom(e, sayAuthFailed, func(o *ocsfEvent, f store.AuthFailed) { o.failed(f); o.requestedIn(r, e.Session) })
 	case store.SessionEnded{}.Type():
 		return ocsfFrom(e, saySessionEnded, func(o *ocsfEvent, f store.SessionEnded) { o.ended(f) })
 	case store.SessionStarted{}.Type():
@@ -169,7 +171,7 @@ func toOCSF(e store.Record, w *wishes) (*ocsfEvent, error) {
 	case store.AccountAltered{}.Type():
 		return ocsfFrom(e, sayAccountAltered, func(o *ocsfEvent, f store.AccountAltered) { o.altered(f) })
 	case store.SessionRefused{}.Type():
-		return ocsfFrom(e, saySessionRefused, func(o *ocsfEvent, f store.SessionRefused) { o.refused(f); o.wished(w, e.Session) })
+		return ocsfFrom(e, saySessionRefused, func(o *ocsfEvent, f store.SessionRefused) { o.refused(f); o.requestedIn(r, e.Session) })
 	case store.StatementsExecuted{}.Type():
 		f, err := store.DecodeStatement(e.Detail)
 		if err != nil {
@@ -197,8 +199,8 @@ func ocsfOf[F any](e store.Record, fact F, say func(F) string, fill func(*ocsfEv
 		StatusID:    ocsfSuccess,
 		SrcEndpoint: endpoint(e.Client),
 		Metadata: ocsfMetadata{
-			Version: ocsfVersion, UID: strconv.FormatInt(e.Seq, 10), Sequence: e.Seq, LogName: "gprxy events", Provider: exportName,
-			Product: ocsfProduct{Name: "gprxy", Vendor: "gprxy", Version: exportVersion()},
+			Version: OCSFVersion, UID: strconv.FormatInt(e.Seq, 10), Sequence: e.Seq, LogName: "gprxy events",
+			Product: ocsfProduct{Name: "gprxy", Vendor: "gprxy"},
 		},
 		Session: &ocsfSession{UID: e.Session},
 		Actor:   &ocsfActor{User: ocsfUser{Name: orUnknown(e.User)}},
@@ -279,12 +281,12 @@ func (o *ocsfEvent) failed(f store.AuthFailed) {
 		o.User.Name = f.User
 	}
 	o.Session.Issuer = f.Issuer
-	o.fail("", inWords(f.Reason))
+	o.fail("", terminal.InWords(f.Reason))
 }
 
 func (o *ocsfEvent) ended(f store.SessionEnded) {
 	o.authentication(ocsfLogoff, "Logoff")
-	o.StatusDetail, o.Duration = inWords(f.Reason), int64(f.DurationMS)
+	o.StatusDetail, o.Duration = terminal.InWords(f.Reason), int64(f.DurationMS)
 	u := o.unmapped()
 	u.Statements, u.Rows, u.Errors = &f.Statements, &f.Rows, &f.Errors
 }
@@ -298,7 +300,7 @@ func (o *ocsfEvent) started(f store.SessionStarted) {
 
 func (o *ocsfEvent) refused(f store.SessionRefused) {
 	o.datastore(ocsfConnect, "Connect")
-	o.fail(f.SQLState, inWords(f.Reason))
+	o.fail(f.SQLState, terminal.InWords(f.Reason))
 }
 
 func (o *ocsfEvent) executed(f store.Statement) {

@@ -1,6 +1,6 @@
 // JSON lines that are safe to read on a terminal as well.
 
-package cmd
+package terminal
 
 import (
 	"bytes"
@@ -12,34 +12,34 @@ import (
 	"unicode/utf8"
 )
 
-// writeJSON writes v as one line. What JSON allows but a terminal may obey (DEL, C1 controls, changes of
+// WriteJSON writes v as one line. What JSON allows but a terminal may obey (DEL, C1 controls, changes of
 // direction) is written as \u escapes, which mean the same to a program.
-func writeJSON(w io.Writer, v any) error { return newJSONWriter(w).write(v) }
+func WriteJSON(w io.Writer, v any) error { return NewJSONWriter(w).Write(v) }
 
-// jsonWriter writes many objects, each on a line.
-type jsonWriter struct {
+// JSONWriter writes many objects, each on a line.
+type JSONWriter struct {
 	out    io.Writer
 	line   bytes.Buffer
 	encode *json.Encoder // into line
 }
 
-func newJSONWriter(w io.Writer) *jsonWriter {
-	j := &jsonWriter{out: w}
+func NewJSONWriter(w io.Writer) *JSONWriter {
+	j := &JSONWriter{out: w}
 	j.encode = json.NewEncoder(&j.line)
 	j.encode.SetEscapeHTML(false)
 	return j
 }
 
-func (j *jsonWriter) write(v any) error {
+func (j *JSONWriter) Write(v any) error {
 	j.line.Reset()
 	if err := j.encode.Encode(v); err != nil {
 		return fmt.Errorf("write as JSON: %w", err)
 	}
-	_, err := j.out.Write(escapeJSON(j.line.Bytes()))
+	_, err := j.out.Write(EscapeJSON(j.line.Bytes()))
 	return err
 }
 
-func escapeJSON(line []byte) []byte {
+func EscapeJSON(line []byte) []byte {
 	if isPlain(line) {
 		return line
 	}

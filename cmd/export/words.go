@@ -1,14 +1,14 @@
 // The detail of an event in words, for the table of `gprxy audit`.
 
-package cmd
+package export
 
 import (
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
+	"gprxy/cmd/terminal"
 	"gprxy/store"
 )
 
@@ -20,7 +20,7 @@ var words = map[string]wording{
 	store.ProxyStarted{}.Type(): say(func(f store.ProxyStarted) string {
 		return fmt.Sprintf("gprxy %s listens on %s for %s, pid %d", f.Version, f.Listen, f.Upstream, f.PID)
 	}),
-	store.ProxyStopped{}.Type():     say(func(f store.ProxyStopped) string { return "proxy stopped: " + inWords(f.Reason) }),
+	store.ProxyStopped{}.Type():     say(func(f store.ProxyStopped) string { return "proxy stopped: " + terminal.InWords(f.Reason) }),
 	store.SessionConnected{}.Type(): say(sayConnected),
 	store.AuthSucceeded{}.Type():    say(sayAuthSucceeded),
 	store.AuthFailed{}.Type():       say(sayAuthFailed),
@@ -36,14 +36,14 @@ var words = map[string]wording{
 		return fmt.Sprintf("cancel from %s sent to backend %d", f.Client, f.BackendPID)
 	}),
 	store.CancelRejected{}.Type(): say(func(f store.CancelRejected) string {
-		return fmt.Sprintf("cancel from %s for backend %d rejected: %s", f.Client, f.BackendPID, inWords(f.Reason))
+		return fmt.Sprintf("cancel from %s for backend %d rejected: %s", f.Client, f.BackendPID, terminal.InWords(f.Reason))
 	}),
 	store.SessionEnded{}.Type():       say(saySessionEnded),
 	store.StatementsExecuted{}.Type(): say(sayExecuted),
 	store.StatementStarted{}.Type():   say(func(f store.Statement) string { return "about to run: " + sayText(f) }),
 	store.LogRead{}.Type():            say(sayLogRead),
 	store.LogPruned{}.Type(): say(func(f store.LogPruned) string {
-		return fmt.Sprintf("%s pruned events %d to %d, from before %s", f.By, f.FirstSeq, f.LastSeq, shortTime(f.Before))
+		return fmt.Sprintf("%s pruned events %d to %d, from before %s", f.By, f.FirstSeq, f.LastSeq, terminal.ShortTime(f.Before))
 	}),
 	store.LogCondensed{}.Type(): say(sayLogCondensed),
 	store.LogGap{}.Type():       say(sayLogGap),
@@ -52,7 +52,8 @@ var words = map[string]wording{
 	}),
 }
 
-func eventTypes() []string {
+// Types are the types of all events.
+func Types() []string {
 	types := make([]string, 0, len(words))
 	for t := range words {
 		types = append(types, t)
@@ -71,8 +72,8 @@ func say[F any](in func(F) string) wording {
 	}
 }
 
-// describe falls back to the payload itself for what this version does not know.
-func describe(kind string, payload json.RawMessage) string {
+// Describe gives the detail of an event in words. It falls back to the payload itself for what this version does not know.
+func Describe(kind string, payload json.RawMessage) string {
 	if in, ok := words[kind]; ok {
 		if text, err := in(payload); err == nil {
 			return text
@@ -105,13 +106,13 @@ func sayAuthSucceeded(f store.AuthSucceeded) string {
 		text += ", spelled " + f.UserSpelled
 	}
 	if f.TokenExpires != nil {
-		text += ", expires " + shortTime(*f.TokenExpires)
+		text += ", expires " + terminal.ShortTime(*f.TokenExpires)
 	}
 	return text
 }
 
 func sayAuthFailed(f store.AuthFailed) string {
-	text := f.Method + " refused: " + inWords(f.Reason)
+	text := f.Method + " refused: " + terminal.InWords(f.Reason)
 	if f.Detail != "" {
 		text += " (" + f.Detail + ")"
 	}
@@ -122,7 +123,7 @@ func sayRoleMapped(f store.RoleMapped) string {
 	if f.Role == "" {
 		return fmt.Sprintf("a password login is served by %s", f.ServiceAccount)
 	}
-	return fmt.Sprintf("role %s is served by %s (%s)", f.Role, f.ServiceAccount, inWords(f.Rule))
+	return fmt.Sprintf("role %s is served by %s (%s)", f.Role, f.ServiceAccount, terminal.InWords(f.Rule))
 }
 
 func sayRoleDenied(f store.RoleDenied) string {
@@ -130,7 +131,7 @@ func sayRoleDenied(f store.RoleDenied) string {
 	if len(f.Roles) > 0 {
 		roles = "roles " + strings.Join(f.Roles, ",")
 	}
-	return fmt.Sprintf("denied: %s (%s, asked for %s)", inWords(f.Reason), roles, f.RequestedUser)
+	return fmt.Sprintf("denied: %s (%s, asked for %s)", terminal.InWords(f.Reason), roles, f.RequestedUser)
 }
 
 func saySessionStarted(f store.SessionStarted) string {
@@ -138,7 +139,7 @@ func saySessionStarted(f store.SessionStarted) string {
 	if f.Reused {
 		kind = "reused"
 	}
-	return fmt.Sprintf("%s backend %d as %s after %s, %s", kind, f.BackendPID, f.ServiceAccount, milliseconds(f.WaitMS), f.Backend)
+	return fmt.Sprintf("%s backend %d as %s after %s, %s", kind, f.BackendPID, f.ServiceAccount, terminal.Milliseconds(f.WaitMS), f.Backend)
 }
 
 func sayAccountAltered(f store.AccountAltered) string {
@@ -150,16 +151,16 @@ func sayAccountAltered(f store.AccountAltered) string {
 }
 
 func saySessionRefused(f store.SessionRefused) string {
-	return fmt.Sprintf("refused: %s (%s %s)", inWords(f.Reason), f.SQLState, f.Message)
+	return fmt.Sprintf("refused: %s (%s %s)", terminal.InWords(f.Reason), f.SQLState, f.Message)
 }
 
 func saySessionEnded(f store.SessionEnded) string {
 	if f.Reason == store.EndAborted {
 		return "ended: aborted, the proxy died"
 	}
-	text := fmt.Sprintf("ended: %s, %s, %s", inWords(f.Reason), counted(f.Statements, "statement"), milliseconds(f.DurationMS))
+	text := fmt.Sprintf("ended: %s, %s, %s", terminal.InWords(f.Reason), terminal.Counted(f.Statements, "statement"), terminal.Milliseconds(f.DurationMS))
 	if f.Errors > 0 {
-		text += ", " + counted(f.Errors, "error")
+		text += ", " + terminal.Counted(f.Errors, "error")
 	}
 	if f.Doubt != "" {
 		text += "; in doubt: " + f.Doubt
@@ -175,9 +176,9 @@ func sayExecuted(f store.Statement) string {
 	case store.KindBind:
 		return strings.TrimSpace("bound: " + sayText(f) + " " + f.Outcome)
 	}
-	text := sayText(f) + " (" + milliseconds(float64(f.US)/1000)
+	text := sayText(f) + " (" + terminal.Milliseconds(float64(f.US)/1000)
 	if f.Rows > 0 {
-		text += ", " + counted(f.Rows, "row")
+		text += ", " + terminal.Counted(f.Rows, "row")
 	}
 	if f.Outcome != "" {
 		text += ", " + strings.TrimSpace(f.Outcome+" "+f.SQLState)
@@ -215,26 +216,17 @@ func sayLogCondensed(f store.LogCondensed) string {
 		from = f.Client
 	}
 	return fmt.Sprintf("%d times %s (%s) from %s within %s, counted instead of recorded one by one",
-		f.Count, f.Of, inWords(f.Reason), from, span(f.Last.Sub(f.First)))
+		f.Count, f.Of, terminal.InWords(f.Reason), from, terminal.Span(f.Last.Sub(f.First)))
 }
 
 func sayLogGap(f store.LogGap) string {
 	if f.Reason == store.GapKilled {
 		return fmt.Sprintf("the proxy was killed between %s and %s: of %s, statements of the last %d ms may be missing",
-			shortTime(f.Since), shortTime(f.Until), counted(f.Sessions, "open session"), f.WindowMS)
+			terminal.ShortTime(f.Since), terminal.ShortTime(f.Until), terminal.Counted(f.Sessions, "open session"), f.WindowMS)
 	}
-	text := fmt.Sprintf("the log could not be written from %s to %s", shortTime(f.Since), shortTime(f.Until))
+	text := fmt.Sprintf("the log could not be written from %s to %s", terminal.ShortTime(f.Since), terminal.ShortTime(f.Until))
 	if f.Lost > 0 {
-		text += ": " + counted(f.Lost, "event") + " lost"
+		text += ": " + terminal.Counted(f.Lost, "event") + " lost"
 	}
 	return text
 }
-
-func counted(n int64, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
-func milliseconds(ms float64) string { return span(time.Duration(ms * float64(time.Millisecond))) }

@@ -1,6 +1,6 @@
 // Text from outside made safe for a terminal: what would move the cursor or hide text is escaped.
 
-package cmd
+package terminal
 
 import (
 	"fmt"
@@ -9,17 +9,18 @@ import (
 	"unicode/utf8"
 )
 
-// printable escapes control characters, invisible and direction-changing ones, and bytes that are no UTF-8.
-func printable(s string) string {
-	return escape(s, func(r rune) bool { return unicode.IsPrint(r) })
+// Printable escapes control characters, invisible and direction-changing ones, and bytes that are no UTF-8.
+func Printable(s string) string {
+	return Escape(s, func(r rune) bool { return unicode.IsPrint(r) })
 }
 
-// printableLines is printable for a text of ours that has line breaks.
-func printableLines(s string) string {
-	return escape(s, func(r rune) bool { return r == '\n' || unicode.IsPrint(r) })
+// PrintableLines is Printable for a text of ours that has line breaks.
+func PrintableLines(s string) string {
+	return Escape(s, func(r rune) bool { return r == '\n' || unicode.IsPrint(r) })
 }
 
-func escape(s string, keep func(rune) bool) string {
+// Escape writes as an escape whatever keep does not want, and bytes that are no UTF-8.
+func Escape(s string, keep func(rune) bool) string {
 	if utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !keep(r) }) < 0 {
 		return s
 	}

@@ -21,22 +21,22 @@ func full(err error) bool {
 
 // awaitPlace treats PostgreSQL's limits as the pools' own: an idle backend makes room, else a session of the same account
 // that ends does. It returns errNoIdle to look again, or PostgreSQL's refusal if no place is to be expected.
-func (s *search) awaitPlace(ctx context.Context, refused error) error {
+func (a *acquisition) awaitPlace(refused error) error {
 	switch {
-	case s.pools.giveUpIdle(ctx, s.request.Key, s.subpool, refused):
+	case a.pools.giveUpIdle(a.ctx, a.request.Key, a.subpool, refused):
 		return errNoIdle
-	case !s.pools.hasOpen(s.subpool.account):
+	case !a.pools.hasOpen(a.account):
 		return refused
 	}
-	s.refused, s.again = refused, time.Now().Add(fullPause)
+	a.refused, a.askAgain = refused, time.Now().Add(fullPause)
 	return errNoIdle
 }
 
 // awaitSession waits for a session of the account to end while it is not yet time to ask PostgreSQL again.
-func (s *search) awaitSession(waitCtx context.Context) error {
-	s.waiting.on("", s.refused)
-	if s.pools.nextChange().wait(waitCtx) != nil {
-		return s.refused
+func (a *acquisition) awaitSession() error {
+	a.waitsFor("", a.refused)
+	if a.pools.nextChange().wait(a.patience) != nil {
+		return a.refused
 	}
 	return errNoIdle
 }

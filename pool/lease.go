@@ -170,7 +170,7 @@ func (l *Lease) free() {
 	delete(p.leases, l)
 	l.subpool.lastUsed = time.Now()
 	p.mu.Unlock()
-	p.partBucket(l.subpool)
+	p.releaseSubpool(l.subpool)
 	p.leaveQueue(l.account)
 	p.busy.Done()
 }

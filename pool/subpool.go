@@ -30,8 +30,8 @@ type subpool struct {
 	lastUsed    time.Time
 }
 
-// retain returns the account for a key and counts the caller among its users.
-func (p *Pools) retain(key Key) *account {
+// retainAccount returns the account for a key and counts the caller among its users.
+func (p *Pools) retainAccount(key Key) *account {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	a := p.accounts[key]
@@ -44,8 +44,8 @@ func (p *Pools) retain(key Key) *account {
 	return a
 }
 
-// release undoes retain.
-func (p *Pools) release(a *account) {
+// releaseAccount undoes retainAccount.
+func (p *Pools) releaseAccount(a *account) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	a.users--
@@ -53,8 +53,8 @@ func (p *Pools) release(a *account) {
 	p.noteEmpty(a.key.Database)
 }
 
-// joinBucket returns the subpool for a set of session defaults and counts the caller among its users.
-func (p *Pools) joinBucket(ctx context.Context, a *account, fingerprint string) (*subpool, error) {
+// retainSubpool returns the subpool for a set of session defaults and counts the caller among its users.
+func (p *Pools) retainSubpool(ctx context.Context, a *account, fingerprint string) (*subpool, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	b := a.subpools[fingerprint]
@@ -70,8 +70,8 @@ func (p *Pools) joinBucket(ctx context.Context, a *account, fingerprint string) 
 	return b, nil
 }
 
-// partBucket undoes joinBucket.
-func (p *Pools) partBucket(b *subpool) {
+// releaseSubpool undoes retainSubpool.
+func (p *Pools) releaseSubpool(b *subpool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	b.users--

@@ -15,61 +15,73 @@ type Wait struct {
 	Left    time.Duration // until the wait ends
 }
 
-// waiting follows one request.
-type waiting struct {
-	pools   *Pools
-	account *account
-	request Request
-	arrived time.Time
-
-	timer *time.Timer   // to tell; nil before the wait was announced
-	told  chan struct{} // closed when request.Tell has returned
+// waitReport is what Request.Tell is to say of an acquisition's wait.
+type waitReport struct {
+	timer    *time.Timer   // until it is made; nil before the wait was announced
+	returned chan struct{} // closed when Request.Tell has returned
 
 	mu    sync.Mutex // guards what follows
 	limit string
 	cause error
 }
 
-// tellLater calls request.Tell once the request has waited for long, and its wait was announced.
-func (w *waiting) tellLater() {
-	if w.request.Tell == nil || w.timer != nil {
+// announceError is what Announce returned.
+type announceError struct{ err error }
+
+func (e *announceError) Error() string { return e.err.Error() }
+
+// announce tells the request what comes next: a wait, or the lease.
+func (a *acquisition) announce(l *Lease) error {
+	if a.request.Announce != nil {
+		if err := a.request.Announce(a.ctx, l); err != nil {
+			return &announceError{err}
+		}
+	}
+	a.reportLater()
+	return nil
+}
+
+// reportLater calls Request.Tell once the request has waited for long, and its wait was announced.
+func (a *acquisition) reportLater() {
+	r := &a.report
+	if a.request.Tell == nil || r.timer != nil {
 		return
 	}
-	w.told = make(chan struct{})
-	w.timer = time.AfterFunc(time.Until(w.arrived.Add(w.request.TellAfter)), func() {
-		defer close(w.told)
-		w.request.Tell(w.now())
+	r.returned = make(chan struct{})
+	r.timer = time.AfterFunc(time.Until(a.began.Add(a.request.TellAfter)), func() {
+		defer close(r.returned)
+		a.request.Tell(a.wait())
 	})
 }
 
-// stopTelling: after it request.Tell neither runs nor will.
-func (w *waiting) stopTelling() {
-	if w.timer != nil && !w.timer.Stop() {
-		<-w.told
+// stopReporting: after it Request.Tell neither runs nor will.
+func (a *acquisition) stopReporting() {
+	if r := &a.report; r.timer != nil && !r.timer.Stop() {
+		<-r.returned
 	}
 }
 
-// on notes what the request waits for from now on: a limit, or PostgreSQL because of cause.
-func (w *waiting) on(limit string, cause error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.limit, w.cause = limit, cause
+// waitsFor notes what the request waits for from now on: a limit, or PostgreSQL because of cause.
+func (a *acquisition) waitsFor(limit string, cause error) {
+	a.report.mu.Lock()
+	defer a.report.mu.Unlock()
+	a.report.limit, a.report.cause = limit, cause
 }
 
-func (w *waiting) now() Wait {
-	w.mu.Lock()
-	wait := Wait{Limit: w.limit, Cause: w.cause, Left: time.Until(w.arrived.Add(w.pools.config.AcquireTimeout))}
-	w.mu.Unlock()
-	p := w.pools
+func (a *acquisition) wait() Wait {
+	p := a.pools
+	a.report.mu.Lock()
+	wait := Wait{Limit: a.report.limit, Cause: a.report.cause, Left: time.Until(a.began.Add(p.config.AcquireTimeout))}
+	a.report.mu.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch wait.Limit {
 	case limitConns:
-		wait.Allowed, wait.Waiting = p.config.MaxConns, max(1, w.account.waiting) // it may be told before it is counted
+		wait.Allowed, wait.Waiting = p.config.MaxConns, max(1, a.account.waiting) // it may be told before it is counted
 	case limitTotal:
 		wait.Allowed = p.config.MaxTotal
-		for _, a := range p.accounts {
-			wait.Waiting += a.waiting
+		for _, account := range p.accounts {
+			wait.Waiting += account.waiting
 		}
 		wait.Waiting = max(1, wait.Waiting)
 	}

@@ -1,4 +1,4 @@
-// The search for a backend: an idle one, else a new one, making room if need be.
+// Finding a backend: an idle one, else a new one, making room if need be.
 package pool
 
 import (
@@ -14,27 +14,15 @@ import (
 // backends away for a moment and tells nobody when they are back.
 const recheck = 20 * time.Millisecond
 
-// search looks for a backend of one subpool.
-type search struct {
-	pools   *Pools
-	subpool *subpool
-	request Request
-	waiting *waiting
-	want    security
-
-	refused error     // PostgreSQL is full
-	again   time.Time // when to ask it again
-}
-
 // find returns an idle backend, else announces a new one and opens it as soon as the server is there and there is room.
-func (s *search) find(ctx, waitCtx context.Context) (*pgxpool.Conn, error) {
+func (a *acquisition) find() (*pgxpool.Conn, error) {
 	for {
-		conn, err := s.subpool.acquire(ctx, &attempt{person: s.request.Person})
+		conn, err := a.subpool.acquire(a.ctx, &attempt{person: a.request.Person})
 		if errors.Is(err, errNoIdle) {
-			if err := s.waiting.announce(ctx, nil); err != nil {
+			if err := a.announce(nil); err != nil {
 				return nil, err
 			}
-			conn, err = s.openInTurn(ctx, waitCtx)
+			conn, err = a.openInTurn()
 		}
 		if !errors.Is(err, errNoIdle) {
 			return conn, err
@@ -43,50 +31,50 @@ func (s *search) find(ctx, waitCtx context.Context) (*pgxpool.Conn, error) {
 }
 
 // openInTurn opens a backend, or waits for what it lacks and returns errNoIdle: by then there may be an idle one.
-func (s *search) openInTurn(ctx, waitCtx context.Context) (*pgxpool.Conn, error) {
-	if time.Now().Before(s.again) {
-		return nil, s.awaitSession(waitCtx)
+func (a *acquisition) openInTurn() (*pgxpool.Conn, error) {
+	if time.Now().Before(a.askAgain) {
+		return nil, a.awaitSession()
 	}
-	outage := s.pools.outage
-	t, err := outage.begin(s.waiting.arrived)
+	outage := a.pools.outage
+	t, err := outage.begin(a.began)
 	switch {
 	case err != nil:
 		return nil, err
 	case t == nil:
-		s.waiting.on("", outage.current())
-		if err := outage.pause(waitCtx); err != nil {
+		a.waitsFor("", outage.current())
+		if err := outage.pause(a.patience); err != nil {
 			return nil, err
 		}
 		return nil, errNoIdle
 	}
-	r := s.pools.reserve(s.subpool)
+	r := a.pools.reserve(a.subpool)
 	if !r.granted {
-		s.waiting.on(r.limit, nil)
+		a.waitsFor(r.limit, nil)
 		t.end(errNoIdle)
-		return nil, s.makeRoom(ctx, waitCtx, r)
+		return nil, a.makeRoom(r)
 	}
-	s.waiting.on("", nil)
-	conn, err := s.open(ctx, t)
+	a.waitsFor("", nil)
+	conn, err := a.open(t)
 	switch {
-	case err == nil || waitCtx.Err() != nil:
+	case err == nil || a.patience.Err() != nil:
 		return conn, err
 	case away(err):
 		return nil, errNoIdle
 	case full(err):
-		return nil, s.awaitPlace(ctx, err)
+		return nil, a.awaitPlace(err)
 	}
 	return nil, err
 }
 
 // makeRoom closes an idle backend that counts against the limit but cannot serve this request, or waits for one to come
 // or go.
-func (s *search) makeRoom(ctx, waitCtx context.Context, r room) error {
+func (a *acquisition) makeRoom(r room) error {
 	if r.victim != nil {
-		s.pools.evict(ctx, r.victim)
-	} else if err := r.wait(waitCtx); err != nil {
+		a.pools.evict(a.ctx, r.victim)
+	} else if err := r.wait(a.patience); err != nil {
 		return err
 	}
-	if waitCtx.Err() != nil {
+	if a.patience.Err() != nil {
 		return &limitError{r.limit}
 	}
 	return errNoIdle
@@ -108,7 +96,7 @@ func (r room) wait(ctx context.Context) error {
 
 // evict closes an idle backend of a subpool, if it still has one, and gives up the caller's hold on the subpool.
 func (p *Pools) evict(ctx context.Context, b *subpool) {
-	defer p.partBucket(b)
+	defer p.releaseSubpool(b)
 	conn, err := b.acquire(ctx, &attempt{evict: true})
 	if err != nil {
 		return // someone was faster
@@ -120,11 +108,11 @@ func (p *Pools) evict(ctx context.Context, b *subpool) {
 
 // open opens a backend in the room reserve granted, and ends the try. It may return an idle one instead that was given
 // back meanwhile. Its errors are the package's, or errNoIdle.
-func (s *search) open(ctx context.Context, t *try) (_ *pgxpool.Conn, err error) {
-	o := s.opening(ctx)
-	conn, err := s.subpool.acquire(ctx, &attempt{person: s.request.Person, opening: o})
+func (a *acquisition) open(t *try) (_ *pgxpool.Conn, err error) {
+	o := a.opening()
+	conn, err := a.subpool.acquire(a.ctx, &attempt{person: a.request.Person, opening: o})
 	if !o.begun {
-		s.pools.giveBack(s.subpool)
+		a.pools.giveBack(a.subpool)
 		t.end(errNoIdle)
 		return conn, err
 	}
@@ -133,10 +121,10 @@ func (s *search) open(ctx context.Context, t *try) (_ *pgxpool.Conn, err error) 
 	if err == nil && !watched && backendOf(conn.Conn()) == o.backend {
 		o.backend.socket.Close()
 		conn.Hijack()
-		return nil, context.Cause(ctx)
+		return nil, context.Cause(a.ctx)
 	}
-	if s.pools.dialer.mayUpgrade(o, err) {
-		s.want = requireTLS
+	if a.pools.dialer.mayUpgrade(o, err) {
+		a.want = requireTLS
 		return nil, errNoIdle // once more, with room of its own
 	}
 	if err != nil {
@@ -145,13 +133,13 @@ func (s *search) open(ctx context.Context, t *try) (_ *pgxpool.Conn, err error) 
 	return conn, nil
 }
 
-func (s *search) opening(ctx context.Context) *opening {
+func (a *acquisition) opening() *opening {
 	return &opening{
-		ctx:     ctx,
-		dialer:  s.pools.dialer,
-		want:    s.want,
-		request: s.request,
-		onClose: func() { s.pools.giveBack(s.subpool) },
+		ctx:     a.ctx,
+		dialer:  a.pools.dialer,
+		want:    a.want,
+		request: a.request,
+		onClose: func() { a.pools.giveBack(a.subpool) },
 	}
 }
 

@@ -28,11 +28,18 @@ func soon(o *options) {
 func queued(t *testing.T, p *proxy, parameters ...string) net.Conn {
 	t.Helper()
 	before := waiting(p)
+	conn := queueing(t, p, parameters...)
+	eventually(t, "the client waits", 5*time.Second, func() bool { return waiting(p) == before+1 })
+	return conn
+}
+
+// queueing is a client that has sent its token and is about to wait.
+func queueing(t *testing.T, p *proxy, parameters ...string) net.Conn {
+	t.Helper()
 	conn := dial(t, p.addr)
 	send(t, conn, startupPacket(3<<16, append([]string{"user", "eve", "database", database}, parameters...)...))
 	receive(t, conn)
 	send(t, conn, message('p', token("eve@example.com", "reader")+"\x00"))
-	eventually(t, "the client waits", 5*time.Second, func() bool { return waiting(p) == before+1 })
 	return conn
 }
 
@@ -92,13 +99,13 @@ func TestWhatAClientIsToldItWaitsFor(t *testing.T) {
 		p := startProxy(t, soon, func(o *options) { o.pool.AcquireTimeout = 400 * time.Millisecond })
 		rawSession(t, p, "reader")
 		for _, quiet := range [][]string{{"client_min_messages", "warning"}, {"options", "-c client_min_messages=error"}} {
-			wantFatal(t, queued(t, p, quiet...), "53300")
+			wantFatal(t, queueing(t, p, quiet...), "53300")
 		}
 	})
 	t.Run("and that it was in vain", func(t *testing.T) {
-		p := startProxy(t, soon, func(o *options) { o.pool.AcquireTimeout = 400 * time.Millisecond })
+		p := startProxy(t, soon, func(o *options) { o.pool.AcquireTimeout = 2 * time.Second })
 		rawSession(t, p, "reader")
-		conn := queued(t, p)
+		conn := queueing(t, p)
 		wantWelcome(t, conn, "POOL_MAX_CONNS")
 		if m := wantFatal(t, conn, "53300"); !strings.Contains(m.field('M'), "POOL_MAX_CONNS") || m.field('H') == "" {
 			t.Errorf("got %v", m)

@@ -43,7 +43,7 @@ func lastWords(t *testing.T, conn net.Conn, codes ...string) {
 
 func wantEnd(t *testing.T, p *proxy, pid uint32, reason string) {
 	t.Helper()
-	eventually(t, "the end is recorded", 5*time.Second, func() bool {
+	eventually(t, "the end is recorded", 20*time.Second, func() bool {
 		for _, s := range p.sessions() {
 			if s.BackendPID == pid && s.EndReason == reason {
 				return true
@@ -95,7 +95,7 @@ func TestABackendThatIsKilled(t *testing.T) {
 	t.Run("in a query", func(t *testing.T) {
 		conn, pid := enter()
 		send(t, conn, query("select pg_sleep(60)"))
-		eventually(t, "the query runs", 5*time.Second, func() bool {
+		eventually(t, "the query runs", 20*time.Second, func() bool {
 			rows, err := server.Query(t.Context(), database, fmt.Sprintf("select 1 from pg_stat_activity where pid = %d and state = 'active'", pid))
 			return err == nil && len(rows) == 1
 		})
@@ -172,7 +172,7 @@ func TestPooledBackendsThatTimeOut(t *testing.T) {
 		}
 		waitIdle(t, p)
 		if setting == "idle_session_timeout" {
-			eventually(t, "PostgreSQL has ended them", 5*time.Second, func() bool {
+			eventually(t, "PostgreSQL has ended them", 20*time.Second, func() bool {
 				return admin(t, "select count(*) from pg_stat_activity where usename = 'app_reader'") == "0"
 			})
 		}

@@ -31,7 +31,7 @@ func TestCancel(t *testing.T) {
 	conn := dial(t, p.addr)
 	key := keyOf(login(t, conn, "bob", token("bob@example.com", "reader")))
 	send(t, conn, query("select pg_sleep(30)"))
-	eventually(t, "the query runs", 5*time.Second, func() bool {
+	eventually(t, "the query runs", 20*time.Second, func() bool {
 		return admin(t, "select count(*) from pg_stat_activity where query = 'select pg_sleep(30)' and state = 'active'") == "1"
 	})
 	began := time.Now()

@@ -147,7 +147,7 @@ func TestWaitingForTheBrowserIsLimited(t *testing.T) {
 	send(t, refusedOne, startupPacket(3<<16, "user", "somebody", "database", database, "options", "-c gprxy.auth=device"))
 	wantFatal(t, refusedOne, "53300")
 	second.Close()
-	eventually(t, "the end is recorded", 5*time.Second, func() bool {
+	eventually(t, "the end is recorded", 20*time.Second, func() bool {
 		for _, s := range p.sessions() {
 			if s.EndReason == "left_before_login" {
 				return true
@@ -158,7 +158,7 @@ func TestWaitingForTheBrowserIsLimited(t *testing.T) {
 	again := dial(t, p.addr)
 	send(t, again, startupPacket(3<<16, "user", "somebody", "database", database, "options", "-c gprxy.auth=device"))
 	wantFatal(t, again, "53300") // the place is kept for a while
-	eventually(t, "the place is free", 10*time.Second, func() bool {
+	eventually(t, "the place is free", 20*time.Second, func() bool {
 		conn := dial(t, p.addr)
 		send(t, conn, startupPacket(3<<16, "user", "somebody", "database", database, "options", "-c gprxy.auth=device"))
 		return receive(t, conn).kind == 'R'

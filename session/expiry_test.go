@@ -33,7 +33,7 @@ func TestSessionsEndWithTheirToken(t *testing.T) {
 	if m := wantFatal(t, conn, "57P01"); !strings.Contains(m.field('M'), "expired") || m.field('H') == "" {
 		t.Errorf("message %v", m)
 	}
-	eventually(t, "the end is recorded", 5*time.Second, func() bool { return p.sessions()[0].EndReason == "token_expired" })
+	eventually(t, "the end is recorded", 20*time.Second, func() bool { return p.sessions()[0].EndReason == "token_expired" })
 }
 
 // A transaction may finish within the grace, and not beyond.

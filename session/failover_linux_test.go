@@ -193,7 +193,7 @@ func wantCancelled(t *testing.T, p *proxy, conn net.Conn, key string) {
 	t.Helper()
 	marked := fmt.Sprintf("select pg_sleep(30) /* %x */", key)
 	send(t, conn, query(marked))
-	eventually(t, "the query runs", 10*time.Second, func() bool {
+	eventually(t, "the query runs", 20*time.Second, func() bool {
 		return admin(t, "select count(*) from pg_stat_activity where state = 'active' and query = '"+marked+"'") == "1"
 	})
 	cancelWith(t, p, key)
@@ -282,7 +282,7 @@ func TestTheNameLeadsNowhereForAMoment(t *testing.T) {
 			}
 		}()
 	}
-	eventually(t, "the loss is noticed by a login", 10*time.Second, func() bool { return len(p.records("auth.succeeded")) > n })
+	eventually(t, "the loss is noticed by a login", 20*time.Second, func() bool { return len(p.records("auth.succeeded")) > n })
 	select {
 	case got := <-came:
 		t.Fatalf("a login did not wait: %s", got)

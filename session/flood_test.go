@@ -74,7 +74,7 @@ func TestFloodsAreCounted(t *testing.T) {
 		wantFatal(t, conn, "28P01")
 	}
 	login(t, dialAs(t, p, "192.0.2.1:1"), "bob", token("bob@example.com", "reader"))
-	eventually(t, "all of it is recorded or counted", 5*time.Second, func() bool {
+	eventually(t, "all of it is recorded or counted", 20*time.Second, func() bool {
 		p.handler.Close()
 		for _, flood := range floods {
 			single, counted := p.counts(flood.of, flood.reason)
@@ -116,7 +116,7 @@ func TestAFloodOfPasswordsWhilePostgreSQLIsAway(t *testing.T) {
 		guess()
 	}
 	p.handler.Close()
-	eventually(t, "most are counted, all are known", 5*time.Second, func() bool {
+	eventually(t, "most are counted, all are known", 20*time.Second, func() bool {
 		single, counted := p.counts("session.refused", "postgresql_unreachable")
 		return single+counted == n && single <= n/2
 	})
@@ -152,7 +152,7 @@ func TestAFloodOfWrongKeys(t *testing.T) {
 	}
 	sleep := func(conn net.Conn) {
 		send(t, conn, query("select 'whole' from pg_sleep(1)"))
-		eventually(t, "the query runs", 5*time.Second, func() bool {
+		eventually(t, "the query runs", 20*time.Second, func() bool {
 			return admin(t, "select count(*) from pg_stat_activity where query like '%whole%' and query not like '%activity%' and state = 'active'") == "1"
 		})
 	}
@@ -168,7 +168,7 @@ func TestAFloodOfWrongKeys(t *testing.T) {
 			t.Errorf("from %s got %v", client, answers)
 		}
 	}
-	eventually(t, "every guess is recorded or counted", 5*time.Second, func() bool {
+	eventually(t, "every guess is recorded or counted", 20*time.Second, func() bool {
 		p.handler.Close() // has what was counted until now written
 		total := int64(0)
 		for _, reason := range []string{"unknown_key", "too_many_wrong_keys"} {

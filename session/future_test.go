@@ -88,7 +88,7 @@ func TestMessagesOfTheFuturePassUntouched(t *testing.T) {
 				t.Errorf("then came %q", got)
 			}
 			send(t, conn, message('X', ""))
-			eventually(t, "the end is recorded", 5*time.Second, func() bool { return p.sessions()[0].EndReason == "client_terminated" })
+			eventually(t, "the end is recorded", 20*time.Second, func() bool { return p.sessions()[0].EndReason == "client_terminated" })
 			next := rawSession(t, p, "reader")
 			send(t, next, query("select 'clean'"))
 			receiveUntil(t, next, 'Z')

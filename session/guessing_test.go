@@ -105,7 +105,7 @@ func TestAbandonedGuessesCount(t *testing.T) {
 	receive(t, conn)
 	send(t, conn, message('p', "a guess\x00"))
 	conn.Close()
-	eventually(t, "it is over", 5*time.Second, func() bool {
+	eventually(t, "it is over", 20*time.Second, func() bool {
 		all := p.sessions()
 		return len(all) == 1 && (all[0].State == "ended" || all[0].State == "refused")
 	})
@@ -119,7 +119,7 @@ func TestFailuresAreForgotten(t *testing.T) {
 	for range 4 {
 		attempt(t, p, "192.0.2.1:1", "bob", "eyJhbGciOiJub25lIn0.e30.x")
 	}
-	eventually(t, "the right token is looked at again", 5*time.Second, func() bool {
+	eventually(t, "the right token is looked at again", 20*time.Second, func() bool {
 		answer, _ := attempt(t, p, "192.0.2.1:1", "bob", token("bob@example.com", "reader"))
 		return answer.kind == 'R'
 	})
@@ -155,7 +155,7 @@ func TestGuessersDoNotStarveLogins(t *testing.T) {
 	}
 	defer guessers.Wait()
 	defer close(stop)
-	eventually(t, "guesses are judged", 10*time.Second, func() bool { return refusedFor(p, "too_many_failures") })
+	eventually(t, "guesses are judged", 20*time.Second, func() bool { return refusedFor(p, "too_many_failures") })
 	for range 3 {
 		answer, took := attempt(t, p, "192.0.2.2:1", "alice", alicePassword)
 		if answer.kind != 'R' || took > time.Second {

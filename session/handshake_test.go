@@ -52,7 +52,7 @@ func TestAFailedHandshakeIsToldAndCounted(t *testing.T) {
 	for range many {
 		fail("192.0.2.4:1", leave)
 	}
-	eventually(t, "each is told, many are not", 5*time.Second, func() bool { return len(log.of("reason=tls_handshake")) >= 63 })
+	eventually(t, "each is told, many are not", 20*time.Second, func() bool { return len(log.of("reason=tls_handshake")) >= 63 })
 	for address, words := range map[string]string{
 		"192.0.2.1:1": "the client does not trust gprxy's certificate",
 		"192.0.2.2:1": "first record does not look like a TLS handshake",
@@ -63,7 +63,7 @@ func TestAFailedHandshakeIsToldAndCounted(t *testing.T) {
 		}
 	}
 	counts := map[string]int64{}
-	eventually(t, "all are counted", 5*time.Second, func() bool {
+	eventually(t, "all are counted", 20*time.Second, func() bool {
 		p.handler.Close()
 		clear(counts)
 		for _, r := range p.records(store.LogCondensed{}.Type()) {

@@ -175,7 +175,7 @@ func (c canary) wantSilence(t *testing.T, p *proxy, ends []ending) {
 			defer next.Close(t.Context())
 			got := outcome(t, next, c.look)
 			if c.name == "statistics" && serverMajor(t) < 15 { // where nothing adds them to those of all at once
-				eventually(t, "they are those of all", 5*time.Second, func() bool {
+				eventually(t, "they are those of all", 20*time.Second, func() bool {
 					got = outcome(t, next, c.look)
 					return got == fresh
 				})

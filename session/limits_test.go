@@ -39,7 +39,7 @@ func asksForPassword(t *testing.T, conn net.Conn) bool {
 // halfLoginInTime is halfLogin as soon as there is a place.
 func halfLoginInTime(t *testing.T, p *proxy, client string) (conn net.Conn) {
 	t.Helper()
-	eventually(t, "there is a place", 5*time.Second, func() bool {
+	eventually(t, "there is a place", 20*time.Second, func() bool {
 		conn = dialAs(t, p, client)
 		return asksForPassword(t, conn)
 	})
@@ -124,7 +124,7 @@ func TestACancelFindsRoomWhereLoginsDoNot(t *testing.T) {
 	running := dial(t, p.addr)
 	key := keyOf(login(t, running, "alice", alicePassword))
 	// Until its token is looked at, a login may lose its place to the next.
-	eventually(t, "the places are in use", 5*time.Second, func() bool {
+	eventually(t, "the places are in use", 20*time.Second, func() bool {
 		conn := dial(t, p.addr)
 		send(t, conn, startupPacket(3<<16, "user", "bob", "database", database))
 		if m := receive(t, conn); m.kind == 'E' {
@@ -139,7 +139,7 @@ func TestACancelFindsRoomWhereLoginsDoNot(t *testing.T) {
 		silent = append(silent, dial(t, p.addr))
 	}
 	send(t, running, query("select pg_sleep(30)"))
-	eventually(t, "the query runs", 5*time.Second, func() bool {
+	eventually(t, "the query runs", 20*time.Second, func() bool {
 		return admin(t, "select count(*) from pg_stat_activity where query = 'select pg_sleep(30)' and state = 'active'") == "1"
 	})
 	cancelWith(t, p, key)
@@ -163,14 +163,14 @@ func TestMaxClients(t *testing.T) {
 	}
 	wantRefusedFor(t, p, "too_many_clients")
 	send(t, first, query("select pg_sleep(30)"))
-	eventually(t, "the query runs", 5*time.Second, func() bool {
+	eventually(t, "the query runs", 20*time.Second, func() bool {
 		return admin(t, "select count(*) from pg_stat_activity where query = 'select pg_sleep(30)' and state = 'active'") == "1"
 	})
 	cancelWith(t, p, key)
 	receiveUntil(t, first, 'Z')
 	send(t, second, message('X', ""))
 	readAll(t, second)
-	eventually(t, "there is room for another", 5*time.Second, func() bool { // once the second's backend is reset
+	eventually(t, "there is room for another", 20*time.Second, func() bool { // once the second's backend is reset
 		conn := dial(t, p.addr)
 		defer conn.Close()
 		return asksForPassword(t, conn)
@@ -214,7 +214,7 @@ func TestWaitingForABackendTakesNoPlaceOfLogins(t *testing.T) {
 		receive(t, conn)
 		send(t, conn, message('p', token("bob@example.com", "reader")+"\x00"))
 		waiting = append(waiting, conn)
-		eventually(t, "it waits", 5*time.Second, func() bool {
+		eventually(t, "it waits", 20*time.Second, func() bool {
 			stats := p.pools.Stats()
 			return len(stats) == 1 && stats[0].Waiting == len(waiting)
 		})

@@ -85,7 +85,7 @@ func TestTheStepsOfALoginAreRecorded(t *testing.T) {
 	}
 	run(t, conn, "select generate_series(1, 10)")
 	conn.Close(t.Context())
-	eventually(t, "the end is recorded", 5*time.Second, func() bool { return len(p.records("session.ended")) == 1 })
+	eventually(t, "the end is recorded", 20*time.Second, func() bool { return len(p.records("session.ended")) == 1 })
 	var end store.SessionEnded
 	if err := json.Unmarshal(p.records("session.ended")[0].Detail, &end); err != nil {
 		t.Fatal(err)

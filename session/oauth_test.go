@@ -182,7 +182,7 @@ func TestAClientThatInsistsOnScram(t *testing.T) {
 	} else if _, ok := errors.AsType[*pgconn.PgError](err); ok {
 		t.Errorf("the refusal is the server's: %v", err)
 	}
-	eventually(t, "the end is recorded", 5*time.Second, func() bool {
+	eventually(t, "the end is recorded", 20*time.Second, func() bool {
 		s := p.sessions()
 		return len(s) == 1 && s[0].EndReason == "left_before_login"
 	})

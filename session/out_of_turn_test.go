@@ -116,7 +116,7 @@ func TestDoubtIsLoud(t *testing.T) {
 			overdue(t, conn)
 			before := admin(t, "select count(*) from loud")
 			send(t, conn, sent)
-			eventually(t, "the row is inserted", 10*time.Second, func() bool { return admin(t, "select count(*) from loud") != before })
+			eventually(t, "the row is inserted", 20*time.Second, func() bool { return admin(t, "select count(*) from loud") != before })
 			p.untilEnded(conn)
 			for _, s := range p.statements() {
 				if s.SQL == ran && (s.Outcome != store.OutcomeUnknown || s.Doubt == "") {

@@ -48,7 +48,7 @@ func TestNoRecordNoAccess(t *testing.T) {
 	waitIdle(t, p)
 
 	back()
-	eventually(t, "the log can be written again", 10*time.Second, func() bool { return p.events.Healthy() == nil })
+	eventually(t, "the log can be written again", 20*time.Second, func() bool { return p.events.Healthy() == nil })
 	connect(t, p.dsn("eve", token("eve@example.com", "reader")))
 	if got := len(p.records("session.ended")); got != 1 {
 		t.Errorf("%d ends recorded, want the one during the outage", got)
@@ -87,7 +87,7 @@ func TestAnIdleBackendHearsNothingOfALoginThatIsNotRecorded(t *testing.T) {
 	if err := os.Rename(folder+".away", folder); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the log can be written again", 10*time.Second, func() bool { return p.events.Healthy() == nil })
+	eventually(t, "the log can be written again", 20*time.Second, func() bool { return p.events.Healthy() == nil })
 	if next := connectAndLeave(t, p); next != pid {
 		t.Errorf("the idle backend %d was not kept, the next login has %d", pid, next)
 	}

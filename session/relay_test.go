@@ -114,7 +114,7 @@ func wantReused(t *testing.T, p *proxy, pid uint32) *pgx.Conn {
 // waitIdle waits until every backend is back in its pool.
 func waitIdle(t *testing.T, p *proxy) {
 	t.Helper()
-	eventually(t, "all leases are given back", 10*time.Second, func() bool {
+	eventually(t, "all leases are given back", 20*time.Second, func() bool {
 		for _, s := range p.pools.Stats() {
 			if s.Leased > 0 {
 				return false
@@ -266,7 +266,7 @@ func TestAnOrphanQueryIsCancelled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			conn := rawSession(t, p, "reader")
 			send(t, conn, query("select pg_sleep(60) /* orphan */"))
-			eventually(t, "the query runs", 5*time.Second, func() bool { return admin(t, running) == "1" })
+			eventually(t, "the query runs", 20*time.Second, func() bool { return admin(t, running) == "1" })
 			end(conn)
 			left := time.Now()
 			eventually(t, "the query is gone", time.Second, func() bool { return admin(t, running) == "0" })
@@ -288,7 +288,7 @@ func TestTheEndOfTheBackendReachesTheClient(t *testing.T) {
 		if m := wantFatal(t, conn, "57P01"); m.field('R') == "" {
 			t.Errorf("%v does not come from PostgreSQL", m)
 		}
-		eventually(t, "the end is recorded", 5*time.Second, func() bool { return p.sessions()[0].EndReason == "backend_gone" })
+		eventually(t, "the end is recorded", 20*time.Second, func() bool { return p.sessions()[0].EndReason == "backend_gone" })
 	})
 	t.Run("malformed frames of the client are PostgreSQL's to refuse", func(t *testing.T) {
 		conn := rawSession(t, p, "reader")
@@ -366,7 +366,7 @@ func TestDrainInsideTLS(t *testing.T) {
 	secured := tls.Client(conn, config)
 	login(t, secured, "bob", token("bob@example.com", "reader"))
 	send(t, secured, query("select 'done' from pg_sleep(0.5)"))
-	eventually(t, "the query runs", 5*time.Second, func() bool {
+	eventually(t, "the query runs", 20*time.Second, func() bool {
 		return admin(t, "select count(*) from pg_stat_activity where query like '%pg_sleep(0.5)%' and query not like '%activity%' and state = 'active'") == "1"
 	})
 	p.handler.Drain()
@@ -374,5 +374,5 @@ func TestDrainInsideTLS(t *testing.T) {
 		t.Errorf("the running query gave %q", got)
 	}
 	wantFatal(t, secured, "57P01")
-	eventually(t, "the end is recorded", 5*time.Second, func() bool { return p.sessions()[0].EndReason == "shutdown" })
+	eventually(t, "the end is recorded", 20*time.Second, func() bool { return p.sessions()[0].EndReason == "shutdown" })
 }

@@ -127,7 +127,7 @@ func TestPgBasebackup(t *testing.T) {
 		output(t, verify)
 	}
 
-	eventually(t, "its sessions end", 5*time.Second, func() bool { return len(p.records("session.ended")) == 2 })
+	eventually(t, "its sessions end", 20*time.Second, func() bool { return len(p.records("session.ended")) == 2 })
 	started := p.records("replication.started")
 	if len(started) != 2 { // the files, and the WAL meanwhile
 		t.Fatalf("%d replications recorded", len(started))
@@ -152,12 +152,12 @@ func TestPgReceivewalAndDrain(t *testing.T) {
 	p := startProxy(t, allowReplication(t), func(o *options) { o.session.StampSetting, o.session.StampApplicationName = true, true })
 	dir := t.TempDir()
 	ended := receiveWAL(t, p, dir)
-	eventually(t, "it streams", 10*time.Second, func() bool {
+	eventually(t, "it streams", 20*time.Second, func() bool {
 		return admin(t, "select count(*) from pg_stat_replication where application_name = 'pg_receivewal' and state = 'streaming'") == "1"
 	})
 	admin(t, "create table streamed as select generate_series(1, 10000); drop table streamed")
 	at := admin(t, "select pg_switch_wal()")
-	eventually(t, "it has what was written", 10*time.Second, func() bool {
+	eventually(t, "it has what was written", 20*time.Second, func() bool {
 		return admin(t, "select flush_lsn >= '"+at+"' from pg_stat_replication where application_name = 'pg_receivewal'") == "t"
 	})
 	began := time.Now()
@@ -168,8 +168,8 @@ func TestPgReceivewalAndDrain(t *testing.T) {
 	if took := time.Since(began); took > 3*time.Second {
 		t.Errorf("a stream held the shutdown up for %v", took)
 	}
-	eventually(t, "the end is recorded", 5*time.Second, func() bool { return p.sessions()[0].EndReason == "shutdown" })
-	eventually(t, "the walsender ends", 5*time.Second, func() bool {
+	eventually(t, "the end is recorded", 20*time.Second, func() bool { return p.sessions()[0].EndReason == "shutdown" })
+	eventually(t, "the walsender ends", 20*time.Second, func() bool {
 		return admin(t, "select count(*) from pg_stat_replication where application_name = 'pg_receivewal'") == "0"
 	})
 	if files, _ := filepath.Glob(filepath.Join(dir, "*")); len(files) == 0 {
@@ -206,10 +206,10 @@ func TestSubscription(t *testing.T) {
 		return there("select count(*) filter (where t = 'changed') || ' of ' || count(*) from published") == "10 of 490"
 	})
 	there("drop subscription taken") // the slot, too: by a connection of its own
-	eventually(t, "nothing is left", 10*time.Second, func() bool {
+	eventually(t, "nothing is left", 20*time.Second, func() bool {
 		return admin(t, "select count(*) from pg_replication_slots where slot_name = 'taken' or slot_name like 'pg%sync%'") == "0"
 	})
-	eventually(t, "all ends are recorded", 5*time.Second, func() bool {
+	eventually(t, "all ends are recorded", 20*time.Second, func() bool {
 		return len(p.records("session.ended")) == len(p.records("session.connected"))
 	})
 	for _, r := range p.records("replication.started") {
@@ -252,7 +252,7 @@ func TestCancelOfAWalsender(t *testing.T) {
 		canceled <- err
 	}()
 	running := "select count(*) from pg_stat_activity where query like '%a walsender sleeps%' and backend_type = 'walsender'"
-	eventually(t, "it runs", 10*time.Second, func() bool { return admin(t, running) == "1" })
+	eventually(t, "it runs", 20*time.Second, func() bool { return admin(t, running) == "1" })
 	if err := conn.CancelRequest(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -294,10 +294,10 @@ func TestAClientOfReplicationVanishes(t *testing.T) {
 			}
 			conn.Close()
 			pid := fmt.Sprint(backendPID(greeting))
-			eventually(t, "the walsender ends", 10*time.Second, func() bool {
+			eventually(t, "the walsender ends", 20*time.Second, func() bool {
 				return admin(t, "select count(*) from pg_stat_activity where pid = "+pid) == "0"
 			})
-			eventually(t, "the end is recorded", 5*time.Second, func() bool { return p.sessions()[0].State == store.StateEnded })
+			eventually(t, "the end is recorded", 20*time.Second, func() bool { return p.sessions()[0].State == store.StateEnded })
 		})
 	}
 }
@@ -316,7 +316,7 @@ func TestReplicationIsCutOffAtTheEndOfAShutdown(t *testing.T) {
 	if err := p.server.Shutdown(hurry, 5*time.Second); err == nil {
 		t.Error("a running backup was given up at once")
 	}
-	eventually(t, "the end is recorded", 5*time.Second, func() bool { return p.sessions()[0].EndReason == "shutdown" })
+	eventually(t, "the end is recorded", 20*time.Second, func() bool { return p.sessions()[0].EndReason == "shutdown" })
 }
 
 func TestReplicationAfterOtherLogins(t *testing.T) {

@@ -59,13 +59,13 @@ func TestTurnsOfThoseWhoWait(t *testing.T) {
 				send(t, conn, startupPacket(3<<16, "user", "eve", "database", database))
 				receive(t, conn)
 				send(t, conn, message('p', token(fmt.Sprintf("eve%d@example.com", i), "reader")+"\x00"))
-				eventually(t, "the client waits", 10*time.Second, func() bool { return waiting(p) == i+1 })
+				eventually(t, "the client waits", 20*time.Second, func() bool { return waiting(p) == i+1 })
 				line = append(line, conn)
 			}
 			for _, leaves := range []int{0, 3} {
 				cutOff(line[leaves])
 			}
-			eventually(t, "two have left the line", 10*time.Second, func() bool { return waiting(p) == n-2 })
+			eventually(t, "two have left the line", 20*time.Second, func() bool { return waiting(p) == n-2 })
 			for left, next := range []int{1, 2, 4, 5} {
 				send(t, inside, message('X', ""))
 				inside = line[next]

@@ -69,7 +69,7 @@ func TestTheRecordOfASessionTakesBoundedMemory(t *testing.T) {
 					receiveUntil(t, conn, until)
 				}
 			})
-			eventually(t, "the memory is bounded", 10*time.Second, func() bool { return heapSince(before) < most })
+			eventually(t, "the memory is bounded", 20*time.Second, func() bool { return heapSince(before) < most })
 			p.untilEnded(conn)
 		})
 	}

@@ -126,7 +126,7 @@ func TestStrictInDoubt(t *testing.T) {
 	receiveUntil(t, conn, 'Z')
 	send(t, conn, parseAs("s", "select 'in doubt'")+bindTo("", "s")+executePortal("", 0)+syncing)
 	receiveUntil(t, conn, 'Z')
-	eventually(t, "the statement is in the log", 10*time.Second, func() bool {
+	eventually(t, "the statement is in the log", 20*time.Second, func() bool {
 		return slices.ContainsFunc(p.statements(), func(s store.Statement) bool { return s.SQL == "select 'in doubt'" })
 	})
 	p.wantText("in doubt", "statement.started", "statement.executed")

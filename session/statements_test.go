@@ -374,7 +374,7 @@ func TestStatementsComeSoon(t *testing.T) {
 	conn := rawSession(t, p, "READER")
 	send(t, conn, query("select 'soon'"))
 	receiveUntil(t, conn, 'Z')
-	eventually(t, "the statement is in the log", 10*time.Second, func() bool { return len(p.statements()) == 1 })
+	eventually(t, "the statement is in the log", 20*time.Second, func() bool { return len(p.statements()) == 1 })
 }
 
 // With AUDIT_DURABILITY=strict what runs has been recorded before.

@@ -81,7 +81,7 @@ func TestPsql(t *testing.T) {
 		if got, err := os.ReadFile(to); err != nil || !bytes.Equal(got, content) {
 			t.Errorf("%d bytes came back, %v", len(got), err)
 		}
-		eventually(t, "its calls are counted", 5*time.Second, func() bool { return p.sessions()[0].Statements >= 70 })
+		eventually(t, "its calls are counted", 20*time.Second, func() bool { return p.sessions()[0].Statements >= 70 })
 	})
 	t.Run("cancels with Ctrl-C", func(t *testing.T) {
 		cmd := tool(t, p, "reader", "psql", "-c", "select pg_sleep(60) /* interrupt me */")
@@ -90,7 +90,7 @@ func TestPsql(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the query runs", 10*time.Second, func() bool {
+		eventually(t, "the query runs", 20*time.Second, func() bool {
 			return admin(t, "select count(*) from pg_stat_activity where query like '%interrupt me%' and query not like '%activity%' and state = 'active'") == "1"
 		})
 		cmd.Process.Signal(os.Interrupt)

@@ -104,7 +104,7 @@ func TestUsersOfUnixSocketsAreLimitedAsAddresses(t *testing.T) {
 	// LOGIN_MAX_FAILURES: who has guessed is not looked at any more, and everybody else is.
 	guess := func(connect func() net.Conn, password string) (answer received) {
 		t.Helper()
-		eventually(t, "the place of the guess before is free", 5*time.Second, func() bool {
+		eventually(t, "the place of the guess before is free", 20*time.Second, func() bool {
 			conn := connect()
 			defer conn.Close()
 			send(t, conn, startupPacket(3<<16, "user", "alice", "database", database))

@@ -29,7 +29,7 @@ func queued(t *testing.T, p *proxy, parameters ...string) net.Conn {
 	t.Helper()
 	before := waiting(p)
 	conn := queueing(t, p, parameters...)
-	eventually(t, "the client waits", 5*time.Second, func() bool { return waiting(p) == before+1 })
+	eventually(t, "the client waits", 20*time.Second, func() bool { return waiting(p) == before+1 })
 	return conn
 }
 
@@ -172,10 +172,10 @@ func TestAWaitingClientMayLeave(t *testing.T) {
 			next := queued(t, p)
 			began := time.Now()
 			leave()
-			eventually(t, "only the next one waits", 5*time.Second, func() bool { return waiting(p) == 1 })
+			eventually(t, "only the next one waits", 20*time.Second, func() bool { return waiting(p) == 1 })
 			t.Logf("the wait was over after %v", time.Since(began))
 			left++
-			eventually(t, "the end is recorded", 5*time.Second, func() bool { return ended(p, "left_while_waiting") == left })
+			eventually(t, "the end is recorded", 20*time.Second, func() bool { return ended(p, "left_while_waiting") == left })
 			send(t, holder, message('X', ""))
 			receiveUntil(t, next, 'Z')
 			waitHeld(t, p, 1)

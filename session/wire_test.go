@@ -216,7 +216,7 @@ func TestMalformedPasswordMessages(t *testing.T) {
 			send(t, conn, test.sent)
 			if test.code == "" {
 				readAll(t, conn)
-				eventually(t, "it is no failed login", 5*time.Second, func() bool { return p.sessions()[0].EndReason == "left_before_login" })
+				eventually(t, "it is no failed login", 20*time.Second, func() bool { return p.sessions()[0].EndReason == "left_before_login" })
 				return
 			}
 			if test.code == "-" {
@@ -245,7 +245,7 @@ func TestProbes(t *testing.T) {
 	send(t, conn, startupPacket(3<<16, "user", "alice", "database", database))
 	receive(t, conn)
 	conn.Close()
-	eventually(t, "psql's probe is recorded", 5*time.Second, func() bool { return len(p.records()) == 2 })
+	eventually(t, "psql's probe is recorded", 20*time.Second, func() bool { return len(p.records()) == 2 })
 	s := p.sessions()
 	if len(s) != 1 || s[0].State != "ended" || s[0].EndReason != "left_before_login" || s[0].User != "" {
 		t.Errorf("sessions %+v", s)

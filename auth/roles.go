@@ -76,7 +76,7 @@ type grant struct {
 	Login
 }
 
-// For chooses the account that serves id. The startup packet's user is a wish,
+// For chooses the account that serves id. The startup packet's user is a request,
 // not an identity: if it names an account or a role that id's roles give, that
 // one serves; if it names one they do not give, the login is refused; any
 // other name leaves the choice to the rules. Every error is a *RoleError.
@@ -98,7 +98,7 @@ func (r *Roles) For(id Identity, requested string) (Account, error) {
 	case len(grants) > 1 && r.sortByPriority(grants):
 		rule = RulePriority
 	}
-	g, ok := r.wish(grants, requested)
+	g, ok := r.requestedGrant(grants, requested)
 	switch {
 	case ok && rule == RuleDefaultRole:
 		return g.account(RuleDefaultRole), nil // the record must show that no role of the person gave it
@@ -156,8 +156,8 @@ func (r *Roles) position(key string) int {
 	return len(r.rank)
 }
 
-// wish finds the grant that the startup user names, by account before role.
-func (r *Roles) wish(grants []grant, requested string) (grant, bool) {
+// requestedGrant finds the grant that the startup user names, by account before role.
+func (r *Roles) requestedGrant(grants []grant, requested string) (grant, bool) {
 	for _, g := range grants {
 		if g.User == requested {
 			return g, true

@@ -86,7 +86,7 @@ type exitCode int
 
 func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
-// startupUser is the user that is sent along: a wish for an account, or the person for the log.
+// startupUser is the user that is sent along: an account that is asked for, or the person for the log.
 func (t target) startupUser(person string) string {
 	switch {
 	case t.account != "":

@@ -37,7 +37,7 @@ var sslModes = []string{sslDisable, sslPrefer, sslRequire, sslVerifyCA, sslVerif
 type target struct {
 	host, port string
 	database   string
-	account    string // the wish sent as the startup user; "": the person
+	account    string // the account sent as the startup user; "": the person
 	sslMode    string // one of sslModes
 	rootCert   string // PEM file, or rootSystem; not used below verify-ca
 	guessedTLS string // why sslMode and rootCert are what they are; "" if the person said so

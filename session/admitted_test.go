@@ -63,7 +63,7 @@ func TestGuessesInLineAreLookedAtAgain(t *testing.T) {
 	}
 	answer := make(chan error)
 	go func() {
-		answer <- s.judge(t.Context(), auth.MethodPassword, func() (err error) {
+		answer <- s.throttled(t.Context(), auth.MethodPassword, func() (err error) {
 			defer func() {
 				if recover() != nil { // there is no pool here
 					err = errors.New("PostgreSQL was asked")

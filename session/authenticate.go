@@ -97,18 +97,18 @@ func (s *session) authenticate(ctx context.Context, secret string) error {
 	case s.login.method == AuthOAuth && secret == "":
 		return refusal.ErrTokenDiscovery
 	case s.login.method == AuthOAuth:
-		return s.judge(ctx, auth.MethodOAuth, func() error { return s.authenticateOAuth(ctx, secret) })
+		return s.throttled(ctx, auth.MethodOAuth, func() error { return s.authenticateOAuth(ctx, secret) })
 	case secret == "":
 		return &refusal.AuthFailure{Method: auth.MethodPassword, Reason: refusal.ReasonEmptyPassword}
 	}
 	token, meant := auth.TokenIn(secret)
 	switch {
 	case s.handler.Tokens != nil && meant:
-		return s.judge(ctx, auth.MethodToken, func() error { return s.authenticateToken(ctx, token, auth.MethodToken) })
+		return s.throttled(ctx, auth.MethodToken, func() error { return s.authenticateToken(ctx, token, auth.MethodToken) })
 	case s.handler.Passwords == PasswordOff:
 		return &refusal.AuthFailure{Method: auth.MethodPassword, Reason: refusal.ReasonPasswordOff}
 	default:
-		return s.judge(ctx, auth.MethodPassword, func() error { return s.authenticatePassword(ctx, secret) })
+		return s.throttled(ctx, auth.MethodPassword, func() error { return s.authenticatePassword(ctx, secret) })
 	}
 }
 
@@ -141,7 +141,7 @@ func (s *session) authenticatePassword(ctx context.Context, password string) err
 	return nil
 }
 
-// checkPassword lets PostgreSQL judge the password, when it is the client's turn.
+// checkPassword lets PostgreSQL check the password, when it is the client's turn.
 // Nothing reaches the database before the log has taken the session down.
 func (s *session) checkPassword(ctx context.Context, password string) error {
 	done, err := s.handler.checks.Acquire(ctx, s.client.prefix)
@@ -153,7 +153,7 @@ func (s *session) checkPassword(ctx context.Context, password string) error {
 		return &refusal.AuthFailure{Method: auth.MethodPassword, Reason: refusal.ReasonTooManyFailures}
 	}
 	if err := s.handler.Pools.Down(); err != nil && s.handler.condenser.Spent(s.client.prefix, time.Now()) {
-		return err // nobody can judge the password, and its attempt need not be recorded by itself
+		return err // the password cannot be checked, and its attempt need not be recorded by itself
 	}
 	if err := s.record(ctx); err != nil {
 		return err

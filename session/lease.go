@@ -80,7 +80,7 @@ func (s *session) recordBackend(ctx context.Context, backend *pool.Lease) error 
 }
 
 // acquire waits for a backend: not longer than until the client leaves or a drain
-// shuts the door, and not in silence.
+// refuses every login, and not in silence.
 func (s *session) acquire(ctx context.Context, request pool.Request) (*pool.Lease, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

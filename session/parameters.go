@@ -98,7 +98,7 @@ func isDenied(name string) bool {
 	return strings.HasPrefix(name, deniedPrefix) || slices.Contains(deniedParameters, name)
 }
 
-// backendParameters are the client's wishes as they go to PostgreSQL: what it
+// backendParameters are what the client asks for as it goes to PostgreSQL: what it
 // sends to log in is its own affair.
 func (s *session) backendParameters() parameters {
 	asked := s.asked.parameters.without("user", "database")

@@ -44,11 +44,11 @@ func (s *session) record(ctx context.Context, facts ...store.Fact) error {
 }
 
 // mayRecord tells whether a refusal is recorded by itself: always if it is known
-// who is refused or the proof was judged, else while there are not too many.
+// who is refused or the proof was verified, else while there are not too many.
 func (s *session) mayRecord(err error, reason string) bool {
 	of := store.SessionRefused{}.Type()
 	switch {
-	case s.served.identity.User != "", judged(err):
+	case s.served.identity.User != "", verifiedBad(err):
 		return true
 	case s.facts.begun: // and so must its end be
 		s.handler.condenser.Spend(s.client.prefix, time.Now())

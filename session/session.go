@@ -38,7 +38,7 @@ type client struct {
 	handshaking bool   // TLS was agreed on and has not been reached
 }
 
-// asked is what the startup packet asks for: wishes, until the client is authenticated.
+// asked is what the startup packet asks for; no more than that until the client is authenticated.
 type asked struct {
 	protocol    uint32
 	negotiated  []byte     // NegotiateProtocolVersion to send, if any

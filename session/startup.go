@@ -143,7 +143,7 @@ func (s *session) shakeHands(ctx context.Context) error {
 	return nil
 }
 
-// readStartupMessage takes in the client's wishes. From here on the connection
+// readStartupMessage takes in what the client asks for. From here on the connection
 // is a session of the log. What is missed or wrong first is told first.
 func (s *session) readStartupMessage(version uint32, body []byte) error {
 	s.asked.protocol = version

@@ -21,8 +21,8 @@ import (
 	"gprxy/store"
 )
 
-// unixDoor opens another socket of the proxy's, with an abstract name, which every user of the machine can reach.
-func (p *proxy) unixDoor() string {
+// unixListener opens another socket of the proxy's, with an abstract name, which every user of the machine can reach.
+func (p *proxy) unixListener() string {
 	p.t.Helper()
 	name := fmt.Sprintf("@gprxy-session-%d-%s", os.Getpid(), strings.ReplaceAll(p.t.Name(), "/", "-"))
 	socket, err := net.Listen("unix", name)
@@ -78,10 +78,10 @@ const anotherUser = 65534 // nobody
 func TestUsersOfUnixSocketsAreLimitedAsAddresses(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t, limited(session.Limits{LoginsPerAddress: 1, Failures: 4, FailureMemory: time.Hour}))
-	door := p.unixDoor()
+	listener := p.unixListener()
 	others := map[string]func() net.Conn{"over TCP": func() net.Conn { return dial(t, p.addr) }}
 	if os.Getuid() == 0 {
-		others["another user"] = func() net.Conn { return dialAsUser(t, door, anotherUser) }
+		others["another user"] = func() net.Conn { return dialAsUser(t, listener, anotherUser) }
 	}
 
 	// LOGIN_MAX_PER_ADDRESS: the user's own next connection takes the place, and nobody else's.
@@ -89,8 +89,8 @@ func TestUsersOfUnixSocketsAreLimitedAsAddresses(t *testing.T) {
 	for name, connect := range others {
 		waiting[name] = beginLogin(t, connect(), "bob")
 	}
-	first := beginLogin(t, dialUnix(t, door), "bob")
-	second := beginLogin(t, dialUnix(t, door), "bob")
+	first := beginLogin(t, dialUnix(t, listener), "bob")
+	second := beginLogin(t, dialUnix(t, listener), "bob")
 	wantFatal(t, first, "53300")
 	waiting["the same user"] = second
 	for name, conn := range waiting {
@@ -117,7 +117,7 @@ func TestUsersOfUnixSocketsAreLimitedAsAddresses(t *testing.T) {
 		})
 		return answer
 	}
-	self := func() net.Conn { return dialUnix(t, door) }
+	self := func() net.Conn { return dialUnix(t, listener) }
 	for range 4 {
 		if m := guess(self, "a guess"); m.field('C') != "28P01" {
 			t.Errorf("a guess: %v", m)
@@ -175,7 +175,7 @@ func TestNoTLSOnUnixSockets(t *testing.T) {
 	server := pooltest.New(t, pooltest.Options{BinDir: bin, TLS: true})
 	_, secure := withTLS(t)
 	p := startProxy(t, secure)
-	ways := map[string]string{"PostgreSQL": filepath.Join(server.SocketDir, fmt.Sprintf(".s.PGSQL.%d", server.Port)), "gprxy": p.unixDoor()}
+	ways := map[string]string{"PostgreSQL": filepath.Join(server.SocketDir, fmt.Sprintf(".s.PGSQL.%d", server.Port)), "gprxy": p.unixListener()}
 	for name, hello := range map[string]string{"a direct handshake": clientHello(t, "postgresql"), "one without ALPN": clientHello(t), "one for another protocol": clientHello(t, "h2")} {
 		answers := map[string]string{}
 		for way, path := range ways {

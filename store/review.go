@@ -106,7 +106,7 @@ const (
 func (r *Reader) Review(ctx context.Context, since, until time.Time, told func(sessions int64)) (*Review, error) {
 	b := &reviewer{
 		review:   Review{Until: until.UTC()},
-		accounts: map[string]*accountTally{}, people: map[string]*personTally{}, pairs: map[[2]string]*Pair{},
+		accounts: map[string]*accountCounts{}, people: map[string]*personCounts{}, pairs: map[[2]string]*Pair{},
 		refusals: map[string]*ReasonCount{}, abnormal: map[string]*ReasonCount{},
 		days: map[[2]string]int64{}, refusing: map[[2]string]int64{},
 	}

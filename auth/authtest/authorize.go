@@ -15,7 +15,7 @@ const codeLife = time.Minute
 
 // authorization is a client's request that a person logs in.
 type authorization struct {
-	wish
+	asked
 	redirectURI string // proved to be the client's
 	state       string
 	hint        string // login name to begin with
@@ -87,7 +87,7 @@ func (i *Issuer) readAuthorization(w http.ResponseWriter, r *http.Request) (a au
 		wrong = checkAuthorization(client, values)
 	}
 	if wrong == nil {
-		a.wish, wrong = i.readWish(client, values)
+		a.asked, wrong = i.readAsked(client, values)
 		a.consented = slices.Contains(strings.Fields(values.Get("prompt")), "consent")
 	}
 	if wrong != nil {

@@ -15,7 +15,7 @@ import (
 
 // device is a program without a browser that waits for a person.
 type device struct {
-	wish
+	asked
 	userCode string
 	expires  time.Time
 
@@ -54,7 +54,7 @@ func (i *Issuer) deviceAnswer(w http.ResponseWriter, r *http.Request) (map[strin
 	if refused != nil {
 		return nil, refused
 	}
-	asked, refused := i.readWish(client, form)
+	asked, refused := i.readAsked(client, form)
 	if refused != nil {
 		return nil, refused
 	}
@@ -74,9 +74,9 @@ func (i *Issuer) deviceAnswer(w http.ResponseWriter, r *http.Request) (map[strin
 	}, nil
 }
 
-func (i *Issuer) newDevice(asked wish) (string, *device, *refusal) {
+func (i *Issuer) newDevice(a asked) (string, *device, *refusal) {
 	now := i.options.Now()
-	d := &device{wish: asked, userCode: i.newUserCode(), interval: i.options.DeviceInterval, expires: now.Add(i.options.DeviceLife)}
+	d := &device{asked: a, userCode: i.newUserCode(), interval: i.options.DeviceInterval, expires: now.Add(i.options.DeviceLife)}
 	deviceCode := i.newSecret()
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 
 // grant is what one login gave one client. All its tokens die with it.
 type grant struct {
-	wish
+	asked
 	login    string
 	authTime time.Time
 	family   string    // first half of all its refresh tokens
@@ -20,9 +20,9 @@ type grant struct {
 }
 
 // newGrant is for callers that hold the mutex. It is nil if there is no room.
-func (i *Issuer) newGrant(w wish, login string, authTime time.Time) *grant {
+func (i *Issuer) newGrant(w asked, login string, authTime time.Time) *grant {
 	now := i.options.Now()
-	g := &grant{wish: w, login: login, authTime: authTime, family: i.newSecret(), expires: authTime.Add(i.options.RefreshLife)}
+	g := &grant{asked: w, login: login, authTime: authTime, family: i.newSecret(), expires: authTime.Add(i.options.RefreshLife)}
 	if w.has("offline_access") && (w.consented || !i.options.ConsentOnly) {
 		g.secret = rand.Text()
 	}

@@ -36,7 +36,7 @@ func (i *Issuer) redeemCode(client Client, form url.Values) (order, *refusal) {
 	if refused != nil {
 		return order{}, refused
 	}
-	if c.grant = i.newGrant(c.wish, c.login, c.authTime); c.grant == nil {
+	if c.grant = i.newGrant(c.asked, c.login, c.authTime); c.grant == nil {
 		return order{}, full()
 	}
 	return order{c.grant, c.grant.refreshToken(), c.scopes, audiences, c.nonce}, nil

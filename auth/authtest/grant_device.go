@@ -31,7 +31,7 @@ func (i *Issuer) redeemDevice(client Client, form url.Values) (order, *refusal) 
 	if refused != nil {
 		return order{}, refused
 	}
-	g := i.newGrant(d.wish, d.login, d.authTime)
+	g := i.newGrant(d.asked, d.login, d.authTime)
 	if g == nil {
 		return order{}, full()
 	}

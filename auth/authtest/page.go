@@ -71,7 +71,7 @@ func showScopes(scopes []string) []scopeShown {
 	return shown
 }
 
-func (i *Issuer) askPerson(w wish) page {
+func (i *Issuer) askPerson(w asked) page {
 	return page{
 		Client: w.client.title(), Scopes: showScopes(w.scopes), Audiences: w.audiences,
 		Faces: i.faces(), Passwords: i.hasPasswords(),
@@ -79,14 +79,14 @@ func (i *Issuer) askPerson(w wish) page {
 }
 
 func (i *Issuer) showLogin(w http.ResponseWriter, status int, a authorization, wrong string) {
-	p := i.askPerson(a.wish)
+	p := i.askPerson(a.asked)
 	p.Title, p.Error, p.Login = "Log in", wrong, a.hint
 	p.Verb, p.Submit, p.Refuse, p.RefuseValue = "Continue", "Log in", "Cancel", "cancel"
 	show(w, status, "login", p, " "+formTarget(a.redirectURI))
 }
 
 func (i *Issuer) showDevice(w http.ResponseWriter, status int, d *device, wrong string) {
-	p := i.askPerson(d.wish)
+	p := i.askPerson(d.asked)
 	p.Title, p.Error, p.Code = "Log in a device", wrong, d.userCode
 	p.Verb, p.Submit, p.Refuse, p.RefuseValue = "Approve", "Log in and approve", "Deny", "deny"
 	show(w, status, "device", p, "")

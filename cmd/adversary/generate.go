@@ -41,14 +41,14 @@ func (g *generator) actor() actor {
 			a.steps = append(a.steps, g.attack()...)
 			continue
 		}
-		a.steps = append(a.steps, g.chunks(g.stretch(g.from(1, 12)))...)
+		a.steps = append(a.steps, g.chunks(g.burst(g.from(1, 12)))...)
 		if !g.mirror {
 			a.steps = append(a.steps, g.interlude()...)
 		}
 	}
 	a.leave = g.pick(leaves...)
 	if !g.mirror && g.chance(3) { // an end at any byte
-		last := g.stretch(g.from(1, 4))
+		last := g.burst(g.from(1, 4))
 		a.steps = append(a.steps, step{send: last[:g.from(1, len(last))]})
 		a.leave = g.pick(leaveHalf, leaveClose, leaveReset)
 	}
@@ -60,8 +60,8 @@ func (g *generator) actor() actor {
 	return a
 }
 
-// stretch is some messages.
-func (g *generator) stretch(n int) string {
+// burst is some messages.
+func (g *generator) burst(n int) string {
 	var b strings.Builder
 	for range n {
 		if !g.mirror && g.chance(60) {
@@ -88,7 +88,7 @@ func (g *generator) chunks(stream string) (all []step) {
 	return all
 }
 
-// interlude is what happens between two stretches.
+// interlude is what happens between two bursts.
 func (g *generator) interlude() []step {
 	switch g.random.IntN(8) {
 	case 0:
@@ -304,7 +304,7 @@ func (g *generator) queue() string {
 	case 2:
 		return g.forgery()
 	}
-	return g.stretch(g.from(1, 8))
+	return g.burst(g.from(1, 8))
 }
 
 func (g *generator) pickInt(all ...int) int { return all[g.random.IntN(len(all))] }

@@ -3,7 +3,7 @@
 //
 //	relay.go            both directions, and how they end
 //	conversation*.go    who owes whom an answer, from the types of the messages alone
-//	statements.go       the record: statement_*.go, action.go and block.go are its parts, recording.go brings it into the event log
+//	statements.go       the record: statement_*.go, action.go and row_buffer.go are its parts, recording.go brings it into the event log
 //	half_close.go       a client that says no more, and may still read
 //	blocked.go, peer_timeout.go   peers that take nothing, or are gone
 //	settle.go           the backend is brought to rest and given back

@@ -43,23 +43,23 @@ func (r *Relay) Record(ctx context.Context, to Log) {
 	}
 	rec := &recording{events: to.Events, session: to.Session, log: to.Log}
 	rec.ctx, rec.cancel = context.WithCancel(ctx)
-	talk := &r.conversation
+	conv := &r.conversation
 	rec.statements = &statements{
 		config:  to.Statements,
-		block:   newBlock(&talk.mu, rec.deliver),
+		done:    newRowBuffer(&conv.mu, rec.deliver),
 		cancels: to.Backend.Cancels,
-		talk:    talk,
-		names:   names{talk: talk},
+		conv:    conv,
+		names:   names{conv: conv},
 		who:     to.Person,
 	}
 	for _, name := range []string{conformingStrings, clientEncoding} {
 		rec.setting(name, to.Backend.Parameter(name))
 	}
-	talk.record, r.recording = rec.statements, rec
-	told := talk.parameters
-	talk.parameters = func(name, value string) {
-		if told != nil {
-			told(name, value)
+	conv.record, r.recording = rec.statements, rec
+	report := conv.parameters
+	conv.parameters = func(name, value string) {
+		if report != nil {
+			report(name, value)
 		}
 		rec.setting(name, value)
 	}
@@ -93,7 +93,7 @@ func (rec *recording) announce() error {
 	if rec.unreadable != nil || !rec.config.Strict {
 		return rec.unreadable
 	}
-	rec.talk.mu.Lock()
+	rec.conv.mu.Lock()
 	acts := rec.toAnnounce()
 	if len(acts) == 0 {
 		rec.before = nil
@@ -102,14 +102,14 @@ func (rec *recording) announce() error {
 	for i, act := range acts {
 		started[i] = rec.asStarted(act)
 	}
-	rec.talk.mu.Unlock()
+	rec.conv.mu.Unlock()
 	if len(acts) == 0 {
 		return nil
 	}
 	last, err := rec.events.AppendStarted(rec.ctx, rec.session, started...)
 	now := time.Now()
-	rec.talk.mu.Lock()
-	defer rec.talk.mu.Unlock()
+	rec.conv.mu.Lock()
+	defer rec.conv.mu.Unlock()
 	for i, act := range acts {
 		if act.sent = now; err == nil {
 			act.seqStarted = last - int64(len(acts)-1-i)
@@ -151,8 +151,8 @@ func (rec *recording) clientLeft() {
 	if rec == nil {
 		return
 	}
-	rec.talk.mu.Lock()
-	defer rec.talk.mu.Unlock()
+	rec.conv.mu.Lock()
+	defer rec.conv.mu.Unlock()
 	rec.leaving = true
 }
 
@@ -163,9 +163,9 @@ func (rec *recording) close() {
 	}
 	rec.closed = true
 	rec.cancel()
-	rec.talk.mu.Lock()
+	rec.conv.mu.Lock()
 	rec.chunkBegins()
 	rec.end()
-	rec.talk.mu.Unlock()
-	rec.block.close()
+	rec.conv.mu.Unlock()
+	rec.done.close()
 }

@@ -17,8 +17,8 @@ func BenchmarkRecord(b *testing.B) {
 	}{{"off", RecordNothing}, {"text", RecordText}, {"params", RecordParams}} {
 		b.Run(what.name, func(b *testing.B) {
 			r := &Relay{}
-			talk := &r.conversation
-			talk.status = wire.TxIdle
+			conv := &r.conversation
+			conv.status = wire.TxIdle
 			if what.kind != RecordNothing {
 				log, err := store.Open(b.Context(), b.TempDir()+"/events.db", store.Options{})
 				if err != nil {
@@ -27,11 +27,11 @@ func BenchmarkRecord(b *testing.B) {
 				defer log.Close(b.Context())
 				rec := &recording{events: log, session: "0199aabb-0000-7000-8000-000000000001"}
 				rec.statements = &statements{
-					config: Statements{Record: what.kind, MaxText: 1 << 20}, block: newBlock(&talk.mu, rec.deliver),
-					cancels: func() int64 { return 0 }, talk: talk, names: names{talk: talk},
+					config: Statements{Record: what.kind, MaxText: 1 << 20}, done: newRowBuffer(&conv.mu, rec.deliver),
+					cancels: func() int64 { return 0 }, conv: conv, names: names{conv: conv},
 				}
 				rec.ctx = b.Context()
-				talk.record, r.recording = rec.statements, rec
+				conv.record, r.recording = rec.statements, rec
 			}
 			ask := func(request, answer string) func() {
 				up, down := []byte(request), []byte(answer)
@@ -56,8 +56,8 @@ func BenchmarkRecord(b *testing.B) {
 			for b.Loop() {
 				run()
 			}
-			if talk.doubt != "" {
-				b.Fatal(fmt.Sprint("in doubt: ", talk.doubt))
+			if conv.doubt != "" {
+				b.Fatal(fmt.Sprint("in doubt: ", conv.doubt))
 			}
 		})
 	}

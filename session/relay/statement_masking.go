@@ -77,7 +77,7 @@ func (s *statements) unsettles(act *action) {
 
 // settle: all that was sent is done, and what it changed was told.
 func (s *statements) settle() {
-	if s.talk.owed.answered() && !s.desynced {
+	if s.conv.owed.answered() && !s.desynced {
 		s.unsettled = false
 	}
 }

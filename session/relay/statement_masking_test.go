@@ -24,7 +24,7 @@ func TestMarksArePersons(t *testing.T) {
 // However many names are prepared for secrets, memory is bounded and their arguments are masked.
 func TestManyNamesForSecrets(t *testing.T) {
 	c, _ := listen(RecordText, false)
-	defer c.record.block.close()
+	defer c.record.done.close()
 	for i := range 2 * maxSecretNames {
 		c.record.prepare("s"+string(rune('a'+i%26))+string(rune('a'+i/26%26))+string(rune('a'+i/676)), []byte("select 1 where token = $1\x00"))
 	}

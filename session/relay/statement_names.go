@@ -21,7 +21,7 @@ const (
 
 // names are a session's prepared statements and portals.
 type names struct {
-	talk    *conversation
+	conv    *conversation
 	stmts   map[string]*prepared
 	unnamed *prepared
 	portals map[string]*action // by the Bind that made them

@@ -32,11 +32,11 @@ func (s *statements) storeExecute(act *action, r result) {
 // keepOpen takes the row of an Execute. An empty statement does nothing that an error at the Sync could undo: what ran before
 // it stays the last.
 func (s *statements) keepOpen(st *store.Statement) {
-	if empty := st.Tag == "" && st.Outcome == ""; empty && len(s.block.pending()) > 0 {
-		s.block.add(st)
+	if empty := st.Tag == "" && st.Outcome == ""; empty && len(s.done.pending()) > 0 {
+		s.done.add(st)
 		return
 	}
-	s.block.addOpen(st, s.clock())
+	s.done.addOpen(st, s.clock())
 }
 
 // storeUnexecuted records an error of the extended protocol that came before anything
@@ -49,7 +49,7 @@ func (s *statements) storeUnexecuted(act *action, r result) {
 	st.Kind = store.KindExtended
 	st.Params = s.shown(act)
 	s.noteRecorded(act)
-	s.block.addOpen(&st, s.clock())
+	s.done.addOpen(&st, s.clock())
 }
 
 // storeQuery records the statements of a Query, or a FunctionCall, that is over.
@@ -69,7 +69,7 @@ func (s *statements) storeQuery(act *action, status string) {
 				rows[i].BytesIn = 0 // they came with the first
 			}
 		}
-		s.block.add(&rows[i])
+		s.done.add(&rows[i])
 	}
 }
 
@@ -181,7 +181,7 @@ func (s *statements) row(act *action, r result) store.Statement {
 		SeqStarted: act.seqStarted,
 	}
 	if s.desynced {
-		st.Doubt = s.talk.doubt
+		st.Doubt = s.conv.doubt
 	}
 	now := s.reads()
 	st.Portal = now.showName(act.portal)
@@ -256,7 +256,7 @@ func (s *statements) storeDone(act *action, r result) {
 
 // desyncInDoubt: an answer that comes in doubt may be anybody's.
 func (s *statements) desyncInDoubt() {
-	if s.talk.doubt != "" && !s.desynced {
+	if s.conv.doubt != "" && !s.desynced {
 		s.desync()
 	}
 }
@@ -268,7 +268,7 @@ func (s *statements) desync() {
 	s.desynced = true
 	s.endFailure()
 	s.recordUnnamed(s.names.unnamed)
-	for _, r := range s.talk.owed.waiting() {
+	for _, r := range s.conv.owed.waiting() {
 		if r.act == nil || r.act == s.current || !r.act.executes() && !r.act.keeps() {
 			continue
 		}
@@ -288,7 +288,7 @@ func (s *statements) end() {
 		return
 	}
 	s.recordUnexecuted("")
-	for _, r := range s.talk.owed.waiting() {
+	for _, r := range s.conv.owed.waiting() {
 		if r.act == nil || !r.act.executes() {
 			continue
 		}
@@ -306,7 +306,7 @@ func (s *statements) end() {
 		s.rows, s.bytesOut = 0, 0
 		s.storeDone(r.act, over)
 	}
-	for _, r := range s.talk.owed.waiting() {
+	for _, r := range s.conv.owed.waiting() {
 		switch {
 		case r.act == nil:
 		case r.act.withheld:

@@ -46,7 +46,7 @@ func (n *names) keepPortal(query *action) {
 // to the names, and for what gave them another meaning.
 func (n *names) change(c changes) {
 	rebound := false // what runs a portal may run something else now
-	for _, r := range n.talk.owed.waiting() {
+	for _, r := range n.conv.owed.waiting() {
 		if len(c.stmts)+len(c.portals) == 0 && !rebound {
 			return
 		}
@@ -155,7 +155,7 @@ func (c changes) forgetStatements(n *names) {
 	for name := range n.stmts {
 		c.stmts[name] = nil
 	}
-	for _, r := range n.talk.owed.waiting() {
+	for _, r := range n.conv.owed.waiting() {
 		if r.act != nil && r.act.name != "" {
 			c.stmts[r.act.name] = nil
 		}

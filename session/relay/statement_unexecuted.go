@@ -71,7 +71,7 @@ func (s *statements) storeKept(act *action, as store.Statement) {
 	st := s.asKept(act)
 	st.TxStatus, st.Outcome, st.SQLState = as.TxStatus, as.Outcome, as.SQLState
 	s.noteRecorded(act)
-	s.block.add(&st)
+	s.done.add(&st)
 }
 
 // asKept is the row of a Parse or Bind.

@@ -39,9 +39,9 @@ type Statements struct {
 // text of a statement is known when it is sent, however far ahead of the answers.
 type statements struct {
 	config  Statements
-	block   *block
+	done    *rowBuffer
 	cancels func() int64 // how many cancel requests the backend was sent
-	talk    *conversation
+	conv    *conversation
 	names   names
 	types   *pgtype.Map // made for the first value that needs it
 
@@ -274,15 +274,15 @@ func (s *statements) syncFailed(body []byte) {
 	var r result
 	s.blame(nil, &r, body)
 	if st.SQLState, st.Message, st.Outcome = r.sqlstate, r.message, r.outcome; mayCommit(st.Tag) {
-		s.talk.beInDoubt("an error came at the Sync behind a statement that may have committed by itself")
-		st.Outcome, st.Doubt = store.OutcomeUnknown, s.talk.doubt
+		s.conv.beInDoubt("an error came at the Sync behind a statement that may have committed by itself")
+		st.Outcome, st.Doubt = store.OutcomeUnknown, s.conv.doubt
 	}
 }
 
 // undoable is the row of the last statement that was done and that an error at the Sync undoes; nil if there is none, or the
 // row was handed over.
 func (s *statements) undoable() *store.Statement {
-	pending := s.block.pending()
+	pending := s.done.pending()
 	if s.inBlock || len(pending) == 0 {
 		return nil
 	}
@@ -311,7 +311,7 @@ func (s *statements) failedInDoubt(body []byte) {
 		return
 	}
 	if st := s.undoable(); st != nil {
-		st.Outcome, st.Doubt = store.OutcomeUnknown, s.talk.doubt
+		st.Outcome, st.Doubt = store.OutcomeUnknown, s.conv.doubt
 	}
 	s.desync()
 	now := s.clock()
@@ -351,7 +351,7 @@ func (s *statements) interrupted(body []byte) {
 func (s *statements) storeInterrupt(r result) {
 	st := s.row(&action{}, r)
 	st.Kind = store.KindExtended
-	s.block.add(&st)
+	s.done.add(&st)
 }
 
 // copying: PostgreSQL began to copy.
@@ -400,12 +400,12 @@ func (s *statements) ready(act *action, status byte) {
 		s.storeQuery(act, txStatuses[status])
 		s.recycle(act)
 	default:
-		pending := s.block.pending()
+		pending := s.done.pending()
 		for i := range pending {
 			pending[i].TxStatus = txStatuses[status]
 		}
 	}
-	s.block.settle()
+	s.done.settle()
 	s.inBlock = status != wire.TxIdle
 	s.settle()
 	s.recordUnexecuted(txStatuses[status])
@@ -413,7 +413,7 @@ func (s *statements) ready(act *action, status byte) {
 	if status == wire.TxIdle {
 		s.names.endPortals()
 	}
-	if status == wire.TxIdle && s.talk.owed.answered() && !s.desynced {
+	if status == wire.TxIdle && s.conv.owed.answered() && !s.desynced {
 		s.recycle(s.names.portal) // its Executes are recorded
 		s.names.portal = nil
 	}

@@ -21,10 +21,10 @@ func listen(record RecordStatements, strict bool) (c *conversation, got *[]store
 	var mu sync.Mutex
 	c.record = &statements{
 		config:  Statements{Record: record, Strict: strict, MaxText: 100},
-		block:   newBlock(&mu, func(done []store.Statement) { *got = append(*got, done...) }),
+		done:    newRowBuffer(&mu, func(done []store.Statement) { *got = append(*got, done...) }),
 		cancels: func() int64 { return 0 },
-		talk:    c,
-		names:   names{talk: c},
+		conv:    c,
+		names:   names{conv: c},
 	}
 	return c, got
 }
@@ -57,7 +57,7 @@ func FuzzStatements(f *testing.F) {
 			}
 		}
 		c.record.end()
-		c.record.block.close()
+		c.record.done.close()
 		asked := int64(0)
 		for _, s := range *got {
 			if s.US < 0 || s.Kind == "" || s.Part < 0 {
@@ -96,11 +96,11 @@ func FuzzBoundValues(f *testing.F) {
 	})
 }
 
-// A block hands over within its time, and by itself.
+// A row buffer hands over within its time, and by itself.
 func TestABlockHandsOverInTime(t *testing.T) {
 	var mu sync.Mutex
 	handed := make(chan time.Time, 1)
-	b := newBlock(&mu, func([]store.Statement) { handed <- time.Now() })
+	b := newRowBuffer(&mu, func([]store.Statement) { handed <- time.Now() })
 	defer b.close()
 	mu.Lock()
 	began := time.Now()
@@ -123,7 +123,7 @@ func TestABlockHandsOverInTime(t *testing.T) {
 func TestABeatLeavesWhatMayStillFail(t *testing.T) {
 	var mu sync.Mutex
 	var handed [][]store.Statement
-	b := newBlock(&mu, func(done []store.Statement) { handed = append(handed, done) })
+	b := newRowBuffer(&mu, func(done []store.Statement) { handed = append(handed, done) })
 	mu.Lock()
 	b.add(&store.Statement{SQL: "done"})
 	b.addOpen(&store.Statement{SQL: "may fail"}, time.Now().Add(time.Hour))
@@ -175,7 +175,7 @@ func TestConfirmedMessagesAreLetGo(t *testing.T) {
 	if in("I"); c.record.names.portal != nil || len(c.record.spare) == 0 {
 		t.Error("a Bind outlives its transaction")
 	}
-	c.record.block.close()
+	c.record.done.close()
 }
 
 // Syncs leave no record, but an error looks at them too.
@@ -190,5 +190,5 @@ func TestSyncsSentAheadAreBounded(t *testing.T) {
 	if d.Walk([]byte("Z\x00\x00\x00\x05I"), 0, backendFrames{c}); c.crowded() {
 		t.Error("an answer makes no room")
 	}
-	c.record.block.close()
+	c.record.done.close()
 }

@@ -17,15 +17,15 @@ const (
 	leastOpen = handOver / 2
 
 	// With so many, or so many bytes, they are handed over at once.
-	fullBlock      = 500
-	fullBlockBytes = 1 << 20
+	fullRows  = 500
+	fullBytes = 1 << 20
 )
 
 var firstBeat = time.Now()
 
-// A block gathers the statements that a session has finished: the log stores many of
+// A rowBuffer gathers the statements that a session has finished: the log stores many of
 // them for little more than one. It is guarded by the mu that it is given.
-type block struct {
+type rowBuffer struct {
 	mu      *sync.Mutex
 	deliver func([]store.Statement)
 
@@ -37,8 +37,8 @@ type block struct {
 	armed sync.WaitGroup
 }
 
-func newBlock(mu *sync.Mutex, deliver func([]store.Statement)) *block {
-	b := &block{mu: mu, deliver: deliver}
+func newRowBuffer(mu *sync.Mutex, deliver func([]store.Statement)) *rowBuffer {
+	b := &rowBuffer{mu: mu, deliver: deliver}
 	b.timer = time.AfterFunc(time.Hour, b.onTimer)
 	b.timer.Stop() // until there is something to hand over
 	return b
@@ -54,13 +54,13 @@ func bytesOf(s *store.Statement) int {
 }
 
 // addOpen takes a statement of which more may be known by the next ReadyForQuery.
-func (b *block) addOpen(s *store.Statement, at time.Time) {
+func (b *rowBuffer) addOpen(s *store.Statement, at time.Time) {
 	b.add(s)
 	b.open, b.since = len(b.done), at // 0 if it was handed over at once
 }
 
 // add takes a statement. Called with mu held, as all but close.
-func (b *block) add(s *store.Statement) {
+func (b *rowBuffer) add(s *store.Statement) {
 	if len(b.done) == 0 {
 		b.armed.Add(1)
 		b.timer.Reset(handOver - time.Since(firstBeat)%handOver)
@@ -68,13 +68,13 @@ func (b *block) add(s *store.Statement) {
 	}
 	b.done = append(b.done, *s)
 	b.bytes += bytesOf(s)
-	if len(b.done) >= fullBlock || b.bytes >= fullBlockBytes {
+	if len(b.done) >= fullRows || b.bytes >= fullBytes {
 		b.flush()
 	}
 }
 
 // pending is the last statement that is open and those behind it, none if it has been handed over.
-func (b *block) pending() []store.Statement {
+func (b *rowBuffer) pending() []store.Statement {
 	if b.open == 0 {
 		return nil
 	}
@@ -82,10 +82,10 @@ func (b *block) pending() []store.Statement {
 }
 
 // settle: nothing more will be known of what is open.
-func (b *block) settle() { b.open = 0 }
+func (b *rowBuffer) settle() { b.open = 0 }
 
 // flush hands over what there is.
-func (b *block) flush() {
+func (b *rowBuffer) flush() {
 	if b.timer.Stop() {
 		b.armed.Done()
 	}
@@ -96,7 +96,7 @@ func (b *block) flush() {
 	b.done, b.bytes, b.open = nil, 0, 0
 }
 
-func (b *block) onTimer() {
+func (b *rowBuffer) onTimer() {
 	defer b.armed.Done()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -111,7 +111,7 @@ func (b *block) onTimer() {
 }
 
 // flushSettled hands over what stands before the statement that is open.
-func (b *block) flushSettled() {
+func (b *rowBuffer) flushSettled() {
 	settled, kept := b.done[:b.open-1], b.done[b.open-1:]
 	if len(settled) == 0 {
 		return
@@ -125,7 +125,7 @@ func (b *block) flushSettled() {
 }
 
 // close hands over the rest, and waits for the timer.
-func (b *block) close() {
+func (b *rowBuffer) close() {
 	b.mu.Lock()
 	b.flush()
 	b.mu.Unlock()

@@ -14,8 +14,8 @@ import (
 type reviewer struct {
 	review   Review
 	seen     int64
-	accounts map[string]*accountTally
-	people   map[string]*personTally
+	accounts map[string]*accountCounts
+	people   map[string]*personCounts
 	pairs    map[[2]string]*Pair
 	refusals map[string]*ReasonCount
 	abnormal map[string]*ReasonCount
@@ -23,14 +23,14 @@ type reviewer struct {
 	refusing map[[2]string]int64
 }
 
-type accountTally struct {
+type accountCounts struct {
 	AccountUse
-	people, addresses, programs, databases tally
+	people, addresses, programs, databases nameCounts
 }
 
-type personTally struct {
+type personCounts struct {
 	PersonUse
-	accounts, addresses tally
+	accounts, addresses nameCounts
 }
 
 func (b *reviewer) add(s *Session) {
@@ -64,7 +64,7 @@ func (b *reviewer) add(s *Session) {
 func (b *reviewer) addAccount(s *Session) {
 	a := b.accounts[s.ServiceAccount]
 	if a == nil {
-		a = &accountTally{AccountUse: AccountUse{Account: s.ServiceAccount, First: s.Started}, people: tally{}, addresses: tally{}, programs: tally{}, databases: tally{}}
+		a = &accountCounts{AccountUse: AccountUse{Account: s.ServiceAccount, First: s.Started}, people: nameCounts{}, addresses: nameCounts{}, programs: nameCounts{}, databases: nameCounts{}}
 		b.accounts[s.ServiceAccount] = a
 	}
 	a.Sessions++
@@ -81,7 +81,7 @@ func (b *reviewer) addAccount(s *Session) {
 func (b *reviewer) addPerson(s *Session, served bool) {
 	p := b.people[s.User]
 	if p == nil {
-		p = &personTally{PersonUse: PersonUse{User: s.User, First: s.Started}, accounts: tally{}, addresses: tally{}}
+		p = &personCounts{PersonUse: PersonUse{User: s.User, First: s.Started}, accounts: nameCounts{}, addresses: nameCounts{}}
 		b.people[s.User] = p
 	}
 	p.Last = s.Started
@@ -96,7 +96,7 @@ func (b *reviewer) addPerson(s *Session, served bool) {
 	}
 }
 
-// abnormalEnd tells whether a session ended otherwise than by its client's wish.
+// abnormalEnd tells whether a session ended otherwise than because its client left.
 func abnormalEnd(reason string) bool {
 	switch reason {
 	case EndTerminated, EndLeftBeforeLogin, EndLeftWaiting, EndTokenDiscovery:
@@ -123,10 +123,10 @@ func addressOf(client string) string {
 	return host
 }
 
-// tally counts sessions by name.
-type tally map[string]int64
+// nameCounts counts sessions by name.
+type nameCounts map[string]int64
 
-func (t tally) add(name string) {
+func (t nameCounts) add(name string) {
 	if _, known := t[name]; !known && len(t) >= maxNames {
 		name = OtherNames
 	}
@@ -134,7 +134,7 @@ func (t tally) add(name string) {
 }
 
 // shares gives the names, most sessions first.
-func (t tally) shares() []Share {
+func (t nameCounts) shares() []Share {
 	all := make([]Share, 0, len(t))
 	for name, n := range t {
 		all = append(all, Share{name, n})

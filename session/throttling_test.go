@@ -59,7 +59,7 @@ func TestWhatCountsAsAGuess(t *testing.T) {
 			for range 2 {
 				s.handler.throttle.Failed(s.client.prefix, s.guessedAt(auth.MethodPassword), time.Now())
 			}
-			if err := s.judge(t.Context(), auth.MethodPassword, func() error { return test.ended }); err != test.ended {
+			if err := s.throttled(t.Context(), auth.MethodPassword, func() error { return test.ended }); err != test.ended {
 				t.Errorf("the login ended with %v", err)
 			}
 			level, good := s.failed()
@@ -80,11 +80,11 @@ func TestNobodyLooksAtOnce(t *testing.T) {
 	leave(refusal.ErrClientGone)
 	look := func() error { t.Error("somebody looked"); return nil }
 	for range 20 { // for the wait and the end of ctx are chosen between at random
-		if err := s.judge(gone, auth.MethodPassword, look); !errors.Is(err, refusal.ErrClientGone) {
+		if err := s.throttled(gone, auth.MethodPassword, look); !errors.Is(err, refusal.ErrClientGone) {
 			t.Fatalf("the login of a client that left ended with %v", err)
 		}
 	}
-	err := s.judge(t.Context(), auth.MethodPassword, look)
+	err := s.throttled(t.Context(), auth.MethodPassword, look)
 	if failure, ok := errors.AsType[*refusal.AuthFailure](err); !ok || failure.Reason != refusal.ReasonTooManyFailures {
 		t.Errorf("the login ended with %v", err)
 	}

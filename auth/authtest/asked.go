@@ -11,8 +11,8 @@ import (
 
 const maxNonce = 1 << 10
 
-// wish is what a client asked for and may have.
-type wish struct {
+// asked is what a client asked for and may have.
+type asked struct {
 	client    Client
 	scopes    []string // in the order asked for, each once
 	audiences []string // never empty
@@ -21,10 +21,10 @@ type wish struct {
 	consented bool   // the person was, or will be, shown what the client asks for
 }
 
-func (w wish) has(scope string) bool { return slices.Contains(w.scopes, scope) }
+func (w asked) has(scope string) bool { return slices.Contains(w.scopes, scope) }
 
-func (i *Issuer) readWish(client Client, form url.Values) (w wish, refused *refusal) {
-	w = wish{client: client, nonce: form.Get("nonce")}
+func (i *Issuer) readAsked(client Client, form url.Values) (w asked, refused *refusal) {
+	w = asked{client: client, nonce: form.Get("nonce")}
 	if len(w.nonce) > maxNonce {
 		return w, refuse("invalid_request", "the nonce is too long")
 	}

@@ -1,3 +1,5 @@
+// Throttling: who guesses waits, and is refused after too many failures, whatever it comes with then.
+
 package session
 
 import (
@@ -12,27 +14,25 @@ import (
 	"gprxy/session/refusal"
 )
 
-// unjudged are the reasons for which nobody looked at what the client proves
-// itself with.
-var unjudged = []string{refusal.ReasonEmptyPassword, refusal.ReasonPasswordOff, refusal.ReasonTooManyFailures, auth.ReasonIssuerUnavailable}
+// unverified are the reasons of refusals before which what the client proves itself with was not verified.
+var unverified = []string{refusal.ReasonEmptyPassword, refusal.ReasonPasswordOff, refusal.ReasonTooManyFailures, auth.ReasonIssuerUnavailable}
 
-// judged tells whether somebody looked, and refused it, for what is not just the same again.
-func judged(err error) bool {
+// verifiedBad tells whether a password or token was verified and found bad, and is not just the same one again.
+func verifiedBad(err error) bool {
 	failure, failed := errors.AsType[*refusal.AuthFailure](err)
-	return failed && !failure.Often && !slices.Contains(unjudged, failure.Reason)
+	return failed && !failure.Often && !slices.Contains(unverified, failure.Reason)
 }
 
-// foundGood tells whether somebody looked and found it good, even if the login
-// failed for something else.
-func foundGood(err error) bool {
+// verifiedGood tells whether it was found good, even if the login failed for something else.
+func verifiedGood(err error) bool {
 	_, noRole := errors.AsType[*auth.RoleError](err)
 	_, later := errors.AsType[*pool.LoginError](err)
 	return err == nil || noRole || later
 }
 
-// judge lets look decide, unless too many failures came before: then the client
-// gets, after as long a wait, the same answer as for a wrong password.
-func (s *session) judge(ctx context.Context, method string, look func() error) error {
+// throttled lets verify decide, unless too many failures came before: then the client gets, after as long a wait, the same
+// answer as for a wrong password.
+func (s *session) throttled(ctx context.Context, method string, verify func() error) error {
 	wait, refused := s.handler.throttle.Check(s.client.prefix, s.guessedAt(method), time.Now())
 	if err := s.holdBack(ctx, wait); err != nil {
 		return err
@@ -40,24 +40,24 @@ func (s *session) judge(ctx context.Context, method string, look func() error) e
 	if refused {
 		return &refusal.AuthFailure{Method: method, Reason: refusal.ReasonTooManyFailures}
 	}
-	err := look()
+	err := verify()
 	failure, failed := errors.AsType[*refusal.AuthFailure](err)
 	switch {
 	case failed && failure.Genuine:
-		return s.judgeGenuine(ctx, failure)
-	case judged(err), s.facts.begun && errors.Is(err, refusal.ErrClientGone): // it has cost a look and a record
+		return s.genuineToken(ctx, failure)
+	case verifiedBad(err), s.facts.begun && errors.Is(err, refusal.ErrClientGone): // it has cost a verification and a record
 		s.handler.throttle.Failed(s.client.prefix, s.guessedAt(method), time.Now())
-	case foundGood(err):
+	case verifiedGood(err):
 		s.handler.throttle.Succeeded(s.client.prefix, s.guessedAt(method))
 	}
 	return err
 }
 
-// judgeGenuine counts a token that its issuer made, but that does not hold here, on the person it names,
-// and on nobody's wish: it was no guess, and whoever else asks for the same user at that address has no part
-// in it. A program that comes with it over and over is slowed; an expired one locks nobody out, not even its
-// person, who is told what is wrong.
-func (s *session) judgeGenuine(ctx context.Context, failure *refusal.AuthFailure) error {
+// genuineToken counts a token that its issuer made, but that does not hold here, on the person it names, and not on the user
+// that was asked for: it was no guess, and another client that asks for the same user at that address has no part in it. A
+// program that comes with it over and over is slowed; an expired one locks nobody out, not even its person, who reads what is
+// wrong.
+func (s *session) genuineToken(ctx context.Context, failure *refusal.AuthFailure) error {
 	whose := failure.Reason + " token of " + failure.Issuer + " " + failure.User
 	if !s.handler.throttle.Repeated(s.client.prefix, whose, time.Now()) {
 		return failure
@@ -80,7 +80,7 @@ func (s *session) guessedAt(method string) string {
 	return method + " of " + s.asked.user
 }
 
-// holdBack waits. Who is made to wait holds its place for nobody.
+// holdBack waits. The login's slot may be given to another client meanwhile.
 func (s *session) holdBack(ctx context.Context, wait time.Duration) error {
 	if wait == 0 {
 		return nil

@@ -150,7 +150,7 @@ func (c *campaign) moment(longest time.Duration) time.Duration {
 // killProxy kills gprxy, waits for its backends to go, and starts it again.
 func (c *campaign) killProxy(ctx context.Context, r *round) error {
 	r.over.Store(true)
-	r.killed, r.late = time.Now(), r.pulse.worst()
+	r.killed, r.late = time.Now(), r.pulse.late()
 	c.figures.late.add(r.late)
 	c.proxy.kill()
 	fault := c.proxy.fault()

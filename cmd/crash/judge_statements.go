@@ -26,7 +26,8 @@ func (j *judgement) checkStatement(v *visit, told []*story, id int64) {
 		}
 		j.held++
 		if find(told, func(s *story) bool { return mention(s.ran, id) }) == nil {
-			j.wrong("row %d of %s was acknowledged %v before the kill, and no statement.executed has it (timers were up to %v late)", id, v.address, j.killed.Sub(heard), j.late)
+			j.wrong("row %d of %s was acknowledged %v before the kill, and no statement.executed has it "+
+				"(the machine was up to %v late)", id, v.address, j.killed.Sub(heard), j.late)
 		}
 	}
 }

@@ -53,7 +53,7 @@ type load struct {
 func (r *round) begin(ctx context.Context, clients int) *load {
 	ctx, end := context.WithCancel(ctx)
 	l := &load{done: make(chan struct{}), end: end}
-	l.pulse.Go(func() { r.pulse.run(ctx) })
+	l.pulse.Go(func() { r.pulse.run(ctx, r.dir) })
 	for n := range clients {
 		random := rand.New(rand.NewPCG(r.seed, uint64(r.number)<<16|uint64(n+1)))
 		l.running.Go(func() {

@@ -8,130 +8,77 @@ import (
 	"fmt"
 )
 
-// decode gives, of a stored body, what the fold looks at; of the types that it does not look at, nil.
-func decode(typ string, body []byte) (f Fact, err error) {
-	switch typ {
-	case SessionConnected{}.Type():
-		f, err = decodeConnected(body)
-	case AuthSucceeded{}.Type():
-		f, err = decodeSucceeded(body)
-	case AuthFailed{}.Type():
-		f, err = decodeFailed(body)
-	case RoleMapped{}.Type():
-		f, err = decodeMapped(body)
-	case SessionStarted{}.Type():
-		f, err = decodeStarted(body)
-	case SessionRefused{}.Type():
-		f, err = decodeRefused(body)
-	case SessionEnded{}.Type():
-		f, err = decodeEnded(body)
+// members says where each member of a type's body goes. Of the others the fold knows nothing.
+type members[F Fact] map[string]func(*F) any
+
+var (
+	connectedMembers = members[SessionConnected]{
+		"client":           func(f *SessionConnected) any { return &f.Client },
+		"requested_user":   func(f *SessionConnected) any { return &f.RequestedUser },
+		"database":         func(f *SessionConnected) any { return &f.Database },
+		"application_name": func(f *SessionConnected) any { return &f.ApplicationName },
+		"tls":              func(f *SessionConnected) any { return &f.TLS },
 	}
+	succeededMembers = members[AuthSucceeded]{
+		"method": func(f *AuthSucceeded) any { return &f.Method },
+		"user":   func(f *AuthSucceeded) any { return &f.User },
+		"roles":  func(f *AuthSucceeded) any { return &f.Roles },
+	}
+	failedMembers = members[AuthFailed]{
+		"method": func(f *AuthFailed) any { return &f.Method },
+		"user":   func(f *AuthFailed) any { return &f.User },
+	}
+	mappedMembers = members[RoleMapped]{
+		"role":            func(f *RoleMapped) any { return &f.Role },
+		"service_account": func(f *RoleMapped) any { return &f.ServiceAccount },
+	}
+	startedMembers = members[SessionStarted]{
+		"service_account": func(f *SessionStarted) any { return &f.ServiceAccount },
+		"backend_pid":     func(f *SessionStarted) any { return &f.BackendPID },
+	}
+	refusedMembers = members[SessionRefused]{
+		"reason": func(f *SessionRefused) any { return &f.Reason },
+	}
+	endedMembers = members[SessionEnded]{
+		"reason":     func(f *SessionEnded) any { return &f.Reason },
+		"statements": func(f *SessionEnded) any { return &f.Statements },
+		"errors":     func(f *SessionEnded) any { return &f.Errors },
+		"rows":       func(f *SessionEnded) any { return &f.Rows },
+		"bytes_in":   func(f *SessionEnded) any { return &f.BytesIn },
+		"bytes_out":  func(f *SessionEnded) any { return &f.BytesOut },
+		"doubt":      func(f *SessionEnded) any { return &f.Doubt },
+	}
+)
+
+// decoders has the types that the fold looks at.
+var decoders = map[string]func(body []byte) (Fact, error){
+	SessionConnected{}.Type(): connectedMembers.decode,
+	AuthSucceeded{}.Type():    succeededMembers.decode,
+	AuthFailed{}.Type():       failedMembers.decode,
+	RoleMapped{}.Type():       mappedMembers.decode,
+	SessionStarted{}.Type():   startedMembers.decode,
+	SessionRefused{}.Type():   refusedMembers.decode,
+	SessionEnded{}.Type():     endedMembers.decode,
+}
+
+// decode gives, of a stored body, what the fold looks at; of the types that it does not look at, nil.
+func decode(typ string, body []byte) (Fact, error) {
+	into := decoders[typ]
+	if into == nil {
+		return nil, nil
+	}
+	f, err := into(body)
 	if err != nil {
 		return nil, fmt.Errorf("read the body of %s: %w", typ, err)
 	}
 	return f, nil
 }
 
-func decodeConnected(body []byte) (f SessionConnected, err error) {
-	err = decodeMembers(body, func(key []byte) any {
-		switch string(key) {
-		case "client":
-			return &f.Client
-		case "requested_user":
-			return &f.RequestedUser
-		case "database":
-			return &f.Database
-		case "application_name":
-			return &f.ApplicationName
-		case "tls":
-			return &f.TLS
-		}
-		return nil
-	})
-	return f, err
-}
-
-func decodeSucceeded(body []byte) (f AuthSucceeded, err error) {
-	err = decodeMembers(body, func(key []byte) any {
-		switch string(key) {
-		case "method":
-			return &f.Method
-		case "user":
-			return &f.User
-		case "roles":
-			return &f.Roles
-		}
-		return nil
-	})
-	return f, err
-}
-
-func decodeFailed(body []byte) (f AuthFailed, err error) {
-	err = decodeMembers(body, func(key []byte) any {
-		switch string(key) {
-		case "method":
-			return &f.Method
-		case "user":
-			return &f.User
-		}
-		return nil
-	})
-	return f, err
-}
-
-func decodeMapped(body []byte) (f RoleMapped, err error) {
-	err = decodeMembers(body, func(key []byte) any {
-		switch string(key) {
-		case "role":
-			return &f.Role
-		case "service_account":
-			return &f.ServiceAccount
-		}
-		return nil
-	})
-	return f, err
-}
-
-func decodeStarted(body []byte) (f SessionStarted, err error) {
-	err = decodeMembers(body, func(key []byte) any {
-		switch string(key) {
-		case "service_account":
-			return &f.ServiceAccount
-		case "backend_pid":
-			return &f.BackendPID
-		}
-		return nil
-	})
-	return f, err
-}
-
-func decodeRefused(body []byte) (f SessionRefused, err error) {
-	err = decodeMembers(body, func(key []byte) any {
-		if string(key) == "reason" {
-			return &f.Reason
-		}
-		return nil
-	})
-	return f, err
-}
-
-func decodeEnded(body []byte) (f SessionEnded, err error) {
-	err = decodeMembers(body, func(key []byte) any {
-		switch string(key) {
-		case "reason":
-			return &f.Reason
-		case "statements":
-			return &f.Statements
-		case "errors":
-			return &f.Errors
-		case "rows":
-			return &f.Rows
-		case "bytes_in":
-			return &f.BytesIn
-		case "bytes_out":
-			return &f.BytesOut
-		case "doubt":
-			return &f.Doubt
+func (m members[F]) decode(body []byte) (Fact, error) {
+	var f F
+	err := decodeMembers(body, func(key []byte) any {
+		if place := m[string(key)]; place != nil {
+			return place(&f)
 		}
 		return nil
 	})

@@ -45,7 +45,8 @@ func BenchmarkStranger(b *testing.B) {
 			}
 		}
 	})
-	for name, password := range map[string]string{"password": "correct horse battery staple", "64kB token": token, "64kB dots": strings.Repeat(".", 64<<10)} {
+	for name, password := range map[string]string{"password": "correct horse battery staple", "64kB token": token,
+		"64kB dots": strings.Repeat(".", 64<<10)} {
 		b.Run("looks like a token: "+name, func(b *testing.B) {
 			for b.Loop() {
 				auth.LooksLikeToken(password)

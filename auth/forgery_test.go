@@ -94,7 +94,8 @@ func TestAlgorithmsThatAreNeverAccepted(t *testing.T) {
 	c := newClock()
 	iss := authtest.Start(t, authtest.Options{Now: c.Now})
 	v := verifierFor(t, iss, c)
-	for _, alg := range []string{"none", "None", "NONE", "nOnE", "", "HS256", "es256", "ES256 ", "ES256K", "RSA1_5", "dir", "A128KW", strings.Repeat("A", 9000)} {
+	for _, alg := range []string{"none", "None", "NONE", "nOnE", "", "HS256", "es256", "ES256 ", "ES256K", "RSA1_5", "dir", "A128KW",
+		strings.Repeat("A", 9000)} {
 		for _, claims := range []map[string]any{goodClaims(iss, c), {}} {
 			token := forge(t, "", nil, map[string]any{"alg": alg, "kid": "ES256-1"}, claims)
 			_, err := v.Verify(t.Context(), token)
@@ -295,7 +296,8 @@ func TestMalformedTokens(t *testing.T) {
 		header = "its header "
 		body   = "its payload "
 	)
-	other := map[string]string{"one part": auth.ReasonTruncated, "two parts": auth.ReasonTruncated, "five parts, encrypted": auth.ReasonEncrypted}
+	other := map[string]string{"one part": auth.ReasonTruncated, "two parts": auth.ReasonTruncated,
+		"five parts, encrypted": auth.ReasonEncrypted}
 	for _, test := range []struct{ name, token, why string }{
 		{"empty", "", parts3},
 		{"a password", "correct horse battery staple", parts3},
@@ -451,7 +453,8 @@ func TestKeysThatAreNotUsed(t *testing.T) {
 		{"for encryption", "ES256", curve, &curve.PublicKey, map[string]any{"use": "enc"}},
 		{"for key agreement", "ES256", curve, &curve.PublicKey, map[string]any{"key_ops": []string{"deriveKey"}}},
 		{"private", "ES256", curve, curve, nil},
-		{"symmetric", "HS256", []byte("0123456789abcdef0123456789abcdef"), []byte("0123456789abcdef0123456789abcdef"), map[string]any{"alg": "HS256"}},
+		{"symmetric", "HS256", []byte("0123456789abcdef0123456789abcdef"), []byte("0123456789abcdef0123456789abcdef"),
+			map[string]any{"alg": "HS256"}},
 		{"off its curve", "ES256", curve, &curve.PublicKey, map[string]any{"y": base64.RawURLEncoding.EncodeToString(make([]byte, 32))}},
 		{"Ed25519 too short", "EdDSA", ed, ed.Public(), map[string]any{"x": "AAAA"}},
 		{"unknown kind", "ES256", curve, &curve.PublicKey, map[string]any{"kty": "PQ"}},

@@ -21,7 +21,8 @@ func FuzzKeySet(f *testing.F) {
 		`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"2","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`,
 		`{"keys":[{"kty":"RSA","kid":"3","e":"AQAB","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw"}]}`,
 		`{"keys":[{"kty":"oct","k":"AAAA","alg":"HS256"}]}`, `{"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}]}`,
-		`{"keys":[{"kty":"RSA","e":"AQ","n":"AQ"}]}`, `{"keys":[{}]}`, `{"keys":[null]}`, `{"keys":{}}`, `{"keys":[` + strings.Repeat(`{},`, 200) + `{}]}`, `[]`, ``,
+		`{"keys":[{"kty":"RSA","e":"AQ","n":"AQ"}]}`, `{"keys":[{}]}`, `{"keys":[null]}`, `{"keys":{}}`,
+		`{"keys":[` + strings.Repeat(`{},`, 200) + `{}]}`, `[]`, ``,
 		`{"keys":[{"kty":"EC","crv":"P-256","d":"AA","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}`,
 	} {
 		f.Add([]byte(seed))

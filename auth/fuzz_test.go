@@ -41,7 +41,8 @@ func FuzzLooksLikeToken(f *testing.F) {
 }
 
 func FuzzDecodeObject(f *testing.F) {
-	for _, seed := range []string{`{}`, `{"a":1}`, `{"a":1,"a":2}`, `{"a":[1,{"b":null}]}`, `[]`, `{} {}`, `{"a":1e999}`, `{"a":"\ud800"}`, "{\"\xff\":1}", `{"a":]}`, `{"a" 1}`, `{1:2}`, `}`} {
+	for _, seed := range []string{`{}`, `{"a":1}`, `{"a":1,"a":2}`, `{"a":[1,{"b":null}]}`, `[]`, `{} {}`, `{"a":1e999}`, `{"a":"\ud800"}`,
+		"{\"\xff\":1}", `{"a":]}`, `{"a" 1}`, `{1:2}`, `}`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

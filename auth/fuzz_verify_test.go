@@ -38,11 +38,13 @@ func FuzzVerify(f *testing.F) {
 		}
 		signed[good[:strings.LastIndexByte(good, '.')]] = true
 		f.Add(good)
-		for _, spoilt := range []string{good + ".", good + "=", good[:len(good)-2], strings.Replace(good, ".", "..", 1), " " + good, good + "\n"} {
+		for _, spoilt := range []string{good + ".", good + "=", good[:len(good)-2], strings.Replace(good, ".", "..", 1), " " + good,
+			good + "\n"} {
 			f.Add(spoilt)
 		}
 	}
-	for _, bad := range []authtest.Claims{{"exp": c.Now().Add(-time.Hour).Unix()}, {"aud": "else"}, {"iss": "https://else.example.com"}, {"exp": "x"}, {"sub": []any{1}}} {
+	for _, bad := range []authtest.Claims{{"exp": c.Now().Add(-time.Hour).Unix()}, {"aud": "else"}, {"iss": "https://else.example.com"},
+		{"exp": "x"}, {"sub": []any{1}}} {
 		f.Add(iss.Token(bad))
 	}
 	f.Fuzz(func(t *testing.T, token string) {

@@ -20,7 +20,8 @@ func TestTokenIn(t *testing.T) {
 		"as it is": token, "a line break": token + "\n", "a Windows line break": token + "\r\n", "blanks": "  " + token + "\t",
 		"double quotes": `"` + token + `"`, "single quotes": "'" + token + "'", "typographic quotes": "“" + token + "”",
 		"Bearer": "Bearer " + token, "bearer and blanks": " bearer   " + token + " ", "a whole header": "Authorization: Bearer " + token,
-		"quotes around Bearer": `"Bearer ` + token + "\"\n", "no-break spaces": "\u00a0" + token + "\u00a0", "a byte order mark": "\ufeff" + token,
+		"quotes around Bearer": `"Bearer ` + token + "\"\n", "no-break spaces": "\u00a0" + token + "\u00a0",
+		"a byte order mark": "\ufeff" + token,
 	} {
 		got, meant := auth.TokenIn(password)
 		if !meant || got != token {
@@ -55,8 +56,10 @@ func TestTokenIn(t *testing.T) {
 			refusal(t, err, meant, test.reason)
 		}
 	}
-	for _, password := range []string{"", "hunter2", "a.b.c", "my.own.password", "eyJ", "eyJohnny", "eyJohnny.was.here", "eyJim.b.c", "...", "....", "a.b.c.d.e",
-		"Bearer of bad news", "bearer", "\"quoted\"", " blank ", "ya29.short", "e30.e30.e30", "ey\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9", strings.Repeat("é", 40)} {
+	for _, password := range []string{"", "hunter2", "a.b.c", "my.own.password", "eyJ", "eyJohnny", "eyJohnny.was.here", "eyJim.b.c", "...",
+		"....", "a.b.c.d.e",
+		"Bearer of bad news", "bearer", "\"quoted\"", " blank ", "ya29.short", "e30.e30.e30", "ey\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9",
+		strings.Repeat("é", 40)} {
 		if token, meant := auth.TokenIn(password); meant {
 			t.Errorf("the password %q is taken for the token %q", password, token)
 		}

@@ -29,5 +29,6 @@ func FoldUser(name string) string {
 func looksLikeEmail(name string) bool {
 	local, domain, ok := strings.Cut(name, "@")
 	dot := strings.LastIndexByte(domain, '.')
-	return ok && local != "" && dot > 0 && dot < len(domain)-1 && !strings.Contains(domain, "@") && !strings.ContainsFunc(name, unicode.IsSpace)
+	return ok && local != "" && dot > 0 && dot < len(domain)-1 && !strings.Contains(domain, "@") &&
+		!strings.ContainsFunc(name, unicode.IsSpace)
 }

@@ -52,7 +52,8 @@ func TestRequiredClaims(t *testing.T) {
 				}
 				return
 			}
-			if e := refusal(t, err, token, auth.ReasonRequiredClaim); !strings.Contains(e.Detail, `"`+test.missing+`"`) || e.User == "" || !e.Genuine {
+			if e := refusal(t, err, token, auth.ReasonRequiredClaim); !strings.Contains(e.Detail, `"`+test.missing+`"`) || e.User == "" ||
+				!e.Genuine {
 				t.Errorf("refused as %+v", e)
 			}
 		})

@@ -41,7 +41,8 @@ func TestOddEntriesAmongRoles(t *testing.T) {
 		{"odd ones alone", []any{7, nil, long}, "", 3},
 
 		{"an object", map[string]any{"reader": map[string]any{"org": "acme"}, "staff": true}, "reader|staff", 0},
-		{"an object that says no", map[string]any{"admin": false, "boss": nil, "chief": map[string]any{}, "duke": []any{}, "earl": 0, "reader": true}, "reader", 5},
+		{"an object that says no", map[string]any{"admin": false, "boss": nil, "chief": map[string]any{}, "duke": []any{}, "earl": 0,
+			"reader": true}, "reader", 5},
 		{"objects with a name", []any{map[string]any{"id": 1, "name": "reader"}, map[string]any{"id": 2}, "staff"}, "reader|staff", 1},
 		{"a text that is a JSON list", `["reader", "staff", 7]`, "reader|staff", 1},
 		{"a text that is nearly one", `["reader"`, `["reader"`, 0},
@@ -89,7 +90,8 @@ func TestSimilarNamesAreNotTheRole(t *testing.T) {
 	iss := authtest.Start(t, authtest.Options{Now: c.Now})
 	roles := newRoles(t, "ADMIN=app_admin AD_MIN=app_admin _ADMIN=app_admin ADMIN_=app_admin", "", "")
 	v := newVerifier(t, auth.VerifierConfig{Issuer: iss.URL(), Audience: iss.Audience(), Now: c.Now, Mapped: roles.Maps})
-	for _, name := range []any{"admin\u200b", "ad\u200dmin", "ad\u00admin", " admin", "admin\t", "\ufeffadmin", "adm\u0131n", "\u0430dmin", "ａdmin",
+	for _, name := range []any{"admin\u200b", "ad\u200dmin", "ad\u00admin", " admin", "admin\t", "\ufeffadmin", "adm\u0131n", "\u0430dmin",
+		"ａdmin",
 		[]any{"admin"}, map[string]any{"name": []any{"admin"}}} {
 		id, err := v.Verify(t.Context(), iss.Token(authtest.Claims{"roles": []any{name}}))
 		if err != nil {

@@ -115,7 +115,8 @@ func readPlan(args []string) (plan, error) {
 // estimate is about how long all will take: mostly pgbench's runs, each with its logins.
 func (p plan) estimate() time.Duration {
 	runs := 0
-	for part, each := range map[string]int{"select": 9 * len(p.clients), "tls": 2 * len(p.clients), "login": 6, "record": 4 * len(p.clients), "copy": 6, "cancel": 3, "latency": 1} {
+	for part, each := range map[string]int{"select": 9 * len(p.clients), "tls": 2 * len(p.clients), "login": 6, "record": 4 * len(p.clients),
+		"copy": 6, "cancel": 3, "latency": 1} {
 		if p.wants(part) {
 			runs += each
 		}

@@ -140,7 +140,8 @@ func (l *lab) config(to target, sslmode string) (*pgx.ConnConfig, error) {
 	if err != nil {
 		return nil, err
 	}
-	config.Host, config.Port, config.User, config.Password, config.Database = "127.0.0.1", uint16(to.port), benchUser, benchPassword, "postgres"
+	config.Host, config.Port, config.User, config.Password, config.Database = "127.0.0.1", uint16(to.port), benchUser, benchPassword,
+		"postgres"
 	config.Fallbacks = nil
 	return config, nil
 }
@@ -164,7 +165,8 @@ func measureCancel(ctx context.Context, l *lab) ([]row, error) {
 			delay.add(to.name, took.Seconds()*1000)
 		}
 	}
-	slow := row{What: "pg_sleep, p99", Unit: "ms", Direct: quantile(delay.direct, 0.99), Bouncer: quantile(delay.bouncer, 0.99), Gprxy: quantile(delay.gprxy, 0.99)}
+	slow := row{What: "pg_sleep, p99", Unit: "ms", Direct: quantile(delay.direct, 0.99), Bouncer: quantile(delay.bouncer, 0.99),
+		Gprxy: quantile(delay.gprxy, 0.99)}
 	return []row{delay.row("pg_sleep, p50", "ms"), slow}, nil
 }
 
@@ -195,7 +197,8 @@ func (l *lab) awaitSleep(ctx context.Context) error {
 	again := time.NewTicker(5 * time.Millisecond)
 	defer again.Stop()
 	for range 1000 {
-		rows, err := l.postgres.Query(ctx, "postgres", "select count(*) from pg_stat_activity where query = 'select pg_sleep(30)' and state = 'active'")
+		rows, err := l.postgres.Query(ctx, "postgres", "select count(*) from pg_stat_activity where query = 'select pg_sleep(30)' and state "+
+			"= 'active'")
 		if err != nil {
 			return err
 		}

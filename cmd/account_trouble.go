@@ -24,7 +24,8 @@ func accountTrouble(err error, account, served string) (what, remedy string) {
 			"let pg_hba.conf take the account from this machine, and the role log in: ALTER ROLE " + name + " LOGIN"
 	case unreachable != nil && unreachable.Distrusted():
 		return unreachable.Error() + ": every login will be refused",
-			"set DB_SSLROOTCERT to the CA of PostgreSQL's certificate and DB_HOST to a name in it, and see to it that PostgreSQL offers TLS (DB_SSLMODE)"
+			"set DB_SSLROOTCERT to the CA of PostgreSQL's certificate and DB_HOST to a name in it, and see to it that PostgreSQL offers TLS " +
+				"(DB_SSLMODE)"
 	case unreachable != nil:
 		return unreachable.Error() + ": every login is refused until it answers", "start PostgreSQL, or correct DB_HOST and DB_PORT"
 	}

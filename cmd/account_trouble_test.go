@@ -22,7 +22,8 @@ func TestTroubleWithAnAccountIsTold(t *testing.T) {
 	}{
 		{&pgconn.PgError{Code: "28P01"}, "every login with role READER will be refused", `ALTER ROLE "app" PASSWORD`},
 		{&pgconn.PgError{Code: "28000"}, "does not let gprxy in", "pg_hba.conf"},
-		{&pool.UnreachableError{Err: x509.UnknownAuthorityError{}}, "its certificate is not trusted: every login will be refused", "DB_SSLROOTCERT"},
+		{&pool.UnreachableError{Err: x509.UnknownAuthorityError{}}, "its certificate is not trusted: every login will be refused",
+			"DB_SSLROOTCERT"},
 		{&pool.UnreachableError{Err: errors.New("away")}, "until it answers", "DB_HOST"},
 		{&pgconn.PgError{Code: "3D000"}, "logins with role READER may be refused", "error"},
 	} {

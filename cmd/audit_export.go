@@ -28,7 +28,8 @@ func auditExportCommand() command {
 		name:    "audit export",
 		summary: "all events of a time, for other systems",
 		about: "Oldest first, whatever their number, in constant memory: jsonl has the objects of `gprxy audit --json`, csv the same fields, " +
-			"and ocsf events of the Open Cybersecurity Schema Framework " + export.OCSFVersion + " (Account Change 3001, Authentication 3002, Datastore Activity 6005), one JSON object a line.",
+			"and ocsf events of the Open Cybersecurity Schema Framework " + export.OCSFVersion +
+			" (Account Change 3001, Authentication 3002, Datastore Activity 6005), one JSON object a line.",
 		examples: []example{
 			{"gprxy audit export --since 2026-03-01 --until 2026-04-01 --output march.jsonl", "a month"},
 			{"gprxy audit export --format ocsf --since 1h", "the last hour, for a SIEM"},

@@ -17,8 +17,10 @@ func auditPruneCommand() command {
 	return command{
 		name:    "audit prune",
 		summary: "give up old events; the chain still verifies",
-		about: "Removes the events from before a day, the sessions that had ended by then and the texts that nobody used since; only digests are left, " +
-			"with which the chain still verifies. The log says what was pruned, by whom and when. It may run beside the proxy, and be ended at any moment. " +
+		about: "Removes the events from before a day, the sessions that had ended by then and the texts that nobody used since; only digests " +
+			"are left, " +
+			"with which the chain still verifies. The log says what was pruned, by whom and when. It may run beside the proxy, and be ended at " +
+			"any moment. " +
 			"Nothing younger than RETENTION_MIN goes; `gprxy start` does the same each day with RETENTION.",
 		examples: []example{
 			{"gprxy audit prune --before 400d", "keep the last 400 days"},
@@ -36,7 +38,8 @@ type auditPruneOptions struct {
 }
 
 func (o *auditPruneOptions) flags(fs *pflag.FlagSet) {
-	fs.StringVar(&o.beforeText, "before", "", "give up what is older than this `TIME`: 400d ago, a date, or RFC 3339; the day it falls on is kept, UTC")
+	fs.StringVar(&o.beforeText, "before", "", "give up what is older than this `TIME`: 400d ago, a date, or RFC 3339; the day it falls on "+
+		"is kept, UTC")
 	fs.BoolVar(&o.json, "json", false, "print one JSON object")
 	o.readOptions.flags(fs)
 }
@@ -58,7 +61,8 @@ func (o *auditPruneOptions) validate(c *call) error {
 	}
 	o.path = s.EventLog
 	if least := s.Audit.RetentionMin; o.before.After(now.Add(-least)) {
-		return usagef("--before "+inDays(least)+", or an earlier date", "--before %s is less than RETENTION_MIN (%s) ago", o.beforeText, inDays(least))
+		return usagef("--before "+inDays(least)+", or an earlier date", "--before %s is less than RETENTION_MIN (%s) ago", o.beforeText,
+			inDays(least))
 	}
 	return nil
 }
@@ -89,7 +93,8 @@ func (o *auditPruneOptions) run(ctx context.Context, c *call) error {
 		c.note("nothing is from before %s", done.Before.Format(time.DateOnly))
 		return nil
 	}
-	fmt.Fprintf(c.Out, "pruned     %s from before %s, %s, %s\ngiven back %.1f MB\n", terminal.Counted(done.Events, "event"), done.Before.Format(time.DateOnly),
+	fmt.Fprintf(c.Out, "pruned     %s from before %s, %s, %s\ngiven back %.1f MB\n", terminal.Counted(done.Events, "event"),
+		done.Before.Format(time.DateOnly),
 		terminal.Counted(done.Sessions, "session"), terminal.Counted(done.Texts, "text"), float64(done.Pages*page)/1e6)
 	return nil
 }

@@ -23,9 +23,11 @@ func oldLog(t *testing.T, path string, more ...store.Event) {
 	}
 	db := openStore(t, path)
 	appendEvents(t, db,
-		store.Event{Time: longAgo, Session: "04d3k2p8w1zvq4ta", Fact: store.SessionConnected{Client: "10.0.0.1:4000", RequestedUser: "ann", Database: "shop"}},
+		store.Event{Time: longAgo, Session: "04d3k2p8w1zvq4ta", Fact: store.SessionConnected{Client: "10.0.0.1:4000", RequestedUser: "ann",
+			Database: "shop"}},
 		store.Event{Time: longAgo, Session: "04d3k2p8w1zvq4ta", Fact: store.StatementsExecuted{Statements: []store.Statement{
-			{Kind: store.KindExtended, SQL: "select secret", Parsed: true, Start: longAgo}, {Kind: store.KindSimple, SQL: "select 2", Start: longAgo}}}},
+			{Kind: store.KindExtended, SQL: "select secret", Parsed: true, Start: longAgo},
+			{Kind: store.KindSimple, SQL: "select 2", Start: longAgo}}}},
 		store.Event{Time: longAgo, Session: "04d3k2p8w1zvq4ta", Fact: store.SessionEnded{Reason: "client_closed"}})
 	appendEvents(t, db, more...)
 	closeStore(t, db)
@@ -51,7 +53,8 @@ func TestAuditPrune(t *testing.T) {
 		}
 	}
 	got := gprxy(t, env, "audit", "prune", "--before", "2021-01-01T12:00:00Z")
-	if got.code != 0 || !strings.HasPrefix(got.out, "pruned     4 events from before 2021-01-01, 1 session, 1 text\ngiven back ") || got.err != "" {
+	if got.code != 0 || !strings.HasPrefix(got.out, "pruned     4 events from before 2021-01-01, 1 session, 1 text\ngiven back ") ||
+		got.err != "" {
 		t.Errorf("%+v", got)
 	}
 	got = gprxy(t, env, "audit", "verify")
@@ -60,10 +63,12 @@ func TestAuditPrune(t *testing.T) {
 	}
 	v := lines(t, gprxy(t, env, "audit", "verify", "--json").out)[0]
 	p := v["pruned"].([]any)[0].(map[string]any)
-	if v["intact"] != true || p["events"] != 4.0 || p["by"] != "tester" || p["before"] != "2021-01-01T00:00:00Z" || p["first_seq"] != 1.0 || p["last_seq"] != 4.0 {
+	if v["intact"] != true || p["events"] != 4.0 || p["by"] != "tester" || p["before"] != "2021-01-01T00:00:00Z" || p["first_seq"] != 1.0 ||
+		p["last_seq"] != 4.0 {
 		t.Errorf("%v", v)
 	}
-	if got := gprxy(t, env, "audit", "prune", "--before", "2021-01-01", "--json"); got.code != 0 || got.out != `{"before":"2021-01-01T00:00:00Z","events":0,"sessions":0,"texts":0,"bytes":0}`+"\n" {
+	if got := gprxy(t, env, "audit", "prune", "--before", "2021-01-01", "--json"); got.code != 0 ||
+		got.out != `{"before":"2021-01-01T00:00:00Z","events":0,"sessions":0,"texts":0,"bytes":0}`+"\n" {
 		t.Errorf("%+v", got)
 	}
 	file, err := os.ReadFile(path)
@@ -85,7 +90,8 @@ func pruneInTheProxy(t *testing.T, i *install) {
 		t.Errorf("exit code %d\n%s", code, r.output())
 	}
 	out, err := i.command("audit", "verify").CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "pruned     4 events from before ") || !strings.Contains(string(out), ", by RETENTION=400d at ") {
+	if err != nil || !strings.Contains(string(out), "pruned     4 events from before ") ||
+		!strings.Contains(string(out), ", by RETENTION=400d at ") {
 		t.Errorf("audit verify: %v\n%s", err, out)
 	}
 }

@@ -20,7 +20,8 @@ func auditReportCommand() command {
 	return command{
 		name:    "audit report",
 		summary: "who used which service account: the compliance review",
-		about: "Covers the sessions that began in the time: who used which service account, how often, from where and with what, who did so for the first time, " +
+		about: "Covers the sessions that began in the time: who used which service account, how often, from where and with what, who did so " +
+			"for the first time, " +
 			"who was refused and why, what ended abnormally, and how the log itself was kept. It checks the whole chain of the log and says so; " +
 			"a broken one is an error. Times are UTC.",
 		examples: []example{

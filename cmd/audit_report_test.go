@@ -27,13 +27,15 @@ func reportLog(t *testing.T) testLog {
 	const a, e = "06d3k2p8w1zvq4ta", "06d3k2p8w1zvq4te"
 	at := noon.Add(2 * time.Minute)
 	appendEvents(t, db,
-		store.Event{Time: at, Session: e, Fact: store.SessionConnected{Client: "[2001:db8::1]:9", RequestedUser: "eve", Database: "shop", ApplicationName: "<script>alert(1)</script>", Protocol: "3.0"}},
+		store.Event{Time: at, Session: e, Fact: store.SessionConnected{Client: "[2001:db8::1]:9", RequestedUser: "eve", Database: "shop",
+			ApplicationName: "<script>alert(1)</script>", Protocol: "3.0"}},
 		store.Event{Time: at, Session: e, Fact: store.AuthSucceeded{Method: "token", User: "eve@example.com"}},
 		store.Event{Time: at, Session: e, Fact: store.RoleMapped{Role: "writer", ServiceAccount: "app_writer", Rule: "priority"}},
 		store.Event{Time: at, Session: e, Fact: store.SessionStarted{ServiceAccount: "app_writer", BackendPID: 9, Backend: "127.0.0.1:5432"}},
 		store.Event{Session: e, Fact: store.StatementsExecuted{Statements: []store.Statement{
 			{Kind: store.KindSimple, SQL: "select 1", Tag: "SELECT", Rows: 1, Start: at, US: 1500},
-			{Kind: store.KindExtended, SQL: "delete from t where n = $1", Parsed: true, Params: []store.Param{{Text: "7"}}, SQLState: "42501", Message: "permission denied", Outcome: store.OutcomeError, Start: at, US: 10},
+			{Kind: store.KindExtended, SQL: "delete from t where n = $1", Parsed: true, Params: []store.Param{{Text: "7"}}, SQLState: "42501",
+				Message: "permission denied", Outcome: store.OutcomeError, Start: at, US: 10},
 		}}},
 		store.Event{Time: at.Add(time.Second), Session: e, Fact: store.SessionEnded{Reason: "backend_gone", Statements: 2, Errors: 1}},
 		store.Event{Time: at, Fact: store.CancelForwarded{Client: "10.0.0.1:1", BackendPID: 9}},
@@ -61,13 +63,15 @@ func TestReport(t *testing.T) {
 	if strings.Contains(got.out, "first time") {
 		t.Error("without --since all pairs are new, and none should be told")
 	}
-	if empty := gprxy(t, log.env, "audit", "report", "--since", "2030-01-01", "--until", "2030-02-01"); empty.code != 0 || !strings.Contains(empty.out, "no session was served") {
+	if empty := gprxy(t, log.env, "audit", "report", "--since", "2030-01-01", "--until", "2030-02-01"); empty.code != 0 ||
+		!strings.Contains(empty.out, "no session was served") {
 		t.Errorf("a time without sessions: %+v", empty)
 	}
 	for line, wrong := range map[string]string{
 		"--since 1h --until 2h": "is not before", "--json --html x": "exclude each other", "--since yesterday": "not understood",
 	} {
-		if got := gprxy(t, log.env, append([]string{"audit", "report"}, strings.Fields(line)...)...); got.code != 2 || !strings.Contains(got.err, wrong) {
+		if got := gprxy(t, log.env, append([]string{"audit", "report"}, strings.Fields(line)...)...); got.code != 2 ||
+			!strings.Contains(got.err, wrong) {
 			t.Errorf("%s: %+v", line, got)
 		}
 	}
@@ -120,7 +124,8 @@ func TestReportAsPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := string(content)
-	for _, want := range []string{"eve@example.com", "&lt;script&gt;alert(1)&lt;/script&gt;", "Content-Security-Policy", "default-src &#39;none&#39;", "is intact", "<svg"} {
+	for _, want := range []string{"eve@example.com", "&lt;script&gt;alert(1)&lt;/script&gt;", "Content-Security-Policy",
+		"default-src &#39;none&#39;", "is intact", "<svg"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in the page", want)
 		}
@@ -140,7 +145,8 @@ func TestReportAsPage(t *testing.T) {
 func TestReportOfABrokenLog(t *testing.T) {
 	log := reportLog(t)
 	tamper(t, log.path, `UPDATE events SET body = replace(body, 'shop', 'shed') WHERE seq = 2`)
-	if got := gprxy(t, log.env, "audit", "report"); got.code != 1 || got.out != "" || !strings.Contains(got.err, "seq 2") && !strings.Contains(got.err, "event 2") {
+	if got := gprxy(t, log.env, "audit", "report"); got.code != 1 || got.out != "" || !strings.Contains(got.err, "seq 2") &&
+		!strings.Contains(got.err, "event 2") {
 		t.Errorf("%+v", got)
 	}
 	if got := gprxy(t, log.env, "audit", "report", "--no-verify"); got.code != 0 || !strings.Contains(got.out, "not checked") {
@@ -169,7 +175,8 @@ func TestExport(t *testing.T) {
 		t.Errorf("%d events of eve: %s", len(some), strings.Join(some, "\n"))
 	}
 	file := filepath.Join(t.TempDir(), "out.jsonl")
-	if got := gprxy(t, log.env, "audit", "export", "-o", file, "--limit", "3"); got.code != 0 || got.out != "" || !strings.Contains(got.err, "exported 3 events") {
+	if got := gprxy(t, log.env, "audit", "export", "-o", file, "--limit", "3"); got.code != 0 || got.out != "" ||
+		!strings.Contains(got.err, "exported 3 events") {
 		t.Errorf("%+v", got)
 	}
 	if content, err := os.ReadFile(file); err != nil || strings.Count(string(content), "\n") != 3 {
@@ -184,11 +191,14 @@ func TestExport(t *testing.T) {
 // https://schema.ocsf.io/1.3.0/classes/authentication, .../account_change and .../datastore_activity. A list of lists:
 // at least one of each. The actor of an account's change is only recommended there, but what the event is for.
 var ocsfRequired = map[int][][]string{
-	3001: {{"activity_id"}, {"category_uid"}, {"class_uid"}, {"metadata.product.vendor_name"}, {"metadata.version"}, {"severity_id"}, {"time"}, {"type_uid"},
+	3001: {{"activity_id"}, {"category_uid"}, {"class_uid"}, {"metadata.product.vendor_name"}, {"metadata.version"}, {"severity_id"},
+		{"time"}, {"type_uid"},
 		{"user.name", "user.uid"}, {"actor.user.name", "actor.user.uid"}},
-	3002: {{"activity_id"}, {"category_uid"}, {"class_uid"}, {"metadata.product.vendor_name"}, {"metadata.version"}, {"severity_id"}, {"time"}, {"type_uid"},
+	3002: {{"activity_id"}, {"category_uid"}, {"class_uid"}, {"metadata.product.vendor_name"}, {"metadata.version"}, {"severity_id"},
+		{"time"}, {"type_uid"},
 		{"user.name", "user.uid"}, {"service.name", "dst_endpoint.ip"}},
-	6005: {{"activity_id"}, {"category_uid"}, {"class_uid"}, {"metadata.product.vendor_name"}, {"metadata.version"}, {"severity_id"}, {"time"}, {"type_uid"},
+	6005: {{"activity_id"}, {"category_uid"}, {"class_uid"}, {"metadata.product.vendor_name"}, {"metadata.version"}, {"severity_id"},
+		{"time"}, {"type_uid"},
 		{"actor.user.name", "actor.user.uid"}, {"src_endpoint.ip", "src_endpoint.name"}, {"database.name"}, {"database.type_id"}},
 }
 
@@ -226,7 +236,8 @@ func TestExportAsOCSF(t *testing.T) {
 		}
 		seen[fmt.Sprint(number("type_uid"), " ", e["status"])]++
 	}
-	want := map[string]int{"300201 Success": 3, "300201 Failure": 1, "300202 Success": 3, "600503 Success": 3, "600503 Failure": 1, "600504 Success": 1, "600504 Failure": 1}
+	want := map[string]int{"300201 Success": 3, "300201 Failure": 1, "300202 Success": 3, "600503 Success": 3, "600503 Failure": 1,
+		"600504 Success": 1, "600504 Failure": 1}
 	if fmt.Sprint(seen) != fmt.Sprint(want) {
 		t.Errorf("events %v, want %v", seen, want)
 	}
@@ -242,7 +253,8 @@ func TestExportOfAlteredAccountsAsOCSF(t *testing.T) {
 		store.SessionConnected{Client: "10.0.0.1:1", RequestedUser: "eve", Database: "shop", Protocol: "3.0"},
 		store.AuthSucceeded{Method: "token", User: "eve@example.com"},
 		store.SessionStarted{ServiceAccount: "app_writer", BackendPID: 9, Backend: "127.0.0.1:5432"},
-		store.AccountAltered{Account: "app_writer", ServiceAccount: "app_writer", What: []string{store.AlteredLogin, store.AlteredPassword}, Tag: "ALTER ROLE"},
+		store.AccountAltered{Account: "app_writer", ServiceAccount: "app_writer", What: []string{store.AlteredLogin, store.AlteredPassword},
+			Tag: "ALTER ROLE"},
 		store.AccountAltered{Account: "app_reader", ServiceAccount: "app_writer", What: []string{store.AlteredRights}, Tag: "DO"},
 		store.AccountAltered{ServiceAccount: "app_writer", What: []string{store.AlteredUnknown}, Tag: "ALTER ROLE"},
 	}
@@ -264,8 +276,10 @@ func TestExportOfAlteredAccountsAsOCSF(t *testing.T) {
 				t.Errorf("%v is missing in %s", one, line)
 			}
 		}
-		told = append(told, fmt.Sprint(e["type_uid"], " ", e["activity_name"], " ", e["status"], " ", e["severity"], ": ", within(e, "actor.user.name"), " ", within(e, "user.name"), " ",
-			within(e, "user.type"), " ", within(e, "unmapped.altered"), " ", within(e, "unmapped.command_tag"), " ", within(e, "actor.session.uid"), " ", within(e, "src_endpoint.ip")))
+		told = append(told, fmt.Sprint(e["type_uid"], " ", e["activity_name"], " ", e["status"], " ", e["severity"], ": ",
+			within(e, "actor.user.name"), " ", within(e, "user.name"), " ",
+			within(e, "user.type"), " ", within(e, "unmapped.altered"), " ", within(e, "unmapped.command_tag"), " ", within(e, "actor.session.uid"),
+			" ", within(e, "src_endpoint.ip")))
 	}
 	want := []string{
 		"300103 Password Change Success Medium: eve@example.com app_writer Service [login password] ALTER ROLE a 10.0.0.1",

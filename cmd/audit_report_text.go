@@ -29,7 +29,8 @@ func (o *auditReportOptions) print(c *call, r review.Report) error {
 	if r.Since != nil {
 		from = terminal.ShortTime(*r.Since)
 	}
-	fmt.Fprintf(c.Out, "time       from %s until %s UTC\nsessions   %d of %d people on %s; %d refused\n", from, terminal.ShortTime(r.Until), r.Sessions, len(r.People),
+	fmt.Fprintf(c.Out, "time       from %s until %s UTC\nsessions   %d of %d people on %s; %d refused\n", from, terminal.ShortTime(r.Until),
+		r.Sessions, len(r.People),
 		terminal.Counted(int64(len(r.Accounts)), "service account"), r.Refused)
 	if r.Chain.Verified {
 		fmt.Fprintf(c.Out, "chain      intact, %s; head %d %s\n", terminal.Counted(r.Chain.Events, "event"), r.Chain.HeadSeq, r.Chain.HeadHash)
@@ -82,11 +83,14 @@ func reportSections(r *store.Review) []reportSection {
 
 func accountSection(r *store.Review) reportSection {
 	s := reportSection{title: "Service accounts", none: "no session was served", columns: []column{
-		{title: "ACCOUNT", least: 8}, {title: "SESSIONS", right: true}, {title: "STATEMENTS", right: true, drop: 5}, {title: "ERRORS", right: true, drop: 6},
-		{title: "FIRST", drop: 4}, {title: "LAST"}, {title: "PEOPLE", least: 16}, {title: "FROM", least: 12, drop: 2}, {title: "WITH", least: 8, drop: 3},
+		{title: "ACCOUNT", least: 8}, {title: "SESSIONS", right: true}, {title: "STATEMENTS", right: true, drop: 5},
+		{title: "ERRORS", right: true, drop: 6},
+		{title: "FIRST", drop: 4}, {title: "LAST"}, {title: "PEOPLE", least: 16}, {title: "FROM", least: 12, drop: 2},
+		{title: "WITH", least: 8, drop: 3},
 	}}
 	for _, a := range r.Accounts {
-		s.rows = append(s.rows, []string{a.Account, digits(a.Sessions), digits(a.Statements), digits(a.Errors), terminal.ShortTime(a.First), terminal.ShortTime(a.Last),
+		s.rows = append(s.rows, []string{a.Account, digits(a.Sessions), digits(a.Statements), digits(a.Errors), terminal.ShortTime(a.First),
+			terminal.ShortTime(a.Last),
 			shares(a.People), shares(a.Addresses), shares(a.Programs)})
 	}
 	return s
@@ -94,11 +98,13 @@ func accountSection(r *store.Review) reportSection {
 
 func personSection(r *store.Review) reportSection {
 	s := reportSection{title: "People", none: "nobody", columns: []column{
-		{title: "PERSON", least: 12}, {title: "SESSIONS", right: true}, {title: "REFUSED", right: true, drop: 3}, {title: "STATEMENTS", right: true, drop: 4},
+		{title: "PERSON", least: 12}, {title: "SESSIONS", right: true}, {title: "REFUSED", right: true, drop: 3},
+		{title: "STATEMENTS", right: true, drop: 4},
 		{title: "LAST", drop: 2}, {title: "ACCOUNTS", least: 12}, {title: "FROM", least: 12, drop: 5},
 	}}
 	for _, p := range r.People {
-		s.rows = append(s.rows, []string{p.User, digits(p.Sessions), digits(p.Refused), digits(p.Statements), terminal.ShortTime(p.Last), shares(p.Accounts), shares(p.Addresses)})
+		s.rows = append(s.rows, []string{p.User, digits(p.Sessions), digits(p.Refused), digits(p.Statements), terminal.ShortTime(p.Last),
+			shares(p.Accounts), shares(p.Addresses)})
 	}
 	return s
 }
@@ -114,7 +120,8 @@ func pairSection(r *store.Review) reportSection {
 }
 
 func reasonSection(title, none string, reasons []store.ReasonCount) reportSection {
-	s := reportSection{title: title, none: none, columns: []column{{title: "REASON", least: 20}, {title: "TIMES", right: true}, {title: "LAST"}}}
+	s := reportSection{title: title, none: none, columns: []column{{title: "REASON", least: 20}, {title: "TIMES", right: true},
+		{title: "LAST"}}}
 	for _, r := range reasons {
 		s.rows = append(s.rows, []string{terminal.InWords(r.Reason), digits(r.Count), terminal.ShortTime(r.Last)})
 	}

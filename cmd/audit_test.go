@@ -64,7 +64,8 @@ func TestAuditJSON(t *testing.T) {
 	}
 	events := lines(t, out)
 	e := events[4]
-	if len(events) != 16 || e["user"] != "alice@example.com" || e["service_account"] != "app_writer" || e["database"] != "shop" || e["client"] != "10.0.0.1:4000" {
+	if len(events) != 16 || e["user"] != "alice@example.com" || e["service_account"] != "app_writer" || e["database"] != "shop" ||
+		e["client"] != "10.0.0.1:4000" {
 		t.Errorf("%d events, the fifth is %v", len(events), e)
 	}
 	if strings.ContainsAny(out, "\x1b\u202e") {
@@ -93,7 +94,8 @@ func TestAuditFilters(t *testing.T) {
 		{"audit --state 42501", 0, "no events match"},
 	} {
 		got := gprxy(t, log.env, append(strings.Fields(row.line), "--json")...)
-		if n := len(lines(t, got.out)); n != row.want || got.code != 0 || !strings.Contains(got.err, row.note) || (row.note == "" && got.err != "") {
+		if n := len(lines(t, got.out)); n != row.want || got.code != 0 || !strings.Contains(got.err, row.note) ||
+			(row.note == "" && got.err != "") {
 			t.Errorf("gprxy %s: %d events, want %d; exit %d, %q", row.line, n, row.want, got.code, got.err)
 		}
 	}
@@ -111,7 +113,8 @@ func TestAuditFindsStatements(t *testing.T) {
 		return store.Statement{Kind: store.KindSimple, SQL: sql, Outcome: outcome, SQLState: state, Start: noon.Add(5 * time.Second)}
 	}
 	appendEvents(t, db, store.Event{Session: "06d3k2p8w1zvq4tc", Fact: store.StatementsExecuted{Statements: []store.Statement{
-		ran("SELECT * FROM salaries", "error", "42501"), ran("select 1", "", ""), ran("select 2 from Salaries where name = 'o''brien'", "", ""), ran("selec", "error", "42601"),
+		ran("SELECT * FROM salaries", "error", "42501"), ran("select 1", "", ""), ran("select 2 from Salaries where name = 'o''brien'", "", ""),
+		ran("selec", "error", "42601"),
 	}}})
 	for _, row := range []struct {
 		line []string
@@ -120,7 +123,8 @@ func TestAuditFindsStatements(t *testing.T) {
 		{[]string{"--text", "from salaries"}, "SELECT * FROM salaries|select 2 from Salaries where name = 'o''brien'"},
 		{[]string{"--text", "from salaries", "--limit", "1"}, "select 2 from Salaries where name = 'o''brien'"},
 		{[]string{"--text", "salaries", "--state", "42501"}, "SELECT * FROM salaries"},
-		{[]string{"--text", "select", "--user", "bob", "--type", "statement.executed", "--limit", "2"}, "select 1|select 2 from Salaries where name = 'o''brien'"},
+		{[]string{"--text", "select", "--user", "bob", "--type", "statement.executed", "--limit", "2"},
+			"select 1|select 2 from Salaries where name = 'o''brien'"},
 		{[]string{"--text", "select", "--user", "alice@example.com"}, ""},
 		{[]string{"--state", "42601"}, "selec"},
 	} {
@@ -177,7 +181,8 @@ func TestFollow(t *testing.T) {
 	if a, b := next(), next(); a.Seq != 15 || b.Seq != 16 {
 		t.Errorf("first come events %d and %d", a.Seq, b.Seq)
 	}
-	appendEvents(t, db, store.Event{Time: noon.Add(time.Minute), Session: "06d3k2p8w1zvq4tc", Fact: store.SessionEnded{Reason: "client_closed"}})
+	appendEvents(t, db, store.Event{Time: noon.Add(time.Minute), Session: "06d3k2p8w1zvq4tc",
+		Fact: store.SessionEnded{Reason: "client_closed"}})
 	if live := next(); live.Seq <= 16 {
 		t.Errorf("the live event is %d", live.Seq)
 	}

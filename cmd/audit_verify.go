@@ -217,7 +217,8 @@ func (o *auditVerifyOptions) print(c *call, file store.LogFile, head store.Head,
 		doubts[i] = doubt(d)
 	}
 	if o.json {
-		v := verdict{Intact: true, File: checkedFile(file), Events: &head.Events, FirstSeq: &head.First, HeadSeq: &head.Seq, HeadHash: &hash, Pruned: ranges, Doubts: doubts}
+		v := verdict{Intact: true, File: checkedFile(file), Events: &head.Events, FirstSeq: &head.First, HeadSeq: &head.Seq, HeadHash: &hash,
+			Pruned: ranges, Doubts: doubts}
 		if kept != nil {
 			v.Checkpoint = &keptHead{kept.Seq, hex.EncodeToString(kept.Hash[:]), kept.signedAt(), kept.by.String()}
 		}
@@ -239,7 +240,8 @@ func (o *auditVerifyOptions) print(c *call, file store.LogFile, head store.Head,
 		}
 	}
 	for _, p := range head.Pruned {
-		fmt.Fprintf(c.Out, "pruned     %s from before %s, by %s at %s\n", terminal.Counted(p.Events, "event"), p.Before.Format(time.DateOnly), terminal.Printable(p.By), terminal.ShortTime(p.At))
+		fmt.Fprintf(c.Out, "pruned     %s from before %s, by %s at %s\n", terminal.Counted(p.Events, "event"), p.Before.Format(time.DateOnly),
+			terminal.Printable(p.By), terminal.ShortTime(p.At))
 	}
 	for _, d := range doubts {
 		c.note("doubtful   seq %d: %s", d.Seq, d.What)

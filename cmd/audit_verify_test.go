@@ -63,7 +63,8 @@ func TestVerify(t *testing.T) {
 		t.Errorf("after a change: %+v", got)
 	}
 	got = gprxy(t, env, "audit", "verify", "--json")
-	if v := lines(t, got.out)[0]; got.code != 1 || v["intact"] != false || v["first_bad_seq"] != 3.0 || v["head_hash"] != nil || v["file"].(map[string]any)["path"] != file {
+	if v := lines(t, got.out)[0]; got.code != 1 || v["intact"] != false || v["first_bad_seq"] != 3.0 || v["head_hash"] != nil ||
+		v["file"].(map[string]any)["path"] != file {
 		t.Errorf("after a change, as JSON: %+v", got)
 	}
 }
@@ -83,7 +84,8 @@ func TestVerifyToldOfPrunes(t *testing.T) {
 	path := filepath.Join(env.Dir, "events.db")
 	db := openStore(t, path)
 	young := time.Now().Add(-73 * time.Hour)
-	appendEvents(t, db, store.Event{Time: young, Fact: store.ProxyStarted{}}, store.Event{Time: young.Add(50 * time.Hour), Fact: store.ProxyStopped{}})
+	appendEvents(t, db, store.Event{Time: young, Fact: store.ProxyStarted{}}, store.Event{Time: young.Add(50 * time.Hour),
+		Fact: store.ProxyStopped{}})
 	if _, err := db.Prune(t.Context(), young.Add(25*time.Hour), "ann", nil); err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,8 @@ func TestVerifyAgainstACheckpoint(t *testing.T) {
 	}
 	equal(t, "audit key", gprxy(t, env, "audit", "key").out, string(public))
 	got := gprxy(t, env, "audit", "verify", "--checkpoint", checkpoint)
-	if got.code != 0 || !strings.Contains(got.out, "checkpoint seq 16 of gprxy/") || !strings.Contains(got.err, "--key names one that was kept elsewhere") {
+	if got.code != 0 || !strings.Contains(got.out, "checkpoint seq 16 of gprxy/") ||
+		!strings.Contains(got.err, "--key names one that was kept elsewhere") {
 		t.Errorf("%+v", got)
 	}
 	for _, k := range []string{key, strings.TrimSpace(string(public))} {
@@ -64,13 +65,15 @@ func TestVerifyAgainstACheckpoint(t *testing.T) {
 		says string
 		code int
 	}{
-		"no such checkpoint":   {[]string{"--checkpoint", "nowhere"}, "read the checkpoint", 1},
-		"no such key":          {[]string{"--checkpoint", checkpoint, "--key", "nowhere"}, "read the key", 1},
-		"not a checkpoint":     {[]string{"--checkpoint", key, "--key", key}, "not a signed note", 1},
-		"a key of another log": {[]string{"--checkpoint", checkpoint, "--key", "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"}, "not signed with the key PeterNeumann", 1},
-		"a key alone":          {[]string{"--key", key}, "--key is for --checkpoint", 2},
+		"no such checkpoint": {[]string{"--checkpoint", "nowhere"}, "read the checkpoint", 1},
+		"no such key":        {[]string{"--checkpoint", checkpoint, "--key", "nowhere"}, "read the key", 1},
+		"not a checkpoint":   {[]string{"--checkpoint", key, "--key", key}, "not a signed note", 1},
+		"a key of another log": {[]string{"--checkpoint", checkpoint, "--key",
+			"PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"}, "not signed with the key PeterNeumann", 1},
+		"a key alone": {[]string{"--key", key}, "--key is for --checkpoint", 2},
 	} {
-		if got := gprxy(t, env, append([]string{"audit", "verify"}, row.args...)...); got.code != row.code || got.out != "" || !strings.Contains(got.err, row.says) {
+		if got := gprxy(t, env, append([]string{"audit", "verify"}, row.args...)...); got.code != row.code || got.out != "" ||
+			!strings.Contains(got.err, row.says) {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
@@ -89,7 +92,8 @@ func TestVerifyFindsAnOlderLogByItsCheckpoint(t *testing.T) {
 		t.Errorf("the older log alone: %+v", got)
 	}
 	got := gprxy(t, env, "audit", "verify", "--checkpoint", checkpoint, "--key", key)
-	if got.code != 1 || got.out != "" || !strings.Contains(got.err, "the event log is broken at seq 8: the log ends before this event, but a checkpoint says that there are 16") {
+	if got.code != 1 || got.out != "" || !strings.Contains(got.err,
+		"the event log is broken at seq 8: the log ends before this event, but a checkpoint says that there are 16") {
 		t.Errorf("%+v", got)
 	}
 	v := lines(t, gprxy(t, env, "audit", "verify", "--checkpoint", checkpoint, "--key", key, "--json").out)[0]

@@ -15,7 +15,8 @@ func connectCommand() command {
 	return command{
 		name:    "connect",
 		summary: "an SQL session, in psql or a built-in prompt",
-		about: "Runs psql if it is installed, else a built-in prompt. What stands after -- goes to psql: gprxy connect -s HOST -d DB -- -c 'select 1'. Input that is no terminal is run as a script; the built-in prompt stops at its first error.\n" +
+		about: "Runs psql if it is installed, else a built-in prompt. What stands after -- goes to psql: gprxy connect -s HOST -d DB -- -c " +
+			"'select 1'. Input that is no terminal is run as a script; the built-in prompt stops at its first error.\n" +
 			"Exit codes are psql's: 1 its own failure, 2 no connection or a lost one, 3 a script that failed. Wrong usage is 2, nobody logged in 1.",
 		examples: []example{
 			{"gprxy connect -s proxy.example.com -d app", "over TLS that is verified, as whoever gprxy login logged in"},

@@ -65,7 +65,8 @@ func (t target) explainRefusal(e *pgconn.PgError) error {
 	do := e.Hint
 	switch e.Code {
 	case "28P01":
-		do = "The token was not accepted: run gprxy login for a fresh one. If that does not help, OIDC_ISSUER or AUDIENCE may be other ones than gprxy has; its event log has the reason."
+		do = "The token was not accepted: run gprxy login for a fresh one. If that does not help, OIDC_ISSUER or AUDIENCE may be other ones " +
+			"than gprxy has; its event log has the reason."
 	case "28000":
 		if do == "" {
 			do = "gprxy whoami shows your roles."

@@ -106,7 +106,8 @@ func (o *connectOptions) login(ctx context.Context, database string, prepare fun
 // config is everything but who and with what. The fixed text names all that libpq's variables could
 // redirect; nothing from outside is parsed as a connection string.
 func (t target) config() (*pgconn.Config, error) {
-	config, err := pgconn.ParseConfig("host=localhost port=5432 user=nobody password=none dbname=none sslmode=disable target_session_attrs=any")
+	config, err := pgconn.ParseConfig("host=localhost port=5432 user=nobody password=none dbname=none sslmode=disable " +
+		"target_session_attrs=any")
 	if err != nil {
 		return nil, errors.New("the PG* variables of this shell cannot be understood; unset PGSERVICE and the like")
 	}

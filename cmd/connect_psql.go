@@ -181,7 +181,8 @@ func (o *connectOptions) psqlEnvironment(ctx context.Context, c *call, tokens ss
 	root := t.rootCert
 	if root == rootSystem && (t.sslMode == sslVerifyCA || psqlMajor(ctx, o.psql, c.Variables) < 16) {
 		if root = systemBundle(c.variable("SSL_CERT_FILE")); root == "" {
-			return nil, errors.New("this psql cannot use the CAs of the machine: name the CA of gprxy's certificate with --sslrootcert FILE, or use --no-psql")
+			return nil, errors.New("this psql cannot use the CAs of the machine: name the CA of gprxy's certificate with --sslrootcert FILE, or " +
+				"use --no-psql")
 		}
 	}
 	if root != rootSystem && !isFile(root) {

@@ -70,7 +70,8 @@ func (t target) strangersMayListen() string {
 	if info, err := os.Stat(t.host); t.host[0] == '/' && (err != nil || info.Mode().Perm()&0o002 == 0) {
 		return ""
 	}
-	return "any user of this machine may listen at " + terminal.Printable(t.address()) + " while gprxy does not, and would get your token: better a folder that gprxy's user alone can write in"
+	return "any user of this machine may listen at " + terminal.Printable(t.address()) +
+		" while gprxy does not, and would get your token: better a folder that gprxy's user alone can write in"
 }
 
 // explainSocket is nil for what is no matter of a Unix socket.

@@ -59,14 +59,17 @@ type targetOptions struct {
 }
 
 func (o *targetOptions) flags(fs *pflag.FlagSet) {
-	fs.StringVarP(&o.server, "server", "s", "", "where gprxy is, short -s: `HOST`, HOST:PORT, postgres://HOST:PORT/DB, or the folder of a Unix socket; else PROXY_URL")
+	fs.StringVarP(&o.server, "server", "s", "", "where gprxy is, short -s: `HOST`, HOST:PORT, postgres://HOST:PORT/DB, or the folder of a "+
+		"Unix socket; else PROXY_URL")
 	fs.StringVar(&o.host, "host", "", "the same as --server")
 	fs.StringVarP(&o.database, "database", "d", "", "the database `NAME`, short -d")
 	fs.StringVarP(&o.port, "port", "p", "", "gprxy's `PORT`, short -p; else "+defaultProxyPort)
 	fs.StringVarP(&o.account, "account", "U", "", "the `ACCOUNT` or role you want, short -U; else gprxy chooses among yours")
-	fs.StringVar(&o.sslMode, "sslmode", "", "how much TLS, with libpq's `WORD`: "+strings.Join(sslModes, ", ")+"; else verify-full; of no account on a Unix socket")
+	fs.StringVar(&o.sslMode, "sslmode", "", "how much TLS, with libpq's `WORD`: "+strings.Join(sslModes,
+		", ")+"; else verify-full; of no account on a Unix socket")
 	fs.StringVar(&o.rootCert, "sslrootcert", "", "PEM `FILE` of the CAs that may sign gprxy's certificate, or the word system")
-	fs.BoolVar(&o.newCertificate, "new-certificate", false, "on this machine: gprxy has been given another certificate than it had when it was last met")
+	fs.BoolVar(&o.newCertificate, "new-certificate", false, "on this machine: gprxy has been given another certificate than it had when "+
+		"it was last met")
 }
 
 // target puts flags, PROXY_URL and defaults together. proxyURL is the checked setting, or "".
@@ -107,11 +110,13 @@ func (o *targetOptions) target(c *call, proxyURL string) (target, error) {
 func (o *targetOptions) meet(c *call, t *target) error {
 	if t.known == nil {
 		if o.newCertificate && t.isUnix() {
-			return usagef("gprxy "+c.command.name+" without --new-certificate", "--new-certificate: there is no TLS on a Unix socket, and no certificate")
+			return usagef("gprxy "+c.command.name+" without --new-certificate",
+				"--new-certificate: there is no TLS on a Unix socket, and no certificate")
 		}
 		if o.newCertificate {
 			return usagef("gprxy "+c.command.name+" without --new-certificate",
-				"--new-certificate is for a gprxy on this machine whose certificate is known from before; this one's is verified in another way (--sslmode, --sslrootcert)")
+				"--new-certificate is for a gprxy on this machine whose certificate is known from before; this one's is verified in another way "+
+					"(--sslmode, --sslrootcert)")
 		}
 		return nil
 	}
@@ -134,7 +139,8 @@ func (o *targetOptions) checkOrigin(c *call, s *ssoSettings, t target) error {
 		return nil
 	}
 	if !loopback(t.host) && !t.isUnix() {
-		return usagef(fmt.Sprintf("gprxy %s -s %s, if you trust it with your login, or set PROXY_URL in the environment", c.command.name, t.address()),
+		return usagef(fmt.Sprintf("gprxy %s -s %s, if you trust it with your login, or set PROXY_URL in the environment", c.command.name,
+			t.address()),
 			"PROXY_URL in %s leads to %s, and your token would be sent there", s.proxyVia, t.address())
 	}
 	c.note("gprxy is at %s, as PROXY_URL in %s says.", t.address(), s.proxyVia)
@@ -234,7 +240,8 @@ func parseTargetURL(text string) (target, error) {
 	return t, nil
 }
 
-var errNoTargetURL = errors.New("is no URL of gprxy; write postgres://HOST:PORT/DATABASE, or postgres:///DATABASE?host=/run/gprxy&port=PORT for a Unix socket")
+var errNoTargetURL = errors.New("is no URL of gprxy; write postgres://HOST:PORT/DATABASE, or " +
+	"postgres:///DATABASE?host=/run/gprxy&port=PORT for a Unix socket")
 
 // beUnix takes host and port as parameters, which is how libpq's URLs name a Unix socket.
 func (t *target) beUnix(u *url.URL, query url.Values) error {

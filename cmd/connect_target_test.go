@@ -47,7 +47,8 @@ func TestWhereConnectGoes(t *testing.T) {
 		{args: "-s proxy.example.com -p 6000 -d app", want: "proxy.example.com 6000 app - verify-full system"},
 		{args: "-d app", url: "proxy.example.com", want: "proxy.example.com 7777 app - verify-full system"},
 		{args: "", url: "postgres://bob@proxy.example.com:6000/app?sslmode=require", want: "proxy.example.com 6000 app bob require system"},
-		{args: "-d other -U x --sslmode verify-ca", url: "postgresql://bob@proxy/app?sslmode=require&sslrootcert=/ca.pem", want: "proxy 7777 other x verify-ca /ca.pem"},
+		{args: "-d other -U x --sslmode verify-ca", url: "postgresql://bob@proxy/app?sslmode=require&sslrootcert=/ca.pem",
+			want: "proxy 7777 other x verify-ca /ca.pem"},
 		{args: "-s other -d app", url: "proxy", want: "other 7777 app - verify-full system"},
 		{args: "-s ::1 -d app", want: "::1 7777 app - prefer system"},
 		{args: "-s [::1]:6000 -d app", want: "::1 6000 app - prefer system"},
@@ -116,7 +117,8 @@ func TestWhereConnectGoes(t *testing.T) {
 }
 
 func FuzzParseTarget(f *testing.F) {
-	for _, text := range []string{"proxy:7777", "[::1]:1", "postgres://u@h:1/db?sslmode=require", "u:p@h", "::", "[", "postgres://h/%00", "%", "/run/gprxy", "@gprxy", "postgres:///db?host=/run/gprxy&port=1"} {
+	for _, text := range []string{"proxy:7777", "[::1]:1", "postgres://u@h:1/db?sslmode=require", "u:p@h", "::", "[", "postgres://h/%00", "%",
+		"/run/gprxy", "@gprxy", "postgres:///db?host=/run/gprxy&port=1"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -138,7 +140,8 @@ func FuzzParseTarget(f *testing.F) {
 
 func TestTheEnvironmentOfPsqlLeadsNowhereElse(t *testing.T) {
 	o := connectOptions{psql: "/none", target: target{host: "proxy", port: "7777", database: "app", sslMode: sslRequire}}
-	env := fixedEnvironment(t, "PGHOSTADDR=6.6.6.6", "PGSERVICE=evil", "PGPASSFILE=/x", "PGSSLMODE=disable", "PGHOST=evil", "GPRXY_TOKEN=t", "PGOPTIONS=-c a=b", "TERM=xterm")
+	env := fixedEnvironment(t, "PGHOSTADDR=6.6.6.6", "PGSERVICE=evil", "PGPASSFILE=/x", "PGSSLMODE=disable", "PGHOST=evil", "GPRXY_TOKEN=t",
+		"PGOPTIONS=-c a=b", "TERM=xterm")
 	s := &ssoSettings{token: "e30.eyJlbWFpbCI6ImFAYi5jIn0.x"}
 	s.login.Now = env.Now
 	tokens, err := s.givenToken()
@@ -172,7 +175,8 @@ func TestASocketThatAnybodyCouldMake(t *testing.T) {
 // libpq looks for "localhost" in a password file where the socket is in its default folder.
 func TestTheDefaultFolderOfPsql(t *testing.T) {
 	for host, want := range map[string]string{
-		"/tmp": "/tmp/.", "/tmp/": "/tmp/.", "/var/run/postgresql": "/var/run/postgresql/.", "/run/gprxy": "/run/gprxy", "@gprxy": "@gprxy", "tmp": "tmp", "localhost": "localhost",
+		"/tmp": "/tmp/.", "/tmp/": "/tmp/.", "/var/run/postgresql": "/var/run/postgresql/.", "/run/gprxy": "/run/gprxy", "@gprxy": "@gprxy",
+		"tmp": "tmp", "localhost": "localhost",
 	} {
 		if got := (target{host: host}).libpqHost(); got != want {
 			t.Errorf("%s is %s for psql, want %s", host, got, want)

@@ -54,13 +54,15 @@ func TestConnect(t *testing.T) {
 		p.expect(0, []string{"app_reader for alice@example.com"}, "", to("-U", "reader", "--", "-c", whoSQL)...)
 		p.expect(1, []string{"division by zero"}, "", to("--", "-c", "select 1/0")...)
 		p.expect(3, []string{"division by zero"}, "select 1/0; select 'never';", to("--", "-v", "ON_ERROR_STOP=1")...)
-		p.expect(2, []string{`none of your roles gives the account "app_writer"`, "gprxy whoami"}, "", to("-U", "app_writer", "--", "-c", "select 1")...)
+		p.expect(2, []string{`none of your roles gives the account "app_writer"`, "gprxy whoami"}, "",
+			to("-U", "app_writer", "--", "-c", "select 1")...)
 		p.expect(2, []string{"Connection refused", "nothing listens there"}, "", to("-s", closedPort(t), "--", "-c", "select 1")...)
 	})
 	t.Run("the built-in prompt", func(t *testing.T) {
 		bare.expect(0, []string{"app_reader for alice@example.com"}, whoSQL, to()...)
 		p.expect(0, []string{"app_reader for alice@example.com"}, whoSQL, to("--no-psql")...)
-		got := bare.expect(3, []string{"ERROR:  division by zero", "stopped at line 2 of the script"}, "select 1;\nselect 1/0;\nselect 'never';\n", to()...)
+		got := bare.expect(3, []string{"ERROR:  division by zero", "stopped at line 2 of the script"},
+			"select 1;\nselect 1/0;\nselect 'never';\n", to()...)
 		if strings.Contains(got.out, "never") {
 			t.Error("the script went on")
 		}
@@ -72,7 +74,8 @@ func TestConnect(t *testing.T) {
 		bare.expect(2, []string{"what stands after -- is for psql"}, "", to("--", "-c", "select 1")...)
 	})
 	t.Run("tokens that gprxy refuses", func(t *testing.T) {
-		for _, claims := range []authtest.Claims{{"email": "a@b.c", "roles": []string{"reader"}, "aud": "another"}, {"email": "a@b.c", "roles": []string{"stranger"}}} {
+		for _, claims := range []authtest.Claims{{"email": "a@b.c", "roles": []string{"reader"}, "aud": "another"},
+			{"email": "a@b.c", "roles": []string{"stranger"}}} {
 			token := i.issuer.Token(claims)
 			stranger := i.person(t, "PROXY_URL="+proxy.addr, "GPRXY_TOKEN="+token)
 			want := "The token was not accepted: run gprxy login"
@@ -165,7 +168,8 @@ func TestConnectOverUnixSockets(t *testing.T) {
 	}
 	p.expect(2, []string{"nothing listens there; check --server (its folder)"}, whoSQL, append(nowhere, "--no-psql")...)
 	write(t, filepath.Join(p.home, ".env"), "PROXY_URL="+folder+"\n")
-	p.expect(0, []string{"gprxy is at " + filepath.Join(folder, ".s.PGSQL."+port) + ", as PROXY_URL in .env says."}, whoSQL, "connect", "-p", port, "-d", "postgres")
+	p.expect(0, []string{"gprxy is at " + filepath.Join(folder, ".s.PGSQL."+port) + ", as PROXY_URL in .env says."}, whoSQL, "connect", "-p",
+		port, "-d", "postgres")
 	p.kept(p.secrets())
 }
 
@@ -222,7 +226,8 @@ func watchArguments(t *testing.T, p *personAtShell, to func(...string) []string)
 
 func napping(t *testing.T, server *pooltest.Server) int {
 	t.Helper()
-	rows, err := server.Query(t.Context(), "postgres", "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(60) as nap%' AND pid <> pg_backend_pid()")
+	rows, err := server.Query(t.Context(), "postgres", "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE "+
+		"'%pg_sleep(60) as nap%' AND pid <> pg_backend_pid()")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +278,8 @@ func TestConnectOverTLS(t *testing.T) {
 			own.expect(0, []string{"TLS 1"}, secured, to("127.0.0.2", "--sslmode", "verify-ca")...)
 			p.expect(2, []string{"is not trusted", "--sslrootcert"}, secured, to("localhost", "--sslrootcert", other.RootFile)...)
 			own.expect(2, []string{"is not trusted: it was not made for 127.0.0.2"}, secured, to("127.0.0.2")...)
-			p.expect(2, []string{"is not trusted", "those of this machine"}, secured, to("localhost", "--sslrootcert", "system", "--sslmode", "verify-full")...)
+			p.expect(2, []string{"is not trusted", "those of this machine"}, secured, to("localhost", "--sslrootcert", "system", "--sslmode",
+				"verify-full")...)
 			p.kept(p.secrets())
 		})
 	}

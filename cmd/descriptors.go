@@ -32,7 +32,8 @@ func (p *proxy) checkDescriptors() {
 		return
 	}
 	if uint64(limit.Cur) < need {
-		p.log.Warn("fewer files may be open than MAX_CLIENTS, LOGIN_MAX and POOL_MAX_TOTAL may need: raise the limit (LimitNOFILE, ulimit -n), or lower these",
+		p.log.Warn("fewer files may be open than MAX_CLIENTS, LOGIN_MAX and POOL_MAX_TOTAL may need: raise the limit (LimitNOFILE, ulimit "+
+			"-n), or lower these",
 			"limit", limit.Cur, "may_need", need)
 	}
 }

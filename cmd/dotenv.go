@@ -83,7 +83,8 @@ func parseDotenv(content []byte) dotenv {
 	for at := 0; at < len(lines); {
 		used, wrong := d.statement(lines[at:], at+1)
 		if wrong != "" {
-			d.problems = append(d.problems, Problem{fmt.Sprintf(".env:%d", at+1), wrong, "write NAME=value, with quotes around a value that holds spaces or #; # starts a comment"})
+			d.problems = append(d.problems, Problem{fmt.Sprintf(".env:%d", at+1), wrong,
+				"write NAME=value, with quotes around a value that holds spaces or #; # starts a comment"})
 			used = 1
 		} else {
 			good.WriteString(strings.Join(lines[at:at+used], "\n") + "\n")
@@ -122,7 +123,8 @@ func (d *dotenv) statement(lines []string, number int) (used int, wrong string) 
 	}
 	if (!quoted || value[0] == '"') && reference.MatchString(strings.Join(lines[:used], "\n")) {
 		d.warnings = append(d.warnings, fmt.Sprintf(
-			".env:%d: a $ in the value of %s is replaced by another variable of the file; put the value in single quotes to keep it as it is", number, m[1]))
+			".env:%d: a $ in the value of %s is replaced by another variable of the file; put the value in single quotes to keep it as it is",
+			number, m[1]))
 	}
 	return used, ""
 }

@@ -67,7 +67,8 @@ func TestDotenvThatIsNoFile(t *testing.T) {
 }
 
 func FuzzDotenv(f *testing.F) {
-	for _, seed := range []string{"A=1", "A='x\ny'", "A=\"\\\"\"", "=", "A", "export A=1 # c", "A=$A${B}$(C)", "\ufeff", "A='''", "a:b", "export =", "\r\n\x00", "#\n#"} {
+	for _, seed := range []string{"A=1", "A='x\ny'", "A=\"\\\"\"", "=", "A", "export A=1 # c", "A=$A${B}$(C)", "\ufeff", "A='''", "a:b",
+		"export =", "\r\n\x00", "#\n#"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, file []byte) {

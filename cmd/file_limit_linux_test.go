@@ -61,7 +61,8 @@ func (i *install) testFileSizeLimit(t *testing.T) {
 	if out, err := i.command("audit", "verify").CombinedOutput(); err != nil {
 		t.Errorf("audit verify: %v\n%s", err, out)
 	}
-	if out, err := i.command("audit", "--type", "session.refused", "--json").Output(); err != nil || !strings.Contains(string(out), "event_log_unavailable") {
+	if out, err := i.command("audit", "--type", "session.refused", "--json").Output(); err != nil ||
+		!strings.Contains(string(out), "event_log_unavailable") {
 		t.Errorf("the refusal is not recorded: %s, %v", out, err)
 	}
 	if out, _ := i.command("sessions", "--active", "--json").Output(); len(out) != 0 {

@@ -73,7 +73,8 @@ func slowSockets(t *testing.T, i *install, more ...string) {
 	}
 	slices.Sort(took)
 	t.Logf("%d slow sockets: a login takes %v, at most %v; resident memory %.1f KiB more for each",
-		*flood, took[len(took)/2].Round(time.Millisecond/10), took[len(took)-1].Round(time.Millisecond/10), float64(r.resident("VmRSS")-before)/1024/float64(*flood))
+		*flood, took[len(took)/2].Round(time.Millisecond/10), took[len(took)-1].Round(time.Millisecond/10),
+		float64(r.resident("VmRSS")-before)/1024/float64(*flood))
 	if took[len(took)-1] > 5*time.Second {
 		t.Error("people are locked out")
 	}
@@ -160,7 +161,8 @@ func greedyMessages(t *testing.T, i *install) {
 			t.Fatalf("answered %q, %v", answer, err)
 		}
 	}
-	t.Logf("%d messages of 5 bytes that announce 4 GB: resident memory %d kB more than while they were silent, %d kB more than before they came",
+	t.Logf("%d messages of 5 bytes that announce 4 GB: resident memory %d kB more than while they were silent, %d kB more than before "+
+		"they came",
 		attackers, (r.resident("VmHWM")-quiet)>>10, (r.resident("VmHWM")-before)>>10)
 	if grown := r.resident("VmHWM") - quiet; grown > 32<<20 { // with the race detector, and all of them being heard out
 		t.Errorf("gprxy grew by %d kB", grown>>10)
@@ -174,7 +176,10 @@ func wrongKeys(t *testing.T, i *install) {
 	defer r.kill()
 	keys := 20 * *flood
 	cpu := r.cpu()
-	ours := cancelsBeside(t, r.addr, i.postgres.SuperuserDSN(), keys, func() (*pgx.Conn, error) { return r.connect(t.Context(), "alice", "alice-secret") })
+	ours := cancelsBeside(t, r.addr, i.postgres.SuperuserDSN(), keys, func() (*pgx.Conn,
+		error) {
+		return r.connect(t.Context(), "alice", "alice-secret")
+	})
 	cpu = r.cpu() - cpu
 	theirs := cancelsBeside(t, i.postgres.Addr(), i.postgres.SuperuserDSN(), keys, func() (*pgx.Conn, error) {
 		return pgx.Connect(t.Context(), i.postgres.DSN("alice", "alice-secret", "postgres"))
@@ -244,7 +249,8 @@ func cancelOne(t *testing.T, conn, watch *pgx.Conn) time.Duration {
 		ended <- err
 	}()
 	waitFor(t, "the statement runs", func() (sleeps bool) {
-		err := watch.QueryRow(t.Context(), "select coalesce(wait_event, '') = 'PgSleep' from pg_stat_activity where pid = $1", conn.PgConn().PID()).Scan(&sleeps)
+		err := watch.QueryRow(t.Context(), "select coalesce(wait_event, '') = 'PgSleep' from pg_stat_activity where pid = $1",
+			conn.PgConn().PID()).Scan(&sleeps)
 		return err == nil && sleeps
 	})
 	began := time.Now()

@@ -96,7 +96,8 @@ func flagsHelp(fs *pflag.FlagSet) string {
 // settingsHelp lists every setting with its default.
 func settingsHelp() string {
 	var b strings.Builder
-	b.WriteString("Settings, from flags, then the environment, then .env in the working directory\n(NAME_FILE is a file that holds the value):\n")
+	b.WriteString("Settings, from flags, then the environment, then .env in the working directory\n(NAME_FILE is a file that holds the " +
+		"value):\n")
 	for _, row := range settingsTable() {
 		way := "--" + row.flag()
 		if row.secret {

@@ -33,16 +33,19 @@ func TestLoginWithGroupsByScopeAndRenewalByConsent(t *testing.T) {
 	hint := `the token has no claim for roles. If the issuer gives groups for a scope, log in with it: OIDC_SCOPES="openid profile email offline_access groups" gprxy login`
 	without := i.person(t, "OIDC_PROMPT=off")
 	got := without.logIn("alice")
-	for _, text := range []string{"(no roles)", "No roles: " + hint, "This login will not be renewed, because the issuer gave no refresh token, and OIDC_PROMPT=off keeps gprxy from asking for consent"} {
+	for _, text := range []string{"(no roles)", "No roles: " + hint,
+		"This login will not be renewed, because the issuer gave no refresh token, and OIDC_PROMPT=off keeps gprxy from asking for consent"} {
 		if got.code != 0 || !strings.Contains(got.out+got.err, text) {
 			t.Errorf("no %q in exit %d\n%s%s", text, got.code, got.out, got.err)
 		}
 	}
-	without.expect(0, []string{"roles    none\n", hint, ", not renewed, as the issuer gave no refresh token: log in again then\n"}, "", "whoami")
+	without.expect(0, []string{"roles    none\n", hint, ", not renewed, as the issuer gave no refresh token: log in again then\n"}, "",
+		"whoami")
 
 	p := i.person(t, "OIDC_SCOPES=openid, email,offline_access groups", "OIDC_SCOPE=none of ours")
 	got = p.logIn("alice")
-	if got.code != 0 || !strings.Contains(got.out, "alice@example.com (roles reader) until") || strings.Contains(got.err, "renewed") || strings.Contains(got.err, "No roles") {
+	if got.code != 0 || !strings.Contains(got.out, "alice@example.com (roles reader) until") || strings.Contains(got.err, "renewed") ||
+		strings.Contains(got.err, "No roles") {
 		t.Errorf("exit %d\n%s%s", got.code, got.out, got.err)
 	}
 	p.expect(0, []string{"roles    reader\n", "renewed when needed"}, "", "whoami")
@@ -56,11 +59,13 @@ func TestLoginWithGroupsByScopeAndRenewalByConsent(t *testing.T) {
 		t.Errorf("%d codes were used: the issuer's habit was forgotten", n)
 	}
 	old := i.person(t, "OAUTH_SCOPE=email groups")
-	if got := old.logIn("alice"); got.code != 0 || !strings.Contains(got.out, "(roles reader)") || !strings.Contains(got.err, "because OIDC_SCOPES does not have offline_access") {
+	if got := old.logIn("alice"); got.code != 0 || !strings.Contains(got.out, "(roles reader)") ||
+		!strings.Contains(got.err, "because OIDC_SCOPES does not have offline_access") {
 		t.Errorf("exit %d\n%s%s", got.code, got.out, got.err)
 	}
 	unknown := i.person(t, "OIDC_SCOPES=openid departments")
-	if got := unknown.logIn("alice"); got.code != 1 || !strings.Contains(got.err, "OIDC_SCOPES") || !strings.Contains(got.err, "invalid_scope") {
+	if got := unknown.logIn("alice"); got.code != 1 || !strings.Contains(got.err, "OIDC_SCOPES") ||
+		!strings.Contains(got.err, "invalid_scope") {
 		t.Errorf("exit %d\n%s%s", got.code, got.out, got.err)
 	}
 }
@@ -86,9 +91,12 @@ func TestWhatTheIssuerDoesNotOffer(t *testing.T) {
 		args         []string
 		says         []string
 	}{
-		{"device grant that answers 404", i.issuer.URL(), []string{"login", "--device"}, []string{"offers no login on another device", "answered 404", "without --device"}},
-		{"another path", i.issuer.URL() + "/realms/corp", []string{"login", "--no-browser"}, []string{"OIDC_ISSUER", "there is no issuer", "answered 404"}},
-		{"another name", strings.Replace(i.issuer.URL(), "127.0.0.1", "localhost", 1), []string{"login", "--no-browser"}, []string{"OIDC_ISSUER", "calls itself", i.issuer.URL()}},
+		{"device grant that answers 404", i.issuer.URL(), []string{"login", "--device"},
+			[]string{"offers no login on another device", "answered 404", "without --device"}},
+		{"another path", i.issuer.URL() + "/realms/corp", []string{"login", "--no-browser"},
+			[]string{"OIDC_ISSUER", "there is no issuer", "answered 404"}},
+		{"another name", strings.Replace(i.issuer.URL(), "127.0.0.1", "localhost", 1), []string{"login", "--no-browser"},
+			[]string{"OIDC_ISSUER", "calls itself", i.issuer.URL()}},
 	} {
 		p := i.person(t)
 		p.env = append(without(p.env, "OIDC_ISSUER"), "OIDC_ISSUER="+test.issuer)
@@ -120,11 +128,13 @@ func TestBusyCallbackPorts(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := p.visit(stderr, "alice")
-	if err := cmd.Wait(); err != nil || !strings.Contains(said, "Port of CALLBACK_URL not used: "+busy.Addr().String()+", another program uses the port") {
+	if err := cmd.Wait(); err != nil || !strings.Contains(said,
+		"Port of CALLBACK_URL not used: "+busy.Addr().String()+", another program uses the port") {
 		t.Errorf("%v\n%s", err, said)
 	}
 	alone := i.person(t, "CALLBACK_URL=http://"+busy.Addr().String()+"/callback")
-	alone.expect(1, []string{"cannot listen on " + busy.Addr().String(), "another program", "CALLBACK_URL, which takes several"}, "", "login", "--no-browser")
+	alone.expect(1, []string{"cannot listen on " + busy.Addr().String(), "another program", "CALLBACK_URL, which takes several"}, "", "login",
+		"--no-browser")
 }
 
 // The working directory may be somebody else's: what its .env chooses is said, and JSON stays JSON.
@@ -144,7 +154,8 @@ func TestWhatAnEnvFileChoosesIsSaid(t *testing.T) {
 	want := file + " chooses the login: OIDC_ISSUER=" + i.issuer.URL() + "\n"
 	for _, args := range [][]string{{"whoami", "--json"}, {"token"}, {"logout"}, {"login", "--port", "x"}} {
 		got := p.run("", args...)
-		if got.err != want && args[0] != "login" && args[0] != "logout" || !strings.HasPrefix(got.err, want) || strings.Count(got.err, ".env") != 1 {
+		if got.err != want && args[0] != "login" && args[0] != "logout" || !strings.HasPrefix(got.err, want) ||
+			strings.Count(got.err, ".env") != 1 {
 			t.Errorf("gprxy %s says %q, want %q first", args, got.err, want)
 		}
 		var line whoamiLine
@@ -172,7 +183,8 @@ func TestWhatAnEnvFileChoosesIsSaid(t *testing.T) {
 }
 
 func TestScopesOfTheProxy(t *testing.T) {
-	token := []string{"HOME=/home/u", "OIDC_ISSUER=https://login.example.com/", "AUDIENCE=a", "ROLE_MAPPING_READER=r:pw", "PASSWORD_LOGIN=off", "DEVICE_LOGIN=on", "OIDC_CLIENT_ID=c"}
+	token := []string{"HOME=/home/u", "OIDC_ISSUER=https://login.example.com/", "AUDIENCE=a", "ROLE_MAPPING_READER=r:pw",
+		"PASSWORD_LOGIN=off", "DEVICE_LOGIN=on", "OIDC_CLIENT_ID=c"}
 	for _, row := range []struct{ variable, want, wrong string }{
 		{"", "openid profile email", ""},
 		{"OIDC_SCOPES=openid email groups offline_access", "openid email groups", ""},
@@ -195,7 +207,8 @@ func TestScopesOfTheProxy(t *testing.T) {
 		t.Errorf("two names, two values: %v", err)
 	}
 	s, err := loadPerson(t, []string{"OAUTH_SCOPE=openid groups"}, "", "--oidc-prompt", "login")
-	if err != nil || strings.Join(s.login.Scopes, " ") != "openid groups" || s.login.Prompt != "login" || s.login.Habits != sso.HabitsBeside("/home/u/.gprxy/credentials") {
+	if err != nil || strings.Join(s.login.Scopes, " ") != "openid groups" || s.login.Prompt != "login" ||
+		s.login.Habits != sso.HabitsBeside("/home/u/.gprxy/credentials") {
 		t.Errorf("a person's settings: %+v, %v", s, err)
 	}
 	if _, err := loadPerson(t, []string{"OIDC_PROMPT=none"}, ""); err == nil || !strings.Contains(err.Error(), "means nothing here") {

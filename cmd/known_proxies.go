@@ -185,6 +185,7 @@ type changedError struct {
 }
 
 func (e *changedError) Error() string {
-	return fmt.Sprintf("it is not the certificate that gprxy at %s had when it was last met (%s now, %s in %s): somebody else may listen there, and would get your token; "+
+	return fmt.Sprintf("it is not the certificate that gprxy at %s had when it was last met (%s now, %s in %s): somebody else may listen "+
+		"there, and would get your token; "+
 		"if gprxy was given a new certificate, add --new-certificate once", e.target.address(), e.shown, e.met, e.path)
 }

@@ -122,14 +122,16 @@ func TestAProxyOnThisMachineIsKnownAgain(t *testing.T) {
 	}
 	d.shows(t, second, true)
 	err := meet()
-	if !changed(err) || !strings.Contains(err.Error(), "somebody else may listen there") || !strings.Contains(err.Error(), "add --new-certificate once") {
+	if !changed(err) || !strings.Contains(err.Error(), "somebody else may listen there") ||
+		!strings.Contains(err.Error(), "add --new-certificate once") {
 		t.Errorf("another certificate: %v", err)
 	}
 	if err := meet("--sslmode", "require"); err != nil {
 		t.Errorf("as the person said: %v", err)
 	}
 	d.config.Store(nil)
-	if err := meet(); !errors.Is(err, errNoTLS) || !strings.Contains(err.Error(), "had a certificate when it was last met") || !strings.Contains(err.Error(), "--new-certificate") {
+	if err := meet(); !errors.Is(err, errNoTLS) || !strings.Contains(err.Error(), "had a certificate when it was last met") ||
+		!strings.Contains(err.Error(), "--new-certificate") {
 		t.Errorf("no TLS any more: %v", err)
 	}
 	// The same CA makes it a new certificate, for the same names, and then for others.
@@ -199,7 +201,8 @@ func TestNoTokenForAChangedCertificate(t *testing.T) {
 	to := []string{"connect", "--host", "127.0.0.1:" + port, "-d", "postgres"}
 	psql := func(p *personAtShell) *personAtShell { havePsql(t); return p }
 	prompt := func(p *personAtShell) *personAtShell { return p.withoutPsql() }
-	if got := prompt(p).expect(0, []string{"met for the first time; from now on it must have this certificate (key SHA256:"}, "select 1;", to...); strings.Contains(got.out, "met for") {
+	if got := prompt(p).expect(0, []string{"met for the first time; from now on it must have this certificate (key SHA256:"}, "select 1;",
+		to...); strings.Contains(got.out, "met for") {
 		t.Errorf("it stands in the output:\n%s", got.out)
 	}
 	for _, way := range []func(*personAtShell) *personAtShell{psql, prompt} {

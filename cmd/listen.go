@@ -64,7 +64,8 @@ func openOne(ctx context.Context, host string, port int, mode os.FileMode) (sock
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("%s is in use by another program: stop it, or choose another port with PROXY_PORT: %w", address, err)
 	case errors.Is(err, os.ErrPermission) && isUnixHost(host):
-		return nil, fmt.Errorf("may not make the socket %s: let gprxy's user write in its folder, or choose another with PROXY_HOST: %w", address, err)
+		return nil, fmt.Errorf("may not make the socket %s: let gprxy's user write in its folder, or choose another with PROXY_HOST: %w",
+			address, err)
 	case errors.Is(err, os.ErrPermission):
 		return nil, fmt.Errorf("may not listen on %s: choose a port above 1023 with PROXY_PORT: %w", address, err)
 	case err != nil:
@@ -89,7 +90,8 @@ const firstInherited = 3
 func inheritedSockets(count string) (sockets []net.Listener, err error) {
 	n, err := strconv.Atoi(count)
 	if err != nil || n < 1 || n > maxListen {
-		return nil, fmt.Errorf("systemd hands over %q sockets (LISTEN_FDS): give gprxy's socket unit 1 to %d lines ListenStream", count, maxListen)
+		return nil, fmt.Errorf("systemd hands over %q sockets (LISTEN_FDS): give gprxy's socket unit 1 to %d lines ListenStream", count,
+			maxListen)
 	}
 	for fd := firstInherited; fd < firstInherited+n; fd++ {
 		socket, err := inheritedSocket(fd)
@@ -119,7 +121,8 @@ func inheritedSocket(fd int) (net.Listener, error) {
 			return l, nil // its file is systemd's
 		}
 	}
-	return nil, errors.Join(fmt.Errorf("a socket of systemd is a %s socket: give its socket unit ListenStream with a port or a path", socket.Addr().Network()), socket.Close())
+	return nil, errors.Join(fmt.Errorf("a socket of systemd is a %s socket: give its socket unit ListenStream with a port or a path",
+		socket.Addr().Network()), socket.Close())
 }
 
 // inherited is a socket whose connections get from us what those of our own have from the listener.

@@ -69,8 +69,10 @@ func fixedEvents() []store.Event {
 	const a, b, c, d = "06d3k2p8w1zvq4ta", "06d3k2p8w1zvq4tb", "06d3k2p8w1zvq4tc", "06d3k2p8w1zvq4td"
 	return []store.Event{
 		at(0, "", store.ProxyStarted{Version: "1.0", Listen: "127.0.0.1:7777", Upstream: "localhost:5432", PID: 42}),
-		at(1, a, store.SessionConnected{Client: "10.0.0.1:4000", RequestedUser: "alice", Database: "shop", ApplicationName: "psql", TLS: "TLSv1.3", Protocol: "3.0"}),
-		at(1, a, store.AuthSucceeded{Method: "token", User: "alice@example.com", Issuer: "https://i", Subject: "s", Roles: []string{"reader", "writer"}, TokenID: "t1", TokenExpires: &expires}),
+		at(1, a, store.SessionConnected{Client: "10.0.0.1:4000", RequestedUser: "alice", Database: "shop", ApplicationName: "psql",
+			TLS: "TLSv1.3", Protocol: "3.0"}),
+		at(1, a, store.AuthSucceeded{Method: "token", User: "alice@example.com", Issuer: "https://i", Subject: "s",
+			Roles: []string{"reader", "writer"}, TokenID: "t1", TokenExpires: &expires}),
 		at(1, a, store.RoleMapped{Role: "writer", ServiceAccount: "app_writer", Rule: "priority"}),
 		at(2, a, store.SessionStarted{ServiceAccount: "app_writer", BackendPID: 4711, Backend: "127.0.0.1:5432", WaitMS: 12.5, Reused: true}),
 		at(3, b, store.SessionConnected{Client: "10.0.0.2:4000", RequestedUser: "mallory", Database: "shop", Protocol: "3.0"}),

@@ -125,7 +125,8 @@ func FuzzPrintable(f *testing.F) {
 }
 
 func FuzzFilters(f *testing.F) {
-	for _, seed := range []string{"--user\x00a", "--since\x001h\x00--until\x002h", "--limit\x00-1", "--type\x00x", "--\x00x", "-\x00-x", "--user", "--session\x00'"} {
+	for _, seed := range []string{"--user\x00a", "--since\x001h\x00--until\x002h", "--limit\x00-1", "--type\x00x", "--\x00x", "-\x00-x",
+		"--user", "--session\x00'"} {
 		f.Add(seed)
 	}
 	env := Environment{Variables: []string{"HOME=/nonexistent"}, Dir: "/nonexistent", Now: time.Now}

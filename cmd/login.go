@@ -20,7 +20,9 @@ func loginCommand() command {
 	return command{
 		name:    "login",
 		summary: "log in with the company login, in the browser",
-		about: "Opens the browser, waits for the login, and keeps it in ~/.gprxy/credentials, which only you can read. gprxy connect, tunnel and token use it and renew it. OIDC_ISSUER and OIDC_CLIENT_ID must be set, in the environment or .env, or by flag: --oidc-issuer is OIDC_ISSUER, and so on. " +
+		about: "Opens the browser, waits for the login, and keeps it in ~/.gprxy/credentials, which only you can read. gprxy connect, tunnel " +
+			"and token use it and renew it. OIDC_ISSUER and OIDC_CLIENT_ID must be set, in the environment or .env, or by flag: --oidc-issuer " +
+			"is OIDC_ISSUER, and so on. " +
 			"Where no browser can be opened, use one on another machine and paste the address that it ends at.",
 		examples: []example{
 			{"gprxy login", "log in; the settings from the environment or .env"},
@@ -67,10 +69,12 @@ func (o *loginOptions) validate(c *call) (err error) {
 func (s *ssoSettings) complete() error {
 	var missing []Problem
 	if s.login.Issuer == "" {
-		missing = append(missing, Problem{"OIDC_ISSUER", "is not set", "set it to your company's issuer, or AUTH0_TENANT to its Auth0 domain; whoever runs gprxy knows"})
+		missing = append(missing, Problem{"OIDC_ISSUER", "is not set",
+			"set it to your company's issuer, or AUTH0_TENANT to its Auth0 domain; whoever runs gprxy knows"})
 	}
 	if s.login.ClientID == "" {
-		missing = append(missing, Problem{"OIDC_CLIENT_ID", "is not set", "set it to the id of the native client that gprxy has at the issuer; whoever runs gprxy knows"})
+		missing = append(missing, Problem{"OIDC_CLIENT_ID", "is not set",
+			"set it to the id of the native client that gprxy has at the issuer; whoever runs gprxy knows"})
 	}
 	if len(missing) > 0 {
 		return &SettingsError{Problems: missing, Command: "login"}
@@ -125,7 +129,8 @@ func (o *loginOptions) whyNoRenewal() string {
 	case l.Prompt == sso.PromptOff:
 		return "the issuer gave no refresh token, and OIDC_PROMPT=off keeps gprxy from asking for consent, with which it might"
 	default:
-		return "the issuer gave no refresh token (allow them for the client there, with the scope " + offline + "; then OIDC_PROMPT=consent may be needed once)"
+		return "the issuer gave no refresh token (allow them for the client there, with the scope " + offline +
+			"; then OIDC_PROMPT=consent may be needed once)"
 	}
 }
 
@@ -167,7 +172,8 @@ func (o *loginOptions) showBrowser(c *call) func(string) error {
 }
 
 func showCode(c *call, p sso.Prompt) error {
-	fmt.Fprintf(c.Err, "Open this address on any machine:\n\n  %s\n\nand enter the code\n\n  %s\n\n", terminal.Printable(p.URL), terminal.Printable(p.UserCode))
+	fmt.Fprintf(c.Err, "Open this address on any machine:\n\n  %s\n\nand enter the code\n\n  %s\n\n", terminal.Printable(p.URL),
+		terminal.Printable(p.UserCode))
 	if p.CompleteURL != "" {
 		fmt.Fprintf(c.Err, "This address has the code in it:\n\n  %s\n\n", terminal.Printable(p.CompleteURL))
 	}

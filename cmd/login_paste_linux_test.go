@@ -54,7 +54,8 @@ func TestLoginByAPastedAddress(t *testing.T) {
 	if code := d.end(); code != 1 {
 		t.Errorf("exit %d\n%s", code, d.text())
 	}
-	if after, err := unix.IoctlGetTermios(int(d.keys.Fd()), unix.TCGETS); err != nil || after.Lflag&unix.ICANON == 0 || after.Lflag&unix.ECHO == 0 {
+	if after, err := unix.IoctlGetTermios(int(d.keys.Fd()), unix.TCGETS); err != nil || after.Lflag&unix.ICANON == 0 ||
+		after.Lflag&unix.ECHO == 0 {
 		t.Errorf("the terminal is left as %+v, %v", after, err)
 	}
 }

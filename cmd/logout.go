@@ -19,7 +19,8 @@ func logoutCommand() command {
 	return command{
 		name:    "logout",
 		summary: "revoke the login and forget it",
-		about:   "Tells the issuer to revoke the login, and removes it from ~/.gprxy/credentials whether the issuer answers or not. A token that was handed out stays valid until it expires: gprxy verifies tokens by itself.",
+		about: "Tells the issuer to revoke the login, and removes it from ~/.gprxy/credentials whether the issuer answers or not. A token " +
+			"that was handed out stays valid until it expires: gprxy verifies tokens by itself.",
 		examples: []example{
 			{"gprxy logout", "the only login there is"},
 			{"gprxy logout --all", "all of them"},

@@ -165,7 +165,8 @@ func (p *personAtShell) kept(secrets []string) {
 func newPersonInstall(t *testing.T) *install {
 	i := newInstall(t)
 	i.issuer = authtest.Start(t, authtest.Options{DeviceInterval: 100 * time.Millisecond})
-	for _, sql := range []string{"CREATE ROLE app_writer LOGIN PASSWORD 'app_writer-secret'", "CREATE DATABASE closed", "REVOKE CONNECT ON DATABASE closed FROM public"} {
+	for _, sql := range []string{"CREATE ROLE app_writer LOGIN PASSWORD 'app_writer-secret'", "CREATE DATABASE closed",
+		"REVOKE CONNECT ON DATABASE closed FROM public"} {
 		if err := i.postgres.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)
 		}
@@ -199,7 +200,8 @@ func TestAPersonLogsInAndOut(t *testing.T) {
 		p.expect(0, []string{"alice@example.com\n", "roles    reader", "issuer   " + i.issuer.URL(), "renewed when needed"}, "", "whoami")
 		var line whoamiLine
 		got := p.expect(0, nil, "", "whoami", "--json")
-		if err := json.Unmarshal([]byte(got.out), &line); err != nil || *line.User != "alice@example.com" || !line.Renewable || strings.Count(got.out, "\n") != 1 {
+		if err := json.Unmarshal([]byte(got.out), &line); err != nil || *line.User != "alice@example.com" || !line.Renewable ||
+			strings.Count(got.out, "\n") != 1 {
 			t.Errorf("%s, %v", got.out, err)
 		}
 	})

@@ -156,7 +156,8 @@ func TestOutputThatCannotBeWritten(t *testing.T) {
 		{syscall.ENOSPC, 1, "gprxy: write |1: no space left on device\n"},
 	} {
 		log := fixedLog(t)
-		for _, line := range []string{"sessions", "sessions --json", "audit", "audit --csv", "audit --json", "audit --follow", "audit verify", "version", "--help"} {
+		for _, line := range []string{"sessions", "sessions --json", "audit", "audit --csv", "audit --json", "audit --follow", "audit verify",
+			"version", "--help"} {
 			var errs bytes.Buffer
 			code := Run(t.Context(), strings.Fields(line), IO{Out: brokenPipe{row.err}, Err: &errs}, log.env)
 			if code != row.code || errs.String() != row.says {

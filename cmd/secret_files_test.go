@@ -42,7 +42,8 @@ func TestARotatedPasswordIsInForceAtTheNextLogin(t *testing.T) {
 		}
 		defer conn.Close(t.Context())
 	}
-	if out := r.output(); strings.Count(out, "the password of a service account has changed in its file") != 2 || strings.Contains(out, "rotated-") {
+	if out := r.output(); strings.Count(out, "the password of a service account has changed in its file") != 2 ||
+		strings.Contains(out, "rotated-") {
 		t.Errorf("the log says\n%s", out)
 	}
 }
@@ -54,7 +55,8 @@ func TestAnUnusablePasswordFileLeavesTheLastPassword(t *testing.T) {
 	var log bytes.Buffer
 	f := newAccountFiles(Settings{
 		SecretFiles: map[string]secretFile{"ROLE_MAPPING_READER": {"ROLE_MAPPING_READER_FILE", path}},
-		Roles:       auth.RolesConfig{Mapping: map[string]auth.Login{"READER": {User: "app", Password: "old"}, "OTHER": {User: "plain", Password: "x"}}},
+		Roles: auth.RolesConfig{Mapping: map[string]auth.Login{"READER": {User: "app", Password: "old"},
+			"OTHER": {User: "plain", Password: "x"}}},
 	}, slog.New(slog.NewTextHandler(&log, nil)))
 	if _, known := f.password("plain"); known {
 		t.Error("an account without a file has one")
@@ -123,7 +125,8 @@ func TestARotatedClientSecretIsInForceAtTheNextLogin(t *testing.T) {
 			t.Errorf("after %q the secret is not %s", row.content, row.want.Reveal())
 		}
 		said := log.String()
-		if strings.Count(said, "\n") > 1 || (said == "") != (row.told == "") || !strings.Contains(said, row.told) || strings.Contains(said, "tops3cret") {
+		if strings.Count(said, "\n") > 1 || (said == "") != (row.told == "") || !strings.Contains(said, row.told) ||
+			strings.Contains(said, "tops3cret") {
 			t.Errorf("after %q the log says %q", row.content, said)
 		}
 	}

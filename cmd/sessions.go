@@ -21,11 +21,13 @@ func sessionsCommand() command {
 	return command{
 		name:    "sessions",
 		summary: "who is and was connected",
-		about:   "Newest first. Reads the event log, while the proxy runs or not. Times are UTC. A user in brackets was asked for but not proved.",
+		about: "Newest first. Reads the event log, while the proxy runs or not. Times are UTC. A user in brackets was asked for but not " +
+			"proved.",
 		examples: []example{
 			{"gprxy sessions --active", "who is connected now"},
 			{"gprxy sessions --user alice@example.com --since 7d", "what alice did this week"},
-			{"gprxy sessions --service-account app_writer --since 2026-03-01 --limit 0 --json", "everybody who used app_writer since March, one JSON object a line"},
+			{"gprxy sessions --service-account app_writer --since 2026-03-01 --limit 0 --json",
+				"everybody who used app_writer since March, one JSON object a line"},
 		},
 		options: func() options { return &sessionsOptions{filter: filterOptions{limit: 100}} },
 	}

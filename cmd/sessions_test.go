@@ -33,7 +33,8 @@ active   2026-03-05 11:00:04  bob               svc         shop
 refused  2026-03-05 11:00:03  (mallory)                     shop      bad token
 ended    2026-03-05 11:00:01  alice@example.c…  app_writer  shop      client cl…
 `[1:])
-	equal(t, "80 columns, stderr", got.err, "not shown for want of room: session, lasted, client, statements, rows; --full or a wider terminal shows all\n")
+	equal(t, "80 columns, stderr", got.err, "not shown for want of room: session, lasted, client, statements, rows; --full or a wider "+
+		"terminal shows all\n")
 }
 
 func TestSessionsFilters(t *testing.T) {
@@ -61,7 +62,8 @@ func TestSessionsFilters(t *testing.T) {
 		if got.code != 0 || strings.Join(ids, " ") != row.want {
 			t.Errorf("gprxy %s: %q, want %q (exit %d, %s)", row.line, ids, row.want, got.code, got.err)
 		}
-		wantNote := map[string]string{"": "no sessions match; gprxy audit shows every event", "d c": "the newest 2 sessions; there are more: --limit 0 shows all"}[row.want]
+		wantNote := map[string]string{"": "no sessions match; gprxy audit shows every event",
+			"d c": "the newest 2 sessions; there are more: --limit 0 shows all"}[row.want]
 		if !strings.Contains(got.err, wantNote) || (wantNote == "" && got.err != "") {
 			t.Errorf("gprxy %s says %q, want %q", row.line, got.err, wantNote)
 		}

@@ -39,17 +39,22 @@ const day = 24 * time.Hour
 
 func auditSettings() []setting {
 	return []setting{
-		{name: "AUDIT_STATEMENTS", def: StatementsOff, meaning: "what is recorded of statements: nothing, their text, or their bind values (params) as well",
+		{name: "AUDIT_STATEMENTS", def: StatementsOff, meaning: "what is recorded of statements: nothing, their text, or their bind values " +
+			"(params) as well",
 			allowed: []string{StatementsOff, StatementsText, StatementsParams},
 			parse:   text(func(s *Settings) *string { return &s.Audit.Statements })},
-		{name: "AUDIT_DURABILITY", def: store.DurabilityAsync, meaning: "when a statement is on disk: within 50ms of its end, or, with strict, before it runs",
+		{name: "AUDIT_DURABILITY", def: store.DurabilityAsync, meaning: "when a statement is on disk: within 50ms of its end, or, with " +
+			"strict, before it runs",
 			allowed: []string{store.DurabilityAsync, store.DurabilityStrict},
 			parse:   text(func(s *Settings) *string { return &s.Audit.Durability })},
-		{name: "AUDIT_MAX_TEXT", def: "1MiB", meaning: "how much of a statement's text, and of its bind values, is kept; of a longer text its beginning and end, its length and a hash",
+		{name: "AUDIT_MAX_TEXT", def: "1MiB", meaning: "how much of a statement's text, and of its bind values, is kept; of a longer text " +
+			"its beginning and end, its length and a hash",
 			parse: size(1<<10, 16<<20, func(s *Settings) *int { return &s.Audit.MaxText })},
-		{name: "AUDIT_MASK_COLUMNS", none: "those gprxy knows", meaning: "more names of columns, parameters and functions whose values are masked in what is recorded: a list with commas",
+		{name: "AUDIT_MASK_COLUMNS", none: "those gprxy knows", meaning: "more names of columns, parameters and functions whose values are " +
+			"masked in what is recorded: a list with commas",
 			parse: maskColumns},
-		{name: "CHECKPOINT_INTERVAL", def: "1h", meaning: "how often the head of the event log is signed, also when nothing happens; off for never",
+		{name: "CHECKPOINT_INTERVAL", def: "1h", meaning: "how often the head of the event log is signed, also when nothing happens; off for " +
+			"never",
 			parse: interval(func(s *Settings) *time.Duration { return &s.Audit.CheckpointInterval })},
 		{name: "CHECKPOINT_FILE", none: "a log line", meaning: "file that always has the latest checkpoint, to be copied elsewhere",
 			parse: filePath(func(s *Settings) *string { return &s.Audit.CheckpointFile })},
@@ -68,7 +73,8 @@ func maskColumns(s *Settings, _ *loader, text string) *badValue {
 		name = strings.TrimSpace(name)
 		if !isMaskedName(name) {
 			return &badValue{fmt.Sprintf("holds %q, which is not a name that can be masked", name),
-				fmt.Sprintf("use names of %d to 63 letters, digits and underscores, without a schema or table before them, with commas between them", sqltext.ShortestName)}
+				fmt.Sprintf("use names of %d to 63 letters, digits and underscores, without a schema or table before them, with commas between them",
+					sqltext.ShortestName)}
 		}
 		names = append(names, name)
 	}

@@ -29,7 +29,8 @@ func checkSettings(s *Settings, l *loader) {
 		l.warn("POOL_MAX_CONNS (%d) is more than POOL_MAX_TOTAL (%d) allows", s.PoolMaxConns, s.PoolMaxTotal)
 	}
 	if s.PoolAcquireTimeout >= s.LoginTimeout && s.LoginTimeout > 0 {
-		l.warn("POOL_ACQUIRE_TIMEOUT (%s) is not reached: LOGIN_TIMEOUT (%s) ends the login first", short(s.PoolAcquireTimeout), short(s.LoginTimeout))
+		l.warn("POOL_ACQUIRE_TIMEOUT (%s) is not reached: LOGIN_TIMEOUT (%s) ends the login first", short(s.PoolAcquireTimeout),
+			short(s.LoginTimeout))
 	}
 }
 
@@ -51,14 +52,17 @@ func checkCertificate(s *Settings, l *loader) {
 	case s.ProxyCert != "":
 		_, err := listener.LoadPair(s.ProxyCert, s.ProxyKey)
 		if encrypted, ok := errors.AsType[*listener.EncryptedKeyError](err); ok {
-			l.problem("PROXY_KEY", "names "+encrypted.File+", which is encrypted with a password, and gprxy takes keys without one", encrypted.Remedy())
+			l.problem("PROXY_KEY", "names "+encrypted.File+", which is encrypted with a password, and gprxy takes keys without one",
+				encrypted.Remedy())
 		} else if err != nil {
 			l.problem("PROXY_CERT", "and PROXY_KEY cannot be used: "+err.Error(), "name two readable PEM files that belong together")
 		}
 	case s.RequireTLS == RequireTLSAlways:
-		l.problem("REQUIRE_TLS", "is always, but there is no certificate, so nobody could log in", "set PROXY_CERT and PROXY_KEY, or PROXY_CERT=auto for development")
+		l.problem("REQUIRE_TLS", "is always, but there is no certificate, so nobody could log in",
+			"set PROXY_CERT and PROXY_KEY, or PROXY_CERT=auto for development")
 	case s.RequireTLS == RequireTLSAuto && s.beyondLoopback() != "":
-		l.warn("PROXY_HOST is %s but PROXY_CERT is not set: clients that are not on this machine will be refused (REQUIRE_TLS=auto)", s.beyondLoopback())
+		l.warn("PROXY_HOST is %s but PROXY_CERT is not set: clients that are not on this machine will be refused (REQUIRE_TLS=auto)",
+			s.beyondLoopback())
 	case s.RequireTLS == RequireTLSAuto && len(s.TrustedProxies) > 0:
 		l.warn("TRUSTED_PROXIES is set but PROXY_CERT is not: clients that come through a load balancer will be refused (REQUIRE_TLS=auto)")
 	case s.RequireTLS == RequireTLSNever && s.beyondLoopback() != "":
@@ -72,10 +76,12 @@ func checkDatabase(s *Settings, l *loader) {
 	case l.bad("DB_SSLROOTCERT") || l.bad("DB_SSLMODE"):
 		return
 	case s.DBSSLRootCert == "" && verifies:
-		l.problem("DB_SSLROOTCERT", "is not set, but DB_SSLMODE is "+s.DBSSLMode, "set it to the PEM file of the CA that signed PostgreSQL's certificate, or to system with verify-full")
+		l.problem("DB_SSLROOTCERT", "is not set, but DB_SSLMODE is "+s.DBSSLMode,
+			"set it to the PEM file of the CA that signed PostgreSQL's certificate, or to system with verify-full")
 		return
 	case s.DBSSLRootCert == "system" && s.DBSSLMode != "verify-full":
-		l.problem("DB_SSLROOTCERT", "is system, but DB_SSLMODE is "+s.DBSSLMode, "set DB_SSLMODE=verify-full: with weaker checks anybody's certificate would do")
+		l.problem("DB_SSLROOTCERT", "is system, but DB_SSLMODE is "+s.DBSSLMode,
+			"set DB_SSLMODE=verify-full: with weaker checks anybody's certificate would do")
 		return
 	case s.DBSSLRootCert == "" || s.DBSSLRootCert == "system":
 		return
@@ -97,7 +103,8 @@ func checkPasswordLogin(s *Settings, l *loader) {
 	if !s.PasswordLogin {
 		issuerTold := l.bad("OIDC_ISSUER") || l.bad("AUTH0_TENANT")
 		if !s.TokenLogin() && !issuerTold {
-			l.problem("PASSWORD_LOGIN", "is off and OIDC_ISSUER is not set, so nobody could log in", "set OIDC_ISSUER and AUDIENCE, or PASSWORD_LOGIN=on")
+			l.problem("PASSWORD_LOGIN", "is off and OIDC_ISSUER is not set, so nobody could log in",
+				"set OIDC_ISSUER and AUDIENCE, or PASSWORD_LOGIN=on")
 		}
 		return
 	}
@@ -148,7 +155,8 @@ func checkRoles(s *Settings, l *loader) {
 	}
 	switch {
 	case s.TokenLogin() && len(mapped) == 0:
-		l.problem("ROLE_MAPPING_<ROLE>", "is not set, so no token could get an account", "set ROLE_MAPPING_READER=username:password for the role reader, and so on for each role")
+		l.problem("ROLE_MAPPING_<ROLE>", "is not set, so no token could get an account",
+			"set ROLE_MAPPING_READER=username:password for the role reader, and so on for each role")
 	case !s.TokenLogin() && len(mapped) > 0 && !l.bad("OIDC_ISSUER") && !l.bad("AUTH0_TENANT"):
 		l.warn("ROLE_MAPPING_* is set without OIDC_ISSUER or AUTH0_TENANT: token login is off")
 	}

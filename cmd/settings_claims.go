@@ -14,9 +14,11 @@ import (
 // claimSettings are about what a token says. They stand among those of the login.
 func claimSettings() []setting {
 	return []setting{
-		{name: "REQUIRED_CLAIMS", none: "none", meaning: "claims that a token must have: NAME=VALUE with commas between, or a bar between several values of one; such as hd=example.com,email_verified=true",
+		{name: "REQUIRED_CLAIMS", none: "none", meaning: "claims that a token must have: NAME=VALUE with commas between, or a bar between " +
+			"several values of one; such as hd=example.com,email_verified=true",
 			parse: requiredClaims},
-		{name: "USER_CASE", def: UserCaseFold, meaning: "whether names of people that look like email addresses are the same person in upper and lower case (fold) or not (exact)",
+		{name: "USER_CASE", def: UserCaseFold, meaning: "whether names of people that look like email addresses are the same person in upper " +
+			"and lower case (fold) or not (exact)",
 			allowed: []string{UserCaseFold, UserCaseExact}, parse: text(func(s *Settings) *string { return &s.SignOn.UserCase })},
 		{name: "AUDIENCE_CLAIM", def: "aud", meaning: "the claim that holds AUDIENCE; client_id for Cognito's access tokens, which have no aud",
 			allowed: []string{"aud", "client_id"}, parse: text(func(s *Settings) *string { return &s.SignOn.AudienceClaim })},
@@ -61,7 +63,8 @@ const personalAccounts = "9188040d-6c67-4c5b-b112-36a304b66dad"
 // warnIfOpen tells what DEFAULT_ROLE means with an issuer that is open to the world.
 func warnIfOpen(s *Settings, l *loader) {
 	if who := isOpen(s.OIDCIssuer); who != "" && s.Roles.Default != "" && len(s.SignOn.Required) == 0 && !l.bad("REQUIRED_CLAIMS") {
-		l.warn("%s can get a token of %s, and DEFAULT_ROLE (%s) lets them all in: set REQUIRED_CLAIMS to what only your people have (with Google hd=YOUR-DOMAIN)",
+		l.warn("%s can get a token of %s, and DEFAULT_ROLE (%s) lets them all in: set REQUIRED_CLAIMS to what only your people have (with "+
+			"Google hd=YOUR-DOMAIN)",
 			who, s.OIDCIssuer, s.Roles.Default)
 	}
 }

@@ -41,7 +41,8 @@ func checkDatabaseHost(t string) *badValue {
 	case notAddress == nil:
 		return checkDatabaseAddress(t)
 	case strings.Contains(t, ","):
-		return &badValue{fmt.Sprintf("is %q, which is a list", t), "set it to one host: a name with several addresses is tried one after the other"}
+		return &badValue{fmt.Sprintf("is %q, which is a list", t),
+			"set it to one host: a name with several addresses is tried one after the other"}
 	case strings.HasPrefix(t, "[") && err != nil:
 		return &badValue{fmt.Sprintf("is %q", t), "write an IPv6 address without brackets: " + strings.Trim(t, "[]")}
 	case err == nil && name == "":
@@ -57,9 +58,11 @@ func checkDatabaseHost(t string) *badValue {
 	case strings.ContainsFunc(t, unicode.IsSpace):
 		return &badValue{fmt.Sprintf("is %q, which holds a space", t), "set it to one host name or address"}
 	case looksLikeAddress(t):
-		return &badValue{fmt.Sprintf("is %q, which is no address", t), "write four numbers from 0 to 255 without leading zeros, such as 10.0.0.5, or a host name"}
+		return &badValue{fmt.Sprintf("is %q, which is no address", t),
+			"write four numbers from 0 to 255 without leading zeros, such as 10.0.0.5, or a host name"}
 	case !hostName.MatchString(t) || len(t) > maxHostName:
-		return &badValue{fmt.Sprintf("is %q, which is no host name", shorten(t)), "set it to a host name, an address, or the folder of a Unix socket"}
+		return &badValue{fmt.Sprintf("is %q, which is no host name", shorten(t)),
+			"set it to a host name, an address, or the folder of a Unix socket"}
 	}
 	return nil
 }
@@ -68,7 +71,8 @@ func checkDatabaseHost(t string) *badValue {
 func checkSocketFolder(t string) *badValue {
 	if base := filepath.Base(t); strings.HasPrefix(base, ".s.PGSQL.") {
 		folder, port := filepath.Dir(t), strings.TrimPrefix(base, ".s.PGSQL.")
-		return &badValue{fmt.Sprintf("is %q, which is the socket itself", t), fmt.Sprintf("set it to its folder, %s, and DB_PORT to %s", folder, port)}
+		return &badValue{fmt.Sprintf("is %q, which is the socket itself", t), fmt.Sprintf("set it to its folder, %s, and DB_PORT to %s", folder,
+			port)}
 	}
 	if strings.Contains(t, ",") {
 		return &badValue{fmt.Sprintf("is %q, which is a list", t), "set it to one folder"}
@@ -78,7 +82,8 @@ func checkSocketFolder(t string) *badValue {
 
 func checkDatabaseAddress(t string) *badValue {
 	if netip.MustParseAddr(t).IsUnspecified() {
-		return &badValue{fmt.Sprintf("is %q, which is where servers listen, and no server", t), "set it to the address of PostgreSQL's machine; localhost for this one"}
+		return &badValue{fmt.Sprintf("is %q, which is where servers listen, and no server", t),
+			"set it to the address of PostgreSQL's machine; localhost for this one"}
 	}
 	return nil
 }

@@ -17,11 +17,13 @@ func limitSettings() []setting {
 			parse: number(1, 1_000_000, func(s *Settings) *int { return &s.LoginMax })},
 		{name: "LOGIN_MAX_PER_ADDRESS", def: "500", meaning: "of these, for one address (of IPv6, one /64)",
 			parse: number(1, 1_000_000, func(s *Settings) *int { return &s.LoginMaxPerAddress })},
-		{name: "LOGIN_MAX_FAILURES", def: "5", meaning: "failed logins of one user from one address before nobody looks at more; 0 for any number",
+		{name: "LOGIN_MAX_FAILURES", def: "5", meaning: "failed logins of one user from one address before nobody looks at more; 0 for any " +
+			"number",
 			parse: number(0, 1000, func(s *Settings) *int { return &s.LoginMaxFailures })},
 		{name: "LOGIN_FAILURE_MEMORY", def: "1m", meaning: "time after which one of them is forgotten",
 			parse: duration(time.Second, 24*time.Hour, func(s *Settings) *time.Duration { return &s.LoginFailureMemory })},
-		{name: "TRUSTED_PROXIES", none: "none", meaning: "load balancers that send a PROXY protocol header, v1 or v2, before each connection: a list of addresses and CIDRs with commas",
+		{name: "TRUSTED_PROXIES", none: "none", meaning: "load balancers that send a PROXY protocol header, v1 or v2, before each " +
+			"connection: a list of addresses and CIDRs with commas",
 			parse: networks(func(s *Settings) *[]netip.Prefix { return &s.TrustedProxies })},
 	}
 }
@@ -35,9 +37,11 @@ func networks(field func(*Settings) *[]netip.Prefix) func(*Settings, *loader, st
 			network, err := network(word)
 			switch {
 			case err != nil:
-				return &badValue{fmt.Sprintf("has %q", word), "write addresses and CIDRs such as 10.0.0.7, 10.1.0.0/16 or fd00::/8, with commas between them"}
+				return &badValue{fmt.Sprintf("has %q", word), "write addresses and CIDRs such as 10.0.0.7, 10.1.0.0/16 or fd00::/8, with commas " +
+					"between them"}
 			case network != network.Masked():
-				return &badValue{fmt.Sprintf("has %q, which names one machine and a whole network", word), "write " + network.Masked().String() + " for the network, or " + network.Addr().String() + " for the machine"}
+				return &badValue{fmt.Sprintf("has %q, which names one machine and a whole network", word),
+					"write " + network.Masked().String() + " for the network, or " + network.Addr().String() + " for the machine"}
 			}
 			list = append(list, network)
 		}

@@ -47,7 +47,8 @@ func checkListenHost(t string) *badValue {
 	_, notAddress := netip.ParseAddr(t)
 	switch {
 	case t == "":
-		return &badValue{"has an empty entry in its list", "write addresses and folders with one comma between them, such as 127.0.0.1,/run/gprxy"}
+		return &badValue{"has an empty entry in its list", "write addresses and folders with one comma between them, such as " +
+			"127.0.0.1,/run/gprxy"}
 	case isUnixHost(t):
 		return checkListenFolder(t)
 	case strings.Contains(t, "://") || strings.ContainsAny(t, "@="): // may hold a password: not quoted
@@ -59,11 +60,13 @@ func checkListenHost(t string) *badValue {
 	case strings.HasPrefix(t, "[") && err != nil:
 		return &badValue{fmt.Sprintf("is %q", shorten(t)), "write an IPv6 address without brackets: " + strings.Trim(shorten(t), "[]")}
 	case err == nil && name == "":
-		return &badValue{fmt.Sprintf("is %q, which holds a port and no host", shorten(t)), "set it to 0.0.0.0 for every interface, and PROXY_PORT to " + shorten(port)}
+		return &badValue{fmt.Sprintf("is %q, which holds a port and no host", shorten(t)),
+			"set it to 0.0.0.0 for every interface, and PROXY_PORT to " + shorten(port)}
 	case err == nil && port == "":
 		return &badValue{fmt.Sprintf("is %q, which ends in a colon", shorten(t)), "set it to " + shorten(name)}
 	case err == nil:
-		return &badValue{fmt.Sprintf("is %q, which holds a port", shorten(t)), fmt.Sprintf("set it to %s, and PROXY_PORT to %s", shorten(name), shorten(port))}
+		return &badValue{fmt.Sprintf("is %q, which holds a port", shorten(t)), fmt.Sprintf("set it to %s, and PROXY_PORT to %s", shorten(name),
+			shorten(port))}
 	case strings.HasPrefix(t, ".") || strings.HasPrefix(t, "~"):
 		return &badValue{fmt.Sprintf("is %q", shorten(t)), "write the folder of a Unix socket from its root, such as /run/gprxy"}
 	case strings.Contains(t, "/"):
@@ -71,9 +74,11 @@ func checkListenHost(t string) *badValue {
 	case strings.ContainsFunc(t, unicode.IsSpace):
 		return &badValue{fmt.Sprintf("is %q, which holds a space", shorten(t)), "separate addresses by commas"}
 	case looksLikeAddress(t):
-		return &badValue{fmt.Sprintf("is %q, which is no address", shorten(t)), "write four numbers from 0 to 255 without leading zeros, such as 10.0.0.5"}
+		return &badValue{fmt.Sprintf("is %q, which is no address", shorten(t)),
+			"write four numbers from 0 to 255 without leading zeros, such as 10.0.0.5"}
 	case !hostName.MatchString(t) || len(t) > maxHostName:
-		return &badValue{fmt.Sprintf("is %q, which is no host name", shorten(t)), "set it to an address, a host name, or the folder of a Unix socket"}
+		return &badValue{fmt.Sprintf("is %q, which is no host name", shorten(t)),
+			"set it to an address, a host name, or the folder of a Unix socket"}
 	}
 	return nil
 }
@@ -85,7 +90,8 @@ func checkListenFolder(t string) *badValue {
 	case strings.ContainsFunc(t, unicode.IsControl):
 		return &badValue{"holds a control character", "set it to the folder of a Unix socket, such as /run/gprxy"}
 	case whole:
-		return &badValue{fmt.Sprintf("is %q, which is the socket itself", shorten(t)), fmt.Sprintf("set it to its folder, %s, and PROXY_PORT to %s", shorten(folder), shorten(port))}
+		return &badValue{fmt.Sprintf("is %q, which is the socket itself", shorten(t)),
+			fmt.Sprintf("set it to its folder, %s, and PROXY_PORT to %s", shorten(folder), shorten(port))}
 	case t == "@":
 		return &badValue{`is "@", which is no name`, "write an abstract socket's name after it, such as @gprxy"}
 	case t[0] == '@' && strings.Contains(t[1:], "@"):
@@ -93,7 +99,8 @@ func checkListenFolder(t string) *badValue {
 	case t[0] == '@' && runtime.GOOS != "linux":
 		return &badValue{fmt.Sprintf("is %q, and abstract sockets are Linux's", shorten(t)), "set it to a folder, such as /run/gprxy"}
 	case len(t)+len("/"+socketPrefix+"65535") > longest:
-		return &badValue{fmt.Sprintf("names %q, whose socket would have a name longer than %d bytes", shorten(t), longest), "choose a shorter folder"}
+		return &badValue{fmt.Sprintf("names %q, whose socket would have a name longer than %d bytes", shorten(t), longest),
+			"choose a shorter folder"}
 	case t[0] == '@':
 		return nil
 	}
@@ -118,7 +125,8 @@ func isUnixHost(host string) bool {
 func socketMode(s *Settings, _ *loader, t string) *badValue {
 	n, err := strconv.ParseUint(t, 8, 16)
 	if err != nil || n > 0o777 {
-		return &badValue{fmt.Sprintf("is %q", shorten(t)), "write permissions as chmod takes them: 0777 for everybody, 0770 for user and group, 0700 for gprxy's user alone"}
+		return &badValue{fmt.Sprintf("is %q", shorten(t)), "write permissions as chmod takes them: 0777 for everybody, 0770 for user and " +
+			"group, 0700 for gprxy's user alone"}
 	}
 	if n&0o200 == 0 {
 		return &badValue{fmt.Sprintf("is %q, with which nobody could connect", t), "let at least the owner write, such as 0700"}
@@ -153,7 +161,8 @@ func (s Settings) certificateHost() string {
 
 // checkListen: a Unix socket's file is named after the port, so one must be known.
 func checkListen(s *Settings, l *loader) {
-	if s.ProxyPort == 0 && s.ProxyHost != "" && !slices.ContainsFunc(s.ListenHosts(), func(h string) bool { return !isUnixHost(h) }) && !l.bad("PROXY_PORT") {
+	if s.ProxyPort == 0 && s.ProxyHost != "" && !slices.ContainsFunc(s.ListenHosts(), func(h string) bool { return !isUnixHost(h) }) &&
+		!l.bad("PROXY_PORT") {
 		l.problem("PROXY_PORT", "is 0, but a Unix socket's name has a port in it", "set it to a port, such as 7777 (psql -p 7777)")
 	}
 }

@@ -45,10 +45,12 @@ type SignOn struct {
 
 func signOnSettings() []setting {
 	return []setting{
-		{name: "CLIENT_AUTH", def: ClientAuthPassword, meaning: "what clients are asked for that do not choose with gprxy.auth: a password (which may be a token), or a token with OAUTHBEARER",
+		{name: "CLIENT_AUTH", def: ClientAuthPassword, meaning: "what clients are asked for that do not choose with gprxy.auth: a password " +
+			"(which may be a token), or a token with OAUTHBEARER",
 			allowed: []string{ClientAuthPassword, ClientAuthOAuth},
 			parse:   text(func(s *Settings) *string { return &s.SignOn.ClientAuth })},
-		{name: "OIDC_SCOPES", none: "openid profile email", meaning: "the scopes that the issuer is asked for, by OAUTHBEARER clients and by gprxy.auth=device, such as one for groups; openid is always among them, offline_access never",
+		{name: "OIDC_SCOPES", none: "openid profile email", meaning: "the scopes that the issuer is asked for, by OAUTHBEARER clients and by " +
+			"gprxy.auth=device, such as one for groups; openid is always among them, offline_access never",
 			parse: scopes(func(s *Settings) *[]string { return &s.SignOn.Scopes })},
 		{name: "OAUTH_SCOPE", none: "none", meaning: "the older name of OIDC_SCOPES",
 			parse: scopes(func(s *Settings) *[]string { return &s.SignOn.oldScopes })},
@@ -56,8 +58,9 @@ func signOnSettings() []setting {
 			allowed: []string{"on", "off"}, parse: onOff(func(s *Settings) *bool { return &s.SignOn.DeviceLogin })},
 		{name: "DEVICE_LOGIN_MAX", def: "100", meaning: "how many such logins may be under way at once",
 			parse: count(func(s *Settings) *int { return &s.SignOn.DeviceLoginMax })},
-		{name: "OIDC_CLIENT_ID", none: "required with DEVICE_LOGIN", meaning: "the client that gprxy is at the issuer: a public one that may use the device grant; AUTH0_NATIVE_CLIENT_ID is the same",
-			parse: text(func(s *Settings) *string { return &s.SignOn.ClientID })},
+		{name: "OIDC_CLIENT_ID", none: "required with DEVICE_LOGIN",
+			meaning: "the client that gprxy is at the issuer: a public one that may use the device grant; AUTH0_NATIVE_CLIENT_ID is the same",
+			parse:   text(func(s *Settings) *string { return &s.SignOn.ClientID })},
 		{name: "OIDC_CLIENT_SECRET", none: "none", meaning: "only for issuers that give such clients a secret (Google)", secret: true,
 			parse: secret(func(s *Settings) *auth.Secret { return &s.SignOn.ClientSecret })},
 		{name: "ON_TOKEN_EXPIRY", def: ExpiryAllow, meaning: "what happens to a session whose token expires",
@@ -75,7 +78,8 @@ func checkSignOn(s *Settings, l *loader) {
 	issuerTold := l.bad("OIDC_ISSUER") || l.bad("AUTH0_TENANT")
 	if s.TokenLogin() || issuerTold {
 		if s.SignOn.DeviceLogin && s.SignOn.ClientID == "" {
-			l.problem("OIDC_CLIENT_ID", "is not set, but DEVICE_LOGIN is on", "set it to a public client of the issuer that may use the device grant, or DEVICE_LOGIN=off")
+			l.problem("OIDC_CLIENT_ID", "is not set, but DEVICE_LOGIN is on",
+				"set it to a public client of the issuer that may use the device grant, or DEVICE_LOGIN=off")
 		}
 		return
 	}

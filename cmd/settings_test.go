@@ -68,9 +68,11 @@ func TestDefaults(t *testing.T) {
 			OnExpiry: "allow", ExpiryGrace: time.Minute, UserCase: "fold", AudienceClaim: "aud", ClockSkew: 30 * time.Second,
 		},
 		MaxClients: 1000, LoginMax: 1000, LoginMaxPerAddress: 500, LoginMaxFailures: 5, LoginFailureMemory: time.Minute,
-		PoolMaxConns: 20, PoolMaxTotal: 80, PoolMaxEmptyTime: 3 * time.Second, PoolAcquireTimeout: 10 * time.Second, PoolMaxLifetime: time.Hour, DBRestartWait: 5 * time.Second, PoolMaxIdleTime: 10 * time.Minute,
+		PoolMaxConns: 20, PoolMaxTotal: 80, PoolMaxEmptyTime: 3 * time.Second, PoolAcquireTimeout: 10 * time.Second, PoolMaxLifetime: time.Hour,
+		DBRestartWait: 5 * time.Second, PoolMaxIdleTime: 10 * time.Minute,
 		IdentityStamp: "setting", EventLog: "/home/u/.gprxy/events.db",
-		Audit:    AuditSettings{Statements: StatementsOff, Durability: "async", MaxText: 1 << 20, CheckpointInterval: time.Hour, RetentionMin: 30 * 24 * time.Hour},
+		Audit: AuditSettings{Statements: StatementsOff, Durability: "async", MaxText: 1 << 20, CheckpointInterval: time.Hour,
+			RetentionMin: 30 * 24 * time.Hour},
 		LogLevel: "production", LogFormat: "text",
 		ShutdownTimeout: 30 * time.Second, LoginTimeout: time.Minute,
 	}
@@ -133,20 +135,28 @@ var wrongSettings = []struct {
 	{given: []string{"DB_PORT=five"}, want: []string{`DB_PORT is "five"`}},
 	{given: []string{"PROXY_HOST=127.0.0.1:7777"}, want: []string{`PROXY_HOST is "127.0.0.1:7777", which holds a port`}, instead: "7777"},
 	{given: []string{"PROXY_HOST=127.0.0.1,,::1"}, want: []string{`PROXY_HOST has an empty entry in its list`}, instead: "one comma"},
-	{given: []string{"PROXY_HOST=127.0.0.1 ::1"}, want: []string{`PROXY_HOST is "127.0.0.1 ::1", which holds a space`}, instead: "separate addresses by commas"},
-	{given: []string{"PROXY_HOST=postgres://u:geheim@h/"}, want: []string{`PROXY_HOST holds more than a host, such as a whole URL`}, instead: "PROXY_PORT's"},
+	{given: []string{"PROXY_HOST=127.0.0.1 ::1"}, want: []string{`PROXY_HOST is "127.0.0.1 ::1", which holds a space`},
+		instead: "separate addresses by commas"},
+	{given: []string{"PROXY_HOST=postgres://u:geheim@h/"}, want: []string{`PROXY_HOST holds more than a host, such as a whole URL`},
+		instead: "PROXY_PORT's"},
 	{given: []string{"PROXY_HOST=127.0.0.1,127.0.0.1"}, want: []string{`PROXY_HOST names "127.0.0.1" twice`}, instead: "once"},
 	{given: []string{"PROXY_HOST=*"}, want: []string{`PROXY_HOST is "*"`}, instead: "0.0.0.0"},
-	{given: []string{"PROXY_HOST=/tmp/.s.PGSQL.7777"}, want: []string{`PROXY_HOST is "/tmp/.s.PGSQL.7777", which is the socket itself`}, instead: "set it to its folder, /tmp, and PROXY_PORT to 7777"},
-	{given: []string{"PROXY_HOST=/no/such/folder"}, want: []string{`PROXY_HOST names a folder that cannot be used: stat /no/such/folder: no such file or directory`}, instead: "mkdir /no/such/folder"},
+	{given: []string{"PROXY_HOST=/tmp/.s.PGSQL.7777"}, want: []string{`PROXY_HOST is "/tmp/.s.PGSQL.7777", which is the socket itself`},
+		instead: "set it to its folder, /tmp, and PROXY_PORT to 7777"},
+	{given: []string{"PROXY_HOST=/no/such/folder"},
+		want:    []string{`PROXY_HOST names a folder that cannot be used: stat /no/such/folder: no such file or directory`},
+		instead: "mkdir /no/such/folder"},
 	{given: []string{"PROXY_HOST=/etc/passwd"}, want: []string{`PROXY_HOST names "/etc/passwd", which is no folder`}, instead: "folder"},
-	{given: []string{"PROXY_HOST=/tmp", "PROXY_PORT=0"}, want: []string{`PROXY_PORT is 0, but a Unix socket's name has a port in it`}, instead: "7777"},
+	{given: []string{"PROXY_HOST=/tmp", "PROXY_PORT=0"}, want: []string{`PROXY_PORT is 0, but a Unix socket's name has a port in it`},
+		instead: "7777"},
 	{given: []string{"PROXY_SOCKET_PERMISSIONS=rwx"}, want: []string{`PROXY_SOCKET_PERMISSIONS is "rwx"`}, instead: "0770"},
 	{given: []string{"PROXY_HOST=[::1]"}, want: []string{`PROXY_HOST is "[::1]"`}, instead: "without brackets: ::1"},
 	{given: []string{"DB_HOST=postgres://u:topsecret@db"}, want: []string{"DB_HOST holds more than a host, such as a whole URL"}},
 	{given: []string{"DB_HOST=u:topsecret@db"}, want: []string{"DB_HOST holds more than a host, such as a whole URL"}},
-	{given: []string{"DB_HOST=db.example.com:5433"}, want: []string{`DB_HOST is "db.example.com:5433", which holds a port`}, instead: "set it to db.example.com, and DB_PORT to 5433"},
-	{given: []string{"DB_HOST=[::1]:5433"}, want: []string{`DB_HOST is "[::1]:5433", which holds a port`}, instead: "set it to ::1, and DB_PORT to 5433"},
+	{given: []string{"DB_HOST=db.example.com:5433"}, want: []string{`DB_HOST is "db.example.com:5433", which holds a port`},
+		instead: "set it to db.example.com, and DB_PORT to 5433"},
+	{given: []string{"DB_HOST=[::1]:5433"}, want: []string{`DB_HOST is "[::1]:5433", which holds a port`},
+		instead: "set it to ::1, and DB_PORT to 5433"},
 	{given: []string{"DB_HOST=:5432"}, want: []string{`DB_HOST is ":5432", which holds a port and no host`}},
 	{given: []string{"DB_HOST=db:"}, want: []string{`DB_HOST is "db:", which ends in a colon`}, instead: "set it to db"},
 	{given: []string{"DB_HOST=[fe80::1]"}, want: []string{`DB_HOST is "[fe80::1]"`}, instead: "without brackets: fe80::1"},
@@ -161,9 +171,11 @@ var wrongSettings = []struct {
 	{given: []string{"DB_HOST=10.0.0.5/32"}, want: []string{`DB_HOST is "10.0.0.5/32", which holds more than a host`}},
 	{given: []string{"DB_HOST=~/pg"}, want: []string{`DB_HOST is "~/pg"`}, instead: "/var/run/postgresql"},
 	{given: []string{"DB_HOST=./pg"}, want: []string{`DB_HOST is "./pg"`}, instead: "/var/run/postgresql"},
-	{given: []string{"DB_HOST=/tmp/.s.PGSQL.5433"}, want: []string{`DB_HOST is "/tmp/.s.PGSQL.5433", which is the socket itself`}, instead: "/tmp, and DB_PORT to 5433"},
+	{given: []string{"DB_HOST=/tmp/.s.PGSQL.5433"}, want: []string{`DB_HOST is "/tmp/.s.PGSQL.5433", which is the socket itself`},
+		instead: "/tmp, and DB_PORT to 5433"},
 	{given: []string{"DB_HOST=/tmp,/run"}, want: []string{`DB_HOST is "/tmp,/run", which is a list`}},
-	{given: []string{"DB_HOST=0.0.0.0"}, want: []string{`DB_HOST is "0.0.0.0", which is where servers listen, and no server`}, instead: "localhost"},
+	{given: []string{"DB_HOST=0.0.0.0"}, want: []string{`DB_HOST is "0.0.0.0", which is where servers listen, and no server`},
+		instead: "localhost"},
 	{given: []string{"DB_HOST=::"}, want: []string{`DB_HOST is "::", which is where servers listen, and no server`}},
 	{given: []string{"DB_HOST=*"}, want: []string{`DB_HOST is "*", which is no host name`}},
 	{given: []string{"DB_HOST=10.0.0.256"}, want: []string{`DB_HOST is "10.0.0.256", which is no address`}},
@@ -172,27 +184,36 @@ var wrongSettings = []struct {
 	{given: []string{"DB_HOST=-h"}, want: []string{`DB_HOST is "-h", which is no host name`}},
 	{given: []string{"DB_HOST=db..example.com"}, want: []string{`DB_HOST is "db..example.com", which is no host name`}},
 	{given: []string{"OIDC_ISSUER=ftp://u:topsecret@i", "AUDIENCE=a"}, want: []string{"OIDC_ISSUER holds a user or a password"}},
-	{given: []string{"DB_SSLMODE=verify"}, want: []string{`DB_SSLMODE is "verify"`}, instead: "disable, allow, prefer, require, verify-ca, verify-full"},
+	{given: []string{"DB_SSLMODE=verify"}, want: []string{`DB_SSLMODE is "verify"`},
+		instead: "disable, allow, prefer, require, verify-ca, verify-full"},
 	{given: []string{"REQUIRE_TLS=yes"}, want: []string{`REQUIRE_TLS is "yes"`}, instead: "auto, always, never"},
-	{given: []string{"REQUIRE_TLS=always"}, want: []string{"REQUIRE_TLS is always, but there is no certificate, so nobody could log in"}, instead: "PROXY_CERT=auto"},
+	{given: []string{"REQUIRE_TLS=always"}, want: []string{"REQUIRE_TLS is always, but there is no certificate, so nobody could log in"},
+		instead: "PROXY_CERT=auto"},
 	{given: []string{"MAX_CLIENTS=0"}, want: []string{`MAX_CLIENTS is "0"`}, instead: "from 1 to 1000000"},
 	{given: []string{"TRUSTED_PROXIES=lb.example.com"}, want: []string{`TRUSTED_PROXIES has "lb.example.com"`}, instead: "10.1.0.0/16"},
 	{given: []string{"TRUSTED_PROXIES=10.0.0.7,"}, want: []string{`TRUSTED_PROXIES has ""`}},
-	{given: []string{"TRUSTED_PROXIES=10.0.0.7/16"}, want: []string{`TRUSTED_PROXIES has "10.0.0.7/16", which names one machine and a whole network`}, instead: "10.0.0.0/16 for the network"},
+	{given: []string{"TRUSTED_PROXIES=10.0.0.7/16"},
+		want: []string{`TRUSTED_PROXIES has "10.0.0.7/16", which names one machine and a whole network`}, instead: "10.0.0.0/16 for the network"},
 	{given: []string{"PROXY_KEY=/k"}, want: []string{"PROXY_CERT is not set, but PROXY_KEY is"}},
 	{given: []string{"PROXY_CERT=/c"}, want: []string{"PROXY_KEY is not set, but PROXY_CERT is"}},
 	{given: []string{"PROXY_CERT=auto", "PROXY_KEY=/k"}, want: []string{"PROXY_KEY is set, but PROXY_CERT=auto makes its own key"}},
 	{given: []string{"PROXY_CERT=/c", "PROXY_KEY=../listener/testdata/encrypted-pkcs8.key"},
-		want: []string{"PROXY_KEY names ../listener/testdata/encrypted-pkcs8.key, which is encrypted with a password, and gprxy takes keys without one"}, instead: "openssl pkey -in"},
-	{given: []string{"PROXY_CERT=/c", "PROXY_KEY=/k"}, want: []string{"PROXY_CERT and PROXY_KEY cannot be used: open /c: no such file or directory"}},
+		want: []string{"PROXY_KEY names ../listener/testdata/encrypted-pkcs8.key, which is encrypted with a password, and gprxy takes keys " +
+			"without one"}, instead: "openssl pkey -in"},
+	{given: []string{"PROXY_CERT=/c", "PROXY_KEY=/k"}, want: []string{"PROXY_CERT and PROXY_KEY cannot be used: open /c: no such file or " +
+		"directory"}},
 	{given: []string{"DB_SSLROOTCERT=/none.pem"}, want: []string{"DB_SSLROOTCERT cannot be read: open /none.pem: no such file or directory"}},
 	{given: []string{"POOL_MAX_CONNS=0"}, want: []string{`POOL_MAX_CONNS is "0"`}, instead: "from 1"},
 	{given: []string{"POOL_ACQUIRE_TIMEOUT=10"}, want: []string{`POOL_ACQUIRE_TIMEOUT is "10", which has no unit`}, instead: "write 10s"},
-	{given: []string{"AUDIT_MASK_COLUMNS=ssn,users.iban"}, want: []string{`AUDIT_MASK_COLUMNS holds "users.iban", which is not a name that can be masked`}, instead: "without a schema"},
+	{given: []string{"AUDIT_MASK_COLUMNS=ssn,users.iban"},
+		want: []string{`AUDIT_MASK_COLUMNS holds "users.iban", which is not a name that can be masked`}, instead: "without a schema"},
 	{given: []string{"AUDIT_MASK_COLUMNS=ssn,"}, want: []string{`AUDIT_MASK_COLUMNS holds "", which is not a name that can be masked`}},
-	{given: []string{"AUDIT_MASK_COLUMNS=no"}, want: []string{`AUDIT_MASK_COLUMNS holds "no", which is not a name that can be masked`}, instead: "3 to 63"},
-	{given: []string{"POOL_STATELESS_EXTENSIONS=postgis,,x"}, want: []string{`POOL_STATELESS_EXTENSIONS holds "", which is not the name of an extension`}, instead: "with commas"},
-	{given: []string{"POOL_STATELESS_EXTENSIONS=postgis,a'b"}, want: []string{`POOL_STATELESS_EXTENSIONS holds "a'b", which is not the name of an extension`}},
+	{given: []string{"AUDIT_MASK_COLUMNS=no"}, want: []string{`AUDIT_MASK_COLUMNS holds "no", which is not a name that can be masked`},
+		instead: "3 to 63"},
+	{given: []string{"POOL_STATELESS_EXTENSIONS=postgis,,x"},
+		want: []string{`POOL_STATELESS_EXTENSIONS holds "", which is not the name of an extension`}, instead: "with commas"},
+	{given: []string{"POOL_STATELESS_EXTENSIONS=postgis,a'b"},
+		want: []string{`POOL_STATELESS_EXTENSIONS holds "a'b", which is not the name of an extension`}},
 	{given: []string{"LOGIN_TIMEOUT=0s"}, want: []string{`LOGIN_TIMEOUT is "0s"`}, instead: "from 1s to 10m"},
 	{given: []string{"SHUTDOWN_TIMEOUT=soon"}, want: []string{`SHUTDOWN_TIMEOUT is "soon"`}, instead: "500ms"},
 	{given: []string{"IDENTITY_STAMP=user"}, want: []string{`IDENTITY_STAMP is "user"`}, instead: "setting, application_name, both, off"},
@@ -201,33 +222,44 @@ var wrongSettings = []struct {
 	{given: []string{"LOG_LEVEL=info"}, want: []string{`LOG_LEVEL is "info"`}, instead: "production, debug"},
 	{given: []string{"LOG_FORMAT=xml"}, want: []string{`LOG_FORMAT is "xml"`}, instead: "text, json, logfmt"},
 	{given: []string{"OIDC_ISSUER=issuer.example", "AUDIENCE=a"}, want: []string{`OIDC_ISSUER is "issuer.example"`}, instead: "https://"},
-	{given: []string{"OIDC_ISSUER=http://issuer.example", "AUDIENCE=a"}, want: []string{`OIDC_ISSUER is "http://issuer.example", which is not encrypted`}},
+	{given: []string{"OIDC_ISSUER=http://issuer.example", "AUDIENCE=a"},
+		want: []string{`OIDC_ISSUER is "http://issuer.example", which is not encrypted`}},
 	{given: []string{"AUTH0_TENANT=dev", "AUDIENCE=a"}, want: []string{`AUTH0_TENANT is "dev"`}, instead: "whole domain"},
-	{given: []string{"AUTH0_TENANT=https://a.auth0.com/", "AUDIENCE=a"}, want: []string{`AUTH0_TENANT is "https://a.auth0.com/"`}, instead: "a.auth0.com"},
-	{given: append([]string{"AUTH0_TENANT=a.auth0.com"}, oidc...), want: []string{"AUTH0_TENANT stands for https://a.auth0.com/, but OIDC_ISSUER is https://issuer.example"}},
+	{given: []string{"AUTH0_TENANT=https://a.auth0.com/", "AUDIENCE=a"}, want: []string{`AUTH0_TENANT is "https://a.auth0.com/"`},
+		instead: "a.auth0.com"},
+	{given: append([]string{"AUTH0_TENANT=a.auth0.com"}, oidc...),
+		want: []string{"AUTH0_TENANT stands for https://a.auth0.com/, but OIDC_ISSUER is https://issuer.example"}},
 	{given: []string{oidc[0], oidc[2]}, want: []string{"AUDIENCE is not set, but OIDC_ISSUER is"}},
 	{given: oidc[:2], want: []string{"ROLE_MAPPING_<ROLE> is not set, so no token could get an account"}},
-	{given: append([]string{"DEFAULT_ROLE=writer"}, oidc...), want: []string{"DEFAULT_ROLE is writer, which is not mapped"}, instead: "ROLE_MAPPING_WRITER="},
-	{given: append([]string{"DEFAULT_ROLE=raeder"}, oidc...), want: []string{"DEFAULT_ROLE is raeder, which is not mapped"}, instead: "did you mean READER?"},
-	{given: append([]string{"REQUIRED_CLAIMS=hd"}, oidc...), want: []string{`REQUIRED_CLAIMS cannot be read: "hd" is not a claim and its value`}, instead: "hd=example.com"},
+	{given: append([]string{"DEFAULT_ROLE=writer"}, oidc...), want: []string{"DEFAULT_ROLE is writer, which is not mapped"},
+		instead: "ROLE_MAPPING_WRITER="},
+	{given: append([]string{"DEFAULT_ROLE=raeder"}, oidc...), want: []string{"DEFAULT_ROLE is raeder, which is not mapped"},
+		instead: "did you mean READER?"},
+	{given: append([]string{"REQUIRED_CLAIMS=hd"}, oidc...),
+		want: []string{`REQUIRED_CLAIMS cannot be read: "hd" is not a claim and its value`}, instead: "hd=example.com"},
 	{given: append([]string{"CLOCK_SKEW=30"}, oidc...), want: []string{`CLOCK_SKEW is "30", which has no unit`}},
 	{given: append([]string{"USER_CASE=lower"}, oidc...), want: []string{`USER_CASE is "lower"`}, instead: "fold, exact"},
 	{given: append([]string{"ROLE_PRIORITY=reader, admin"}, oidc...), want: []string{"ROLE_PRIORITY names admin, which is not mapped"}},
 	{given: append([]string{"ROLE_PRIORITY=reader,READER"}, oidc...), want: []string{"ROLE_PRIORITY names READER twice"}},
-	{given: append([]string{"ROLE_MAPPING_W=app_writer"}, oidc...), want: []string{"ROLE_MAPPING_W has no password"}, instead: "username:password"},
+	{given: append([]string{"ROLE_MAPPING_W=app_writer"}, oidc...), want: []string{"ROLE_MAPPING_W has no password"},
+		instead: "username:password"},
 	{given: append([]string{"ROLE_MAPPING_W=app_writer:"}, oidc...), want: []string{"ROLE_MAPPING_W has no password after the colon"}},
 	{given: append([]string{"ROLE_MAPPING_W=:topsecret"}, oidc...), want: []string{"ROLE_MAPPING_W has no user name before the colon"}},
 	{given: append([]string{"ROLE_MAPPING_W="}, oidc...), want: []string{"ROLE_MAPPING_W is empty"}},
-	{given: append([]string{"ROLE_MAPPING_reader=a:b"}, oidc...), want: []string{"ROLE_MAPPING_reader and ROLE_MAPPING_READER map the same role"}},
-	{given: append([]string{"ROLE_MAPPING_W=app_reader:topsecret"}, oidc...), want: []string{"ROLE_MAPPING_W gives app_reader another password than ROLE_MAPPING_READER"}},
-	{given: append([]string{"ROLE_MAPPING_W=svc:topsecret"}, oidc...), want: []string{"ROLE_MAPPING_W gives svc another password than GPRXY_PASS"}},
+	{given: append([]string{"ROLE_MAPPING_reader=a:b"}, oidc...),
+		want: []string{"ROLE_MAPPING_reader and ROLE_MAPPING_READER map the same role"}},
+	{given: append([]string{"ROLE_MAPPING_W=app_reader:topsecret"}, oidc...),
+		want: []string{"ROLE_MAPPING_W gives app_reader another password than ROLE_MAPPING_READER"}},
+	{given: append([]string{"ROLE_MAPPING_W=svc:topsecret"}, oidc...),
+		want: []string{"ROLE_MAPPING_W gives svc another password than GPRXY_PASS"}},
 	{given: append([]string{"ROLE_MAPPING__=a:b"}, oidc...), want: []string{"ROLE_MAPPING__ names no role"}},
 	{given: []string{"GPRXY_PASS_FILE=/x"}, want: []string{"GPRXY_PASS and GPRXY_PASS_FILE are both set in the environment"}},
 	{given: []string{"GPRXY_USER=" + strings.Repeat("u", 64)}, want: []string{"GPRXY_USER is longer than a PostgreSQL name (63 bytes)"}},
 	{given: []string{"GPRXY_PASS=a\nb"}, want: []string{"GPRXY_PASS holds a control character"}},
 	{ // everything at once
 		given: []string{"PROXY_PORT=x", "DB_PORT=y", "LOG_LEVEL=z", "ROLE_MAPPING_A=topsecret", "POOL_MAX_TOTAL=-1"}, without: "GPRXY_USER",
-		want: []string{`PROXY_PORT is "x"`, `DB_PORT is "y"`, "ROLE_MAPPING_A has no password", `POOL_MAX_TOTAL is "-1"`, `LOG_LEVEL is "z"`, "GPRXY_USER is not set"},
+		want: []string{`PROXY_PORT is "x"`, `DB_PORT is "y"`, "ROLE_MAPPING_A has no password", `POOL_MAX_TOTAL is "-1"`, `LOG_LEVEL is "z"`,
+			"GPRXY_USER is not set"},
 	},
 }
 
@@ -268,7 +300,8 @@ func TestRoleFileWithoutUser(t *testing.T) {
 	write(t, file, "topsecret\n")
 	_, _, err := load(t, fixedEnvironment(t, append([]string{"ROLE_MAPPING_W_FILE=" + file}, append(oidc, enough...)...)...))
 	if err == nil || !strings.Contains(err.Error(), "ROLE_MAPPING_W_FILE names a file that has no password") ||
-		!strings.Contains(err.Error(), "write username:password of the service account into the file") || strings.Contains(err.Error(), "topsecret") {
+		!strings.Contains(err.Error(), "write username:password of the service account into the file") ||
+		strings.Contains(err.Error(), "topsecret") {
 		t.Errorf("told %v", err)
 	}
 }
@@ -280,8 +313,10 @@ func TestClaimSettings(t *testing.T) {
 	if err != nil || len(warnings) > 0 {
 		t.Fatalf("error %v, warnings %q", err, warnings)
 	}
-	want := []auth.RequiredClaim{{Name: "hd", Values: []string{"example.com", "example.org"}}, {Name: "email_verified", Values: []string{"true"}}}
-	if s := got.SignOn; !reflect.DeepEqual(s.Required, want) || s.ClockSkew != 2*time.Minute || s.UserCase != UserCaseExact || s.AudienceClaim != "client_id" {
+	want := []auth.RequiredClaim{{Name: "hd", Values: []string{"example.com", "example.org"}},
+		{Name: "email_verified", Values: []string{"true"}}}
+	if s := got.SignOn; !reflect.DeepEqual(s.Required, want) || s.ClockSkew != 2*time.Minute || s.UserCase != UserCaseExact ||
+		s.AudienceClaim != "client_id" {
 		t.Errorf("settings %+v", s)
 	}
 }
@@ -345,7 +380,8 @@ func TestRoleMapping(t *testing.T) {
 }
 
 func TestRolesCompareAsAuthDoes(t *testing.T) {
-	roles := []string{"reader", "READER", "db-reader", "db..Reader", "DB_READER", "_x", "x_", "x", "admin", "admın", "ADMİN", "straße", "STRASSE", "k", "\u212a", "é", "É"}
+	roles := []string{"reader", "READER", "db-reader", "db..Reader", "DB_READER", "_x", "x_", "x", "admin", "admın", "ADMİN", "straße",
+		"STRASSE", "k", "\u212a", "é", "É"}
 	for _, mapped := range roles {
 		for _, asked := range roles {
 			_, err := auth.NewRoles(auth.RolesConfig{Mapping: map[string]auth.Login{mapped: {User: "u", Password: "p"}}, Default: asked})
@@ -389,7 +425,8 @@ func TestCertificates(t *testing.T) {
 	env := fixedEnvironment(t, enough...)
 	certA, keyA := certificate(t, env.Dir, "a")
 	_, keyB := certificate(t, env.Dir, "b")
-	if got, _, err := load(t, env, "--proxy-cert", certA, "--proxy-key", keyA, "--require-tls", "always", "--db-sslrootcert", certA); err != nil || got.ProxyKey != keyA {
+	if got, _, err := load(t, env, "--proxy-cert", certA, "--proxy-key", keyA, "--require-tls", "always", "--db-sslrootcert",
+		certA); err != nil || got.ProxyKey != keyA {
 		t.Errorf("a pair is refused: %v", err)
 	}
 	_, _, err := load(t, env, "--proxy-cert", certA, "--proxy-key", keyB)
@@ -426,7 +463,8 @@ func certificate(t *testing.T, dir, name string) (certFile, keyFile string) {
 
 // What DB_HOST may be: a name, also one of a container, an address, the folder of a socket.
 func TestDatabaseHosts(t *testing.T) {
-	for _, host := range []string{"localhost", "db", "my_db", "db-1.example.com", "db.example.com.", "10.0.0.5", "::1", "fe80::1%eth0", "2001:db8::5", "/var/run/postgresql", "1db", "xn--bcher-kva.example"} {
+	for _, host := range []string{"localhost", "db", "my_db", "db-1.example.com", "db.example.com.", "10.0.0.5", "::1", "fe80::1%eth0",
+		"2001:db8::5", "/var/run/postgresql", "1db", "xn--bcher-kva.example"} {
 		if bad := checkDatabaseHost(host); bad != nil {
 			t.Errorf("%s: %+v", host, bad)
 		}

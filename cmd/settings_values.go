@@ -216,7 +216,8 @@ func extensions(s *Settings, _ *loader, text string) *badValue {
 	for name := range strings.SplitSeq(text, ",") {
 		name = strings.TrimSpace(name)
 		if !pool.IsExtensionName(name) {
-			return &badValue{fmt.Sprintf("holds %q, which is not the name of an extension", name), "name extensions as pg_extension does, with commas between them"}
+			return &badValue{fmt.Sprintf("holds %q, which is not the name of an extension", name),
+				"name extensions as pg_extension does, with commas between them"}
 		}
 		s.PoolStatelessExtensions = append(s.PoolStatelessExtensions, name)
 	}

@@ -39,13 +39,16 @@ func (s *ssoSettings) table(shared *Settings) []setting {
 		return text(func(*Settings) *string { return field })
 	}
 	return append(rows,
-		setting{name: "OIDC_CLIENT_ID", none: "required to log in", meaning: "the client that gprxy is at the issuer: a public one, for native apps; AUTH0_NATIVE_CLIENT_ID is the same",
-			parse: into(&s.login.ClientID)},
+		setting{name: "OIDC_CLIENT_ID", none: "required to log in",
+			meaning: "the client that gprxy is at the issuer: a public one, for native apps; AUTH0_NATIVE_CLIENT_ID is the same",
+			parse:   into(&s.login.ClientID)},
 		setting{name: "OIDC_CLIENT_SECRET", none: "none", meaning: "only for issuers that give native apps a secret (Google)", secret: true,
 			parse: secret(func(*Settings) *auth.Secret { return &s.login.ClientSecret })},
-		setting{name: "OIDC_SCOPES", none: "openid profile email offline_access", meaning: "the scopes to ask for, such as one for groups: a list with blanks; offline_access is for renewal; OAUTH_SCOPE is the same",
-			parse: scopes(func(*Settings) *[]string { return &s.login.Scopes })},
-		setting{name: "OIDC_PROMPT", def: sso.PromptAuto, meaning: "what the issuer is to ask in the browser: login, consent, select_account; off for nothing; auto for consent where a login cannot be renewed without",
+		setting{name: "OIDC_SCOPES", none: "openid profile email offline_access",
+			meaning: "the scopes to ask for, such as one for groups: a list with blanks; offline_access is for renewal; OAUTH_SCOPE is the same",
+			parse:   scopes(func(*Settings) *[]string { return &s.login.Scopes })},
+		setting{name: "OIDC_PROMPT", def: sso.PromptAuto, meaning: "what the issuer is to ask in the browser: login, consent, " +
+			"select_account; off for nothing; auto for consent where a login cannot be renewed without",
 			parse: func(_ *Settings, _ *loader, t string) *badValue {
 				if err := sso.CheckPrompt(t); err != nil {
 					return &badValue{err.Error(), sso.PromptInstead}
@@ -53,11 +56,13 @@ func (s *ssoSettings) table(shared *Settings) []setting {
 				s.login.Prompt = t
 				return nil
 			}},
-		setting{name: "CALLBACK_URL", def: sso.DefaultCallbackURL, meaning: "where the browser comes back to; several with commas: the first whose port is free; the issuer must allow them for the client",
-			parse: into(&s.login.CallbackURL)},
+		setting{name: "CALLBACK_URL", def: sso.DefaultCallbackURL,
+			meaning: "where the browser comes back to; several with commas: the first whose port is free; the issuer must allow them for the client",
+			parse:   into(&s.login.CallbackURL)},
 		setting{name: "CONNECTION_NAME", none: "none", meaning: "which of Auth0's connections to log in with",
 			parse: into(&s.login.Connection)},
-		setting{name: "PROXY_URL", none: "none", meaning: "where gprxy is when --server does not say: HOST, HOST:PORT, postgres://HOST:PORT/DATABASE, or the folder of a Unix socket",
+		setting{name: "PROXY_URL", none: "none", meaning: "where gprxy is when --server does not say: HOST, HOST:PORT, " +
+			"postgres://HOST:PORT/DATABASE, or the folder of a Unix socket",
 			parse: func(_ *Settings, _ *loader, t string) *badValue {
 				if _, err := parseTarget(t); err != nil {
 					return &badValue{err.Error(), "set it to HOST:PORT, postgres://HOST:PORT/DATABASE, or the folder of a Unix socket"}

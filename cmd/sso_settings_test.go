@@ -34,17 +34,23 @@ func TestPersonsSettings(t *testing.T) {
 		wrong     string
 	}{
 		{name: "nothing", want: "- - - http://localhost:8085/callback - -"},
-		{name: "environment", variables: []string{"OIDC_ISSUER=https://a/", "OIDC_CLIENT_ID=c", "AUDIENCE=aud", "CALLBACK_URL=http://localhost:1/cb", "CONNECTION_NAME=n", "PROXY_URL=proxy:1"},
+		{name: "environment", variables: []string{"OIDC_ISSUER=https://a/", "OIDC_CLIENT_ID=c", "AUDIENCE=aud",
+			"CALLBACK_URL=http://localhost:1/cb", "CONNECTION_NAME=n", "PROXY_URL=proxy:1"},
 			want: "https://a/ c aud http://localhost:1/cb n proxy:1"},
-		{name: "flag over environment over .env", variables: []string{"OIDC_CLIENT_ID=env", "AUDIENCE=env"}, dotenv: "OIDC_CLIENT_ID=file\nAUDIENCE=file\nPROXY_URL=file\n", args: []string{"--oidc-client-id", "flag"},
+		{name: "flag over environment over .env", variables: []string{"OIDC_CLIENT_ID=env", "AUDIENCE=env"},
+			dotenv: "OIDC_CLIENT_ID=file\nAUDIENCE=file\nPROXY_URL=file\n", args: []string{"--oidc-client-id", "flag"},
 			want: "- flag env http://localhost:8085/callback - file"},
-		{name: "Auth0's names", variables: []string{"AUTH0_TENANT=x.auth0.com", "AUTH0_NATIVE_CLIENT_ID=c"}, want: "https://x.auth0.com/ c - http://localhost:8085/callback - -"},
-		{name: "two client ids", variables: []string{"OIDC_CLIENT_ID=a", "AUTH0_NATIVE_CLIENT_ID=b"}, wrong: "OIDC_CLIENT_ID and AUTH0_NATIVE_CLIENT_ID differ"},
+		{name: "Auth0's names", variables: []string{"AUTH0_TENANT=x.auth0.com", "AUTH0_NATIVE_CLIENT_ID=c"},
+			want: "https://x.auth0.com/ c - http://localhost:8085/callback - -"},
+		{name: "two client ids", variables: []string{"OIDC_CLIENT_ID=a", "AUTH0_NATIVE_CLIENT_ID=b"},
+			wrong: "OIDC_CLIENT_ID and AUTH0_NATIVE_CLIENT_ID differ"},
 		{name: "two issuers", variables: []string{"AUTH0_TENANT=x.auth0.com", "OIDC_ISSUER=https://y/"}, wrong: "AUTH0_TENANT stands for"},
 		{name: "issuer without TLS", variables: []string{"OIDC_ISSUER=http://y/"}, wrong: "which is not encrypted"},
 		{name: "proxy with a password", variables: []string{"PROXY_URL=postgres://u:topsecret@h/d"}, wrong: "PROXY_URL holds a password"},
-		{name: "an encrypted token", variables: []string{"GPRXY_TOKEN=eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..topsecret.Y2lwaGVy.dGFn"}, wrong: "GPRXY_TOKEN is an encrypted token"},
-		{name: "half a token", variables: []string{"GPRXY_TOKEN=Bearer eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.topsecret"}, wrong: "GPRXY_TOKEN is only the beginning of a token"},
+		{name: "an encrypted token", variables: []string{"GPRXY_TOKEN=eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..topsecret.Y2lwaGVy.dGFn"},
+			wrong: "GPRXY_TOKEN is an encrypted token"},
+		{name: "half a token", variables: []string{"GPRXY_TOKEN=Bearer eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.topsecret"},
+			wrong: "GPRXY_TOKEN is only the beginning of a token"},
 		{name: "a token that is none", variables: []string{"GPRXY_TOKEN=topsecret"}, wrong: "GPRXY_TOKEN is no token"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -59,7 +65,8 @@ func TestPersonsSettings(t *testing.T) {
 				t.Fatal(err)
 			}
 			l := s.login
-			got := strings.Join([]string{first(l.Issuer, "-"), first(l.ClientID, "-"), first(l.Audience, "-"), l.CallbackURL, first(l.Connection, "-"), first(s.proxyURL, "-")}, " ")
+			got := strings.Join([]string{first(l.Issuer, "-"), first(l.ClientID, "-"), first(l.Audience, "-"), l.CallbackURL,
+				first(l.Connection, "-"), first(s.proxyURL, "-")}, " ")
 			if got != row.want || l.Port != -1 || s.store.Path != "/home/u/.gprxy/credentials" {
 				t.Errorf("got  %s, port %d, %s\nwant %s", got, l.Port, s.store.Path, row.want)
 			}

@@ -11,13 +11,16 @@ import (
 
 func startCommand() command {
 	return command{
-		name:     "start",
-		summary:  "run the proxy",
-		about:    "Runs until SIGTERM or SIGINT, then lets running sessions finish for SHUTDOWN_TIMEOUT; a second signal ends it at once. SIGHUP replaces the connections to PostgreSQL. All wrong settings are reported together.",
+		name:    "start",
+		summary: "run the proxy",
+		about: "Runs until SIGTERM or SIGINT, then lets running sessions finish for SHUTDOWN_TIMEOUT; a second signal ends it at once. " +
+			"SIGHUP replaces the connections to PostgreSQL. All wrong settings are reported together.",
 		settings: true,
 		examples: []example{
-			{"GPRXY_USER=app GPRXY_PASS_FILE=/run/secrets/app gprxy start", "people log in with their database password and are served by the role app"},
-			{"gprxy start --proxy-host 0.0.0.0 --proxy-cert server.crt --proxy-key server.key", "listen on every interface, with TLS; the rest from .env"},
+			{"GPRXY_USER=app GPRXY_PASS_FILE=/run/secrets/app gprxy start",
+				"people log in with their database password and are served by the role app"},
+			{"gprxy start --proxy-host 0.0.0.0 --proxy-cert server.crt --proxy-key server.key",
+				"listen on every interface, with TLS; the rest from .env"},
 		},
 		options: func() options { return &startOptions{} },
 	}

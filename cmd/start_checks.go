@@ -53,12 +53,14 @@ func (p *proxy) checkAccount(ctx context.Context, login auth.Login) {
 		what, remedy := accountTrouble(err, login.User, p.servedBy(login.User))
 		p.log.Warn(what, "service_account", login.User, "remedy", remedy, "error", err)
 	case facts.Superuser:
-		p.log.Warn("a service account that people are mapped to is a superuser: whoever gets it can do anything, also read files and run programs on the database's machine",
+		p.log.Warn("a service account that people are mapped to is a superuser: whoever gets it can do anything, also read files and run "+
+			"programs on the database's machine",
 			"service_account", login.User)
 	}
 	switch {
 	case err == nil && facts.Unknown:
-		p.log.Debug("PostgreSQL does not show its pg_hba.conf to a service account: see to it that it lets the account in from this machine alone",
+		p.log.Debug("PostgreSQL does not show its pg_hba.conf to a service account: see to it that it lets the account in from this machine "+
+			"alone",
 			"service_account", login.User)
 	case len(facts.Elsewhere) > 0:
 		p.log.Warn("a service account can log in to PostgreSQL past gprxy: let pg_hba.conf take it from this machine alone",

@@ -19,7 +19,8 @@ func tokenCommand() command {
 	return command{
 		name:    "token",
 		summary: "print a valid access token, renewed if needed",
-		about:   "Prints what to give as a password to gprxy, for tools that connect by themselves. Whoever has it is you until it expires: do not put it on a command line or in a file.",
+		about: "Prints what to give as a password to gprxy, for tools that connect by themselves. Whoever has it is you until it expires: " +
+			"do not put it on a command line or in a file.",
 		examples: []example{
 			{"gprxy token", "as in PGPASSWORD=$(gprxy token) psql -h proxy -p 7777 -d app"},
 			{"gprxy token --oidc-issuer https://login.example.com/", "if you are logged in at several issuers"},

@@ -34,8 +34,10 @@ func tunnelCommand() command {
 	return command{
 		name:    "tunnel",
 		summary: "a local port for tools, without password and TLS",
-		about: "For DBeaver, DataGrip, pgAdmin, Metabase and the like: they connect to this machine without a password, the tunnel connects on to gprxy " +
-			"with verified TLS and your token, renewed for each connection as needed. Tools that insist on TLS get it, with a certificate made here. Runs until Ctrl-C, which lets running queries finish for 10 s. " +
+		about: "For DBeaver, DataGrip, pgAdmin, Metabase and the like: they connect to this machine without a password, the tunnel connects " +
+			"on to gprxy " +
+			"with verified TLS and your token, renewed for each connection as needed. Tools that insist on TLS get it, with a certificate made " +
+			"here. Runs until Ctrl-C, which lets running queries finish for 10 s. " +
 			"A TCP port is open to everybody who can use this machine; with --socket only you can connect.",
 		examples: []example{
 			{"gprxy tunnel -s proxy.example.com -d app", "listens on 127.0.0.1:6432 and prints what to paste into the tool"},
@@ -157,7 +159,8 @@ func (o *tunnelOptions) check(ctx context.Context, c *call, tunnel *session.Tunn
 // announce prints what to paste.
 func (o *tunnelOptions) announce(c *call, d *door, who sso.Tokens, root string) {
 	user := first(o.target.account, first(who.User, who.Subject))
-	fmt.Fprintf(c.Out, "Tunnel to %s as %s. On this side: no password, and no need for TLS.\n\n", terminal.Printable(o.target.address()), terminal.Printable(first(who.User, who.Subject)))
+	fmt.Fprintf(c.Out, "Tunnel to %s as %s. On this side: no password, and no need for TLS.\n\n", terminal.Printable(o.target.address()),
+		terminal.Printable(first(who.User, who.Subject)))
 	uri := d.connectionURL(user, o.target.database)
 	fmt.Fprintf(c.Out, "  psql   psql '%s'\n  URL    %s\n", uri, uri)
 	if jdbc := d.jdbcURL(user, o.target.database); jdbc != "" {
@@ -176,7 +179,8 @@ func (o *tunnelOptions) announce(c *call, d *door, who sso.Tokens, root string) 
 	if o.target.isUnix() {
 		return
 	}
-	if o.target.known == nil && (o.target.sslMode == sslDisable || o.target.sslMode == sslRequire) || o.target.sslMode == sslPrefer && !loopback(o.target.host) {
+	if o.target.known == nil && (o.target.sslMode == sslDisable || o.target.sslMode == sslRequire) || o.target.sslMode == sslPrefer &&
+		!loopback(o.target.host) {
 		c.warn("with --sslmode " + o.target.sslMode + " nothing proves that gprxy is who gets your token; verify-full does")
 	}
 }

@@ -18,7 +18,8 @@ import (
 
 func TestTunnelIsForThisMachineAlone(t *testing.T) {
 	for _, row := range []struct{ line, err string }{
-		{"--listen 0.0.0.0:6432", "is open to other machines: whoever reached it would be you, without a password\nTry: gprxy tunnel --listen 127.0.0.1:6432\n"},
+		{"--listen 0.0.0.0:6432", "is open to other machines: whoever reached it would be you, without a password\nTry: gprxy tunnel " +
+			"--listen 127.0.0.1:6432\n"},
 		{"--listen :7000", "Try: gprxy tunnel --listen 127.0.0.1:7000\n"},
 		{"--listen [::]:6432", "is open to other machines"},
 		{"--listen 192.0.2.1:6432", "is open to other machines"},

@@ -139,7 +139,8 @@ func testTunnelServes(t *testing.T, i *install, r *running, store sso.Store) {
 	for range 2 {
 		conn := u.connect()
 		var user string
-		if err := conn.QueryRow(t.Context(), "select current_user || ' ' || current_setting('gprxy.user')").Scan(&user); err != nil || user != "app_reader alice@example.com" {
+		if err := conn.QueryRow(t.Context(), "select current_user || ' ' || current_setting('gprxy.user')").Scan(&user); err != nil ||
+			user != "app_reader alice@example.com" {
 			t.Errorf("served as %q, %v", user, err)
 		}
 	}
@@ -169,7 +170,8 @@ func testTunnelServes(t *testing.T, i *install, r *running, store sso.Store) {
 	if code := u.end(); code != exitDone {
 		t.Errorf("exit %d\n%s", code, u.output())
 	}
-	for _, want := range []string{"jdbc:postgresql://127.0.0.1:", "psql 'postgres://alice%40example.com@127.0.0.1:", "every user of this machine can connect"} {
+	for _, want := range []string{"jdbc:postgresql://127.0.0.1:", "psql 'postgres://alice%40example.com@127.0.0.1:",
+		"every user of this machine can connect"} {
 		if !strings.Contains(u.output(), want) {
 			t.Errorf("no %q in\n%s", want, u.output())
 		}
@@ -189,7 +191,8 @@ func testTunnelDrains(t *testing.T, i *install, r *running) {
 	go func() { _, err := working.Exec(t.Context(), "select pg_sleep(1) /* draining */"); done <- err }()
 	waitFor(t, "the query runs", func() bool {
 		n := 0
-		err := resting.QueryRow(t.Context(), "select count(*) from pg_stat_activity where query like '%draining%' and query not like '%activity%'").Scan(&n)
+		err := resting.QueryRow(t.Context(), "select count(*) from pg_stat_activity where query like '%draining%' and query not like "+
+			"'%activity%'").Scan(&n)
 		return err == nil && n == 1
 	})
 	u.Process.Signal(os.Interrupt)
@@ -211,7 +214,8 @@ func testTunnelToken(t *testing.T, i *install, r *running) {
 	home := i.home
 	i.home = t.TempDir() // no login there, and no CA
 	defer func() { i.home = home }()
-	cmd := i.command("tunnel", "-s", "localhost", "-p", port, "-d", "postgres", "--listen", "127.0.0.1:0", "--sslrootcert", filepath.Join(home, ".gprxy", "tls", "root.crt"))
+	cmd := i.command("tunnel", "-s", "localhost", "-p", port, "-d", "postgres", "--listen", "127.0.0.1:0", "--sslrootcert",
+		filepath.Join(home, ".gprxy", "tls", "root.crt"))
 	cmd.Env = append(cmd.Env, "GPRXY_TOKEN="+given)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -249,7 +253,8 @@ func TestTunnelWarnsOfAProxyThatIsNotThere(t *testing.T) {
 	env.Variables = []string{"HOME=" + env.Dir, "GPRXY_TOKEN=" + issuer.Token(nil)}
 	ctx, stop := context.WithCancel(t.Context())
 	out, errs := &announced{stop: stop}, &strings.Builder{}
-	code := Run(ctx, []string{"tunnel", "-s", fmt.Sprintf("127.0.0.1:%d", postgres.Port), "-d", "app", "--sslmode", "verify-full", "--listen", "127.0.0.1:0"},
+	code := Run(ctx, []string{"tunnel", "-s", fmt.Sprintf("127.0.0.1:%d", postgres.Port), "-d", "app", "--sslmode", "verify-full", "--listen",
+		"127.0.0.1:0"},
 		IO{Out: out, Err: errs}, env)
 	if code != exitDone || !strings.Contains(errs.String(), "offers no TLS, so the token was not sent") {
 		t.Errorf("exit %d, stderr %s", code, errs)

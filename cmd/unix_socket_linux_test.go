@@ -29,7 +29,8 @@ func TestUnixSockets(t *testing.T) {
 	i := newInstall(t)
 	folder := t.TempDir()
 	abstract := "@gprxy-test-" + fmt.Sprint(os.Getpid())
-	settings := []string{"PROXY_HOST=" + folder + ",127.0.0.1," + abstract, "PROXY_CERT=auto", "REQUIRE_TLS=always", "PROXY_SOCKET_PERMISSIONS=0770"}
+	settings := []string{"PROXY_HOST=" + folder + ",127.0.0.1," + abstract, "PROXY_CERT=auto", "REQUIRE_TLS=always",
+		"PROXY_SOCKET_PERMISSIONS=0770"}
 	r := i.start(settings...)
 	tcp, rest, _ := strings.Cut(r.addr, ",")
 	_, port, _ := net.SplitHostPort(tcp)
@@ -45,7 +46,8 @@ func TestUnixSockets(t *testing.T) {
 			t.Errorf("psql -h %s: %s, %v", host, out, err)
 		}
 	}
-	conn, err := pgx.Connect(t.Context(), fmt.Sprintf("host=%s port=%s user=alice password=alice-secret dbname=postgres sslmode=disable", folder, port))
+	conn, err := pgx.Connect(t.Context(), fmt.Sprintf("host=%s port=%s user=alice password=alice-secret dbname=postgres sslmode=disable",
+		folder, port))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +61,8 @@ func TestUnixSockets(t *testing.T) {
 		t.Errorf("SSLRequest is answered with %q, %v", answer, err)
 	}
 	out, err := i.command("audit", "--type", "session.connected", "--json").Output()
-	if want := fmt.Sprintf(`"peer":{"uid":%d,"pid":`, os.Getuid()); err != nil || strings.Count(string(out), want) != 3 || !strings.Contains(string(out), `"[local]"`) {
+	if want := fmt.Sprintf(`"peer":{"uid":%d,"pid":`, os.Getuid()); err != nil || strings.Count(string(out), want) != 3 ||
+		!strings.Contains(string(out), `"[local]"`) {
 		t.Errorf("the events: %s, %v", out, err)
 	}
 	if out, err := i.command("sessions", "--active").Output(); err != nil || !strings.Contains(string(out), "[local]") {

@@ -19,7 +19,8 @@ func whoamiCommand() command {
 	return command{
 		name:    "whoami",
 		summary: "who is logged in, roles, and until when",
-		about:   "Reads the login without asking the issuer. Exit code 1 when nobody is logged in, or the login has expired and cannot be renewed.",
+		about: "Reads the login without asking the issuer. Exit code 1 when nobody is logged in, or the login has expired and cannot be " +
+			"renewed.",
 		examples: []example{
 			{"gprxy whoami", "every login, if there are several"},
 			{"gprxy whoami --json", "one JSON object a line"},
@@ -117,7 +118,8 @@ func (o *whoamiOptions) show(c *call, t sso.Tokens) error {
 	}
 	roles := strings.Join(t.Roles, ", ")
 	for _, row := range [][2]string{
-		{"", t.User}, {"  roles    ", first(roles, "none")}, {"           ", o.sso.roleHint(t)}, {"  issuer   ", t.Issuer}, {"  audience ", t.Audience},
+		{"", t.User}, {"  roles    ", first(roles, "none")}, {"           ", o.sso.roleHint(t)}, {"  issuer   ", t.Issuer},
+		{"  audience ", t.Audience},
 		{"  expires  ", o.expiry(t, c.Now())}, {"  from     ", o.source()},
 	} {
 		if row[1] != "" {

@@ -72,7 +72,8 @@ func TestOutputFiles(t *testing.T) {
 	if got := export(log.env.Dir); got.code != 1 || !strings.Contains(got.err, "is a directory") {
 		t.Errorf("a directory: %+v", got)
 	}
-	if got := gprxy(t, log.env, "audit", "--event-log", log.env.Dir); got.code != 1 || !strings.Contains(got.err, filepath.Join(log.env.Dir, "events.db")) {
+	if got := gprxy(t, log.env, "audit", "--event-log", log.env.Dir); got.code != 1 ||
+		!strings.Contains(got.err, filepath.Join(log.env.Dir, "events.db")) {
 		t.Errorf("a directory as the log: %+v", got)
 	}
 }
@@ -87,11 +88,13 @@ func TestNamesFromStrangers(t *testing.T) {
 		return store.Event{Time: time.Date(2026, 3, 5, 11, 0, 0, 0, time.UTC), Session: id, Fact: f}
 	}
 	for id, name := range map[string]string{"a": "\n=1+1", "b": "＝cmd", "c": "\x1b[2J\u202eoof", "d": "plain"} {
-		appendEvents(t, db, at(id, store.SessionConnected{Client: "10.0.0.1:1", RequestedUser: "wish-" + name, Database: "shop", ApplicationName: "app-" + name, Protocol: "3.0"}),
+		appendEvents(t, db, at(id, store.SessionConnected{Client: "10.0.0.1:1", RequestedUser: "wish-" + name, Database: "shop",
+			ApplicationName: "app-" + name, Protocol: "3.0"}),
 			at(id, store.AuthSucceeded{Method: "token", User: name}), at(id, store.SessionRefused{SQLState: "42501", Reason: "no_role"}))
 	}
 	closeStore(t, db)
-	if out := gprxyOn(t, 200, env, "audit", "--csv").out; strings.ContainsAny(out, "\x1b\u202e") || !strings.Contains(out, "'＝cmd") || !strings.Contains(out, "oof") {
+	if out := gprxyOn(t, 200, env, "audit", "--csv").out; strings.ContainsAny(out, "\x1b\u202e") || !strings.Contains(out, "'＝cmd") ||
+		!strings.Contains(out, "oof") {
 		t.Errorf("on a terminal: %q", out)
 	}
 	if out := gprxy(t, env, "audit", "--csv").out; !strings.Contains(out, "\"'\n=1+1\"") {

@@ -32,7 +32,8 @@ func TestReadHeader(t *testing.T) {
 	}{
 		{"v1 over IPv4", "PROXY TCP4 10.1.2.3 10.9.9.9 4242 5432\r\n", "10.1.2.3:4242"},
 		{"v1 over IPv6", "PROXY TCP6 2001:db8::7 2001:db8::1 4242 5432\r\n", "[2001:db8::7]:4242"},
-		{"v1, the longest", "PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n", "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535"},
+		{"v1, the longest", "PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n",
+			"[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535"},
 		{"v1, IPv4 within IPv6", "PROXY TCP6 ::ffff:10.1.2.3 ::1 4242 5432\r\n", "10.1.2.3:4242"},
 		{"v1 unknown", "PROXY UNKNOWN\r\n", ""},
 		{"v1 unknown with words", "PROXY UNKNOWN some thing\r\n", ""},

@@ -201,7 +201,8 @@ func TestAShortageIsToldOnce(t *testing.T) {
 	}
 	short.end()
 	short.end()
-	if failed, over := strings.Count(log.String(), "could not accept"), strings.Count(log.String(), "accepted again"); failed != 1 || over != 1 {
+	if failed, over := strings.Count(log.String(), "could not accept"), strings.Count(log.String(), "accepted again"); failed != 1 ||
+		over != 1 {
 		t.Errorf("the log tells %d times of it and %d times of its end", failed, over)
 	}
 }

@@ -19,7 +19,8 @@ func TestCancelEndsWhatTheBackendRuns(t *testing.T) {
 			pid := l.PID()
 			send(t, l, "SELECT pg_sleep(60)")
 			eventually(t, "the query runs", func() bool {
-				return admin(t, server, "postgres", "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%sleep(60)%' AND state = 'active' AND pid ="+itoa(pid)) == "1"
+				return admin(t, server, "postgres", "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%sleep(60)%' AND state = 'active' AND "+
+					"pid ="+itoa(pid)) == "1"
 			})
 			if err := l.Cancel(t.Context()); err != nil {
 				t.Fatal(err)

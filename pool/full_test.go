@@ -20,10 +20,11 @@ func TestAnIdleBackendMakesRoomInAFullServer(t *testing.T) {
 		limited      string
 		idle, wanted pool.Request
 	}{
-		"of the role, other parameters":  {"ROLE other", request(user("other"), parameter("application_name", "a")), request(user("other"))},
-		"of the role, another database":  {"ROLE other", request(user("other"), database("second")), request(user("other"))},
-		"of the database, another role":  {"DATABASE second", request(database("second")), request(user("other"), database("second"))},
-		"of the database, another's too": {"DATABASE second", request(database("second"), person("ann")), request(user("other"), database("second"), person("bob"))},
+		"of the role, other parameters": {"ROLE other", request(user("other"), parameter("application_name", "a")), request(user("other"))},
+		"of the role, another database": {"ROLE other", request(user("other"), database("second")), request(user("other"))},
+		"of the database, another role": {"DATABASE second", request(database("second")), request(user("other"), database("second"))},
+		"of the database, another's too": {"DATABASE second", request(database("second"), person("ann")),
+			request(user("other"), database("second"), person("bob"))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPools(t, config())

@@ -73,7 +73,8 @@ func FuzzLoginObserver(f *testing.F) {
 		cut = min(max(cut, 0), len(data))
 		parts.see(data[:cut])
 		parts.see(data[cut:])
-		if !slices.Equal(whole.parameters, parts.parameters) || whole.asked != parts.asked || len(whole.login.greeting) != len(parts.login.greeting) {
+		if !slices.Equal(whole.parameters, parts.parameters) || whole.asked != parts.asked ||
+			len(whole.login.greeting) != len(parts.login.greeting) {
 			t.Error("the cut matters")
 		}
 		if len(whole.parameters) > maxParameters {

@@ -56,7 +56,8 @@ func TestAQueueOfASessionDoesNotPassForClean(t *testing.T) {
 		ask(t, s, "postgres", "CREATE TABLE IF NOT EXISTS app.lines (line bytea); GRANT ALL ON app.lines TO app")
 		tag := forgedTag(s, t)
 		reset := []pgproto3.FrontendMessage{
-			query("SET statement_timeout TO 0; SET default_transaction_isolation TO 'read committed'; SET gprxy.proof TO '" + foretold + "'; SHOW gprxy.proof"),
+			query("SET statement_timeout TO 0; SET default_transaction_isolation TO 'read committed'; SET gprxy.proof TO '" + foretold +
+				"'; SHOW gprxy.proof"),
 			query("DISCARD ALL"),
 			query("SET LOCAL TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT '" + foretold + "', 'f', " + tag),
 		}
@@ -79,7 +80,8 @@ func TestAQueueOfASessionDoesNotPassForClean(t *testing.T) {
 			{name: "an error and a batch without Sync", queue: encoded(t, extended("SELECT 1/0")...)},
 			{name: "the beginning of a Query", queue: []byte("Q\x00\x00\x10\x00SELECT '"), mute: true},
 			{name: "the beginning of a value", queue: append(encoded(t, copyIn), "d\x00\x00\x10\x00\\\\x"...)},
-			{name: "the beginning of a call", queue: []byte("F\x00\x00\x10\x00\x00\x00\x09\x11\x00\x01\x00\x01\x00\x01\x00\x00\x0f\x00"), mute: true},
+			{name: "the beginning of a call", queue: []byte("F\x00\x00\x10\x00\x00\x00\x09\x11\x00\x01\x00\x01\x00\x01\x00\x00\x0f\x00"),
+				mute: true},
 			{name: "a message that its beginning ends", queue: []byte("Q\x00\x00\x00\x0cSELECT ")},
 		} {
 			t.Run(row.name, func(t *testing.T) {
@@ -148,7 +150,8 @@ func TestCodeThatRunsInTheResetProvesNothing(t *testing.T) {
 					return r
 				}, name)
 				ask(t, l, "CREATE TABLE "+table+" (a int); "+
-					"CREATE FUNCTION "+table+"() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN "+strings.ReplaceAll(row.body, "'", "''")+" RETURN NULL; END';"+
+					"CREATE FUNCTION "+table+"() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN "+strings.ReplaceAll(row.body, "'",
+					"''")+" RETURN NULL; END';"+
 					"CREATE CONSTRAINT TRIGGER t AFTER INSERT ON "+table+" DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "+table+"()")
 				defer admin(t, s, "postgres", "DROP TABLE "+table+"; DROP FUNCTION "+table)
 				l.Conn().Write(encoded(t, append(extended("INSERT INTO "+table+" VALUES (1)"), &pgproto3.Flush{})...))
@@ -164,7 +167,8 @@ func TestCodeThatRunsInTheResetProvesNothing(t *testing.T) {
 					return
 				}
 				next := acquire(t, p, request(person("bob")))
-				if got := ask(t, next, "SELECT current_setting('work_mem') || coalesce(current_setting('gprxy.proof', true), '')"); err != nil || got != "4MB" || !next.Reused() {
+				if got := ask(t, next, "SELECT current_setting('work_mem') || coalesce(current_setting('gprxy.proof', true), '')"); err != nil ||
+					got != "4MB" || !next.Reused() {
 					t.Errorf("the next session sees %s, reused %v, %v", got, next.Reused(), err)
 				}
 			})
@@ -299,34 +303,40 @@ func TestWrongAnswersCloseTheBackend(t *testing.T) {
 		change func([]byte, int) []byte
 		says   string
 	}{
-		"in a transaction after the mark":          {replaced('Z', 1, inTransaction), "SHOW ended with transaction status"},
-		"in a transaction after DISCARD ALL":       {replaced('Z', 2, inTransaction), "DISCARD ended with transaction status"},
-		"in a failed transaction at the end":       {replaced('Z', 3, failed), "SELECT ended with transaction status"},
-		"another value of the mark":                {replaced('D', 1, column(0, foretold)), "SHOW has not the value"},
-		"another value at the end":                 {replaced('D', 2, column(0, foretold)), "SELECT has not the value"},
-		"no value at the end":                      {replaced('D', 2, column(0, "")), "SELECT has not the value"},
-		"the mark is still there":                  {replaced('D', 2, column(1, "t")), "still there"},
-		"another user":                             {replaced('D', 2, column(2, hex.EncodeToString([]byte("eve")))), "current_user is another one"},
-		"no row":                                   {replaced('D', 2, by(nil)), "unexpected *pgproto3.CommandComplete"},
-		"two rows":                                 {replaced('D', 2, twice), "unexpected *pgproto3.DataRow"},
-		"two marks":                                {replaced('D', 1, twice), "unexpected *pgproto3.DataRow"},
-		"a column more":                            {replaced('D', 1, func(f []byte) []byte { return dataRow(append(columns(f), "")...) }), "2 columns of SHOW, not 1"},
-		"a column less":                            {replaced('D', 2, func(f []byte) []byte { c := columns(f); return dataRow(c[:len(c)-1]...) }), "columns of SELECT"},
-		"a described column more":                  {replaced('T', 1, func(f []byte) []byte { return describe(2) }), "described 2 columns of SHOW, not 1"},
-		"a described column less":                  {replaced('T', 2, func(f []byte) []byte { return describe(1) }), "described 1 columns of SELECT"},
-		"described twice":                          {replaced('T', 2, twice), "unexpected *pgproto3.RowDescription"},
-		"not described":                            {replaced('T', 2, by(nil)), "unexpected *pgproto3.DataRow"},
-		"another tag":                              {replaced('C', 1, by(frame('C', "RESET\x00"))), "SET with another command's tag"},
-		"another tag of DISCARD ALL":               {replaced('C', 5, by(frame('C', "DISCARD TEMP\x00"))), "DISCARD with another command's tag"},
-		"a tag of more rows":                       {replaced('C', 7, by(frame('C', "SELECT 2\x00"))), "SELECT with another command's tag"},
-		"a tag twice":                              {replaced('C', 5, twice), "unexpected *pgproto3.CommandComplete"},
-		"no tag":                                   {replaced('C', 4, by(nil)), "unexpected *pgproto3.ReadyForQuery"},
-		"an error":                                 {replaced('C', 4, by(frame('E', "SERROR\x00CXX000\x00Mno\x00\x00"))), "XX000"},
-		"an empty query":                           {replaced('C', 4, by(frame('I', ""))), "unexpected *pgproto3.EmptyQueryResponse"},
-		"a ParseComplete before":                   {replaced('C', 1, before(frame('1', ""))), "unexpected *pgproto3.ParseComplete"},
-		"more than the answers":                    {replaced('Z', 3, behind(notice)), "nobody asked for"},
-		"half a message more than the answers":     {replaced('Z', 3, behind(notice[:9])), "nobody asked for"},
-		"the end of the connection with the reset": {replaced('Z', 3, behind(frame('E', "SFATAL\x00C57P01\x00Mend\x00\x00"))), "nobody asked for"},
+		"in a transaction after the mark":    {replaced('Z', 1, inTransaction), "SHOW ended with transaction status"},
+		"in a transaction after DISCARD ALL": {replaced('Z', 2, inTransaction), "DISCARD ended with transaction status"},
+		"in a failed transaction at the end": {replaced('Z', 3, failed), "SELECT ended with transaction status"},
+		"another value of the mark":          {replaced('D', 1, column(0, foretold)), "SHOW has not the value"},
+		"another value at the end":           {replaced('D', 2, column(0, foretold)), "SELECT has not the value"},
+		"no value at the end":                {replaced('D', 2, column(0, "")), "SELECT has not the value"},
+		"the mark is still there":            {replaced('D', 2, column(1, "t")), "still there"},
+		"another user": {replaced('D', 2, column(2, hex.EncodeToString([]byte("eve")))),
+			"current_user is another one"},
+		"no row":    {replaced('D', 2, by(nil)), "unexpected *pgproto3.CommandComplete"},
+		"two rows":  {replaced('D', 2, twice), "unexpected *pgproto3.DataRow"},
+		"two marks": {replaced('D', 1, twice), "unexpected *pgproto3.DataRow"},
+		"a column more": {replaced('D', 1, func(f []byte) []byte { return dataRow(append(columns(f), "")...) }),
+			"2 columns of SHOW, not 1"},
+		"a column less": {replaced('D', 2,
+			func(f []byte) []byte { c := columns(f); return dataRow(c[:len(c)-1]...) }), "columns of SELECT"},
+		"a described column more": {replaced('T', 1, func(f []byte) []byte { return describe(2) }),
+			"described 2 columns of SHOW, not 1"},
+		"a described column less": {replaced('T', 2, func(f []byte) []byte { return describe(1) }),
+			"described 1 columns of SELECT"},
+		"described twice":                      {replaced('T', 2, twice), "unexpected *pgproto3.RowDescription"},
+		"not described":                        {replaced('T', 2, by(nil)), "unexpected *pgproto3.DataRow"},
+		"another tag":                          {replaced('C', 1, by(frame('C', "RESET\x00"))), "SET with another command's tag"},
+		"another tag of DISCARD ALL":           {replaced('C', 5, by(frame('C', "DISCARD TEMP\x00"))), "DISCARD with another command's tag"},
+		"a tag of more rows":                   {replaced('C', 7, by(frame('C', "SELECT 2\x00"))), "SELECT with another command's tag"},
+		"a tag twice":                          {replaced('C', 5, twice), "unexpected *pgproto3.CommandComplete"},
+		"no tag":                               {replaced('C', 4, by(nil)), "unexpected *pgproto3.ReadyForQuery"},
+		"an error":                             {replaced('C', 4, by(frame('E', "SERROR\x00CXX000\x00Mno\x00\x00"))), "XX000"},
+		"an empty query":                       {replaced('C', 4, by(frame('I', ""))), "unexpected *pgproto3.EmptyQueryResponse"},
+		"a ParseComplete before":               {replaced('C', 1, before(frame('1', ""))), "unexpected *pgproto3.ParseComplete"},
+		"more than the answers":                {replaced('Z', 3, behind(notice)), "nobody asked for"},
+		"half a message more than the answers": {replaced('Z', 3, behind(notice[:9])), "nobody asked for"},
+		"the end of the connection with the reset": {replaced('Z', 3, behind(frame('E', "SFATAL\x00C57P01\x00Mend\x00\x00"))),
+			"nobody asked for"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -386,7 +396,8 @@ func TestWrongAnswersBeforeASession(t *testing.T) {
 			}
 		}
 	})
-	for name, settings := range map[string]func(*pool.Request){"with a stamp": setting("gprxy.user", "ann"), "without": func(*pool.Request) {}} {
+	for name, settings := range map[string]func(*pool.Request){"with a stamp": setting("gprxy.user", "ann"),
+		"without": func(*pool.Request) {}} {
 		t.Run("lent again "+name, func(t *testing.T) {
 			t.Parallel()
 			tm := &tamper{change: other(1)}

@@ -12,5 +12,6 @@ func (p *Pools) Reconnect() {
 			b.pool.Reset() // closes in the background, and what is being opened counts as old
 		}
 	}
-	p.config.Log.Info("reconnecting to PostgreSQL: idle connections are closed now, others at the end of their sessions", "connections", p.open)
+	p.config.Log.Info("reconnecting to PostgreSQL: idle connections are closed now, others at the end of their sessions", "connections",
+		p.open)
 }

@@ -27,9 +27,11 @@ func nothingReachesTheNext(t *testing.T, s *pooltest.Server) {
 		{"a role", "SET ROLE other", false, "SELECT current_user", "app"},
 		{"a prepared statement", "PREPARE left_behind AS SELECT 1", false, "SELECT count(*) FROM pg_prepared_statements", "0"},
 		{"a cursor WITH HOLD", "DECLARE c CURSOR WITH HOLD FOR SELECT 1", false, "SELECT count(*) FROM pg_cursors", "0"},
-		{"an advisory lock", "SELECT pg_advisory_lock(42)", false, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()", "0"},
+		{"an advisory lock", "SELECT pg_advisory_lock(42)", false,
+			"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()", "0"},
 		{"LISTEN", "LISTEN left_behind", false, "SELECT count(*) FROM pg_listening_channels()", "0"},
-		{"an open transaction", "BEGIN; CREATE TEMP TABLE left_behind (a int)", true, "SELECT count(*) FROM pg_class WHERE relname = 'left_behind'", "0"},
+		{"an open transaction", "BEGIN; CREATE TEMP TABLE left_behind (a int)", true,
+			"SELECT count(*) FROM pg_class WHERE relname = 'left_behind'", "0"},
 		{"a failed transaction", "BEGIN; SELECT 1/0", true, "SELECT 'usable'", "usable"},
 		{"a setting in a transaction", "BEGIN; SET LOCAL work_mem = '9MB'", true, "SHOW work_mem", "4MB"},
 	} {

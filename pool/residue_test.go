@@ -73,17 +73,21 @@ func TestWhoMayHaveABackendNext(t *testing.T) {
 		{"isn", "CREATE EXTENSION isn", "DROP EXTENSION isn", run("SELECT isn_weak(true)"), onlyAnn},
 		{"a foreign data wrapper, installed meanwhile", "", "DROP EXTENSION postgres_fdw", meanwhile("CREATE EXTENSION postgres_fdw"), onlyAnn},
 		{"an extension dropped meanwhile", "CREATE EXTENSION dblink", "", meanwhile("DROP EXTENSION dblink"), onlyAnn},
-		{"a C function of no extension", "CREATE FUNCTION loose(text, text) RETURNS bool LANGUAGE c AS '$libdir/citext', 'citext_eq'", "DROP FUNCTION loose",
+		{"a C function of no extension", "CREATE FUNCTION loose(text, text) RETURNS bool LANGUAGE c AS '$libdir/citext', 'citext_eq'",
+			"DROP FUNCTION loose",
 			run("SELECT 1"), onlyAnn},
 
 		{"temporary objects", "", "", run("CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'"), notThis},
 		{"a superuser", "ALTER ROLE app SUPERUSER", "ALTER ROLE app NOSUPERUSER", run("SELECT 1"), nobody},
-		{"a member of a superuser's", "CREATE ROLE root SUPERUSER; GRANT root TO app", "DROP ROLE root", run("SET ROLE root; LOAD 'auto_explain'"), nobody},
+		{"a member of a superuser's", "CREATE ROLE root SUPERUSER; GRANT root TO app", "DROP ROLE root",
+			run("SET ROLE root; LOAD 'auto_explain'"), nobody},
 		{"made a member meanwhile", "CREATE ROLE root SUPERUSER", "DROP ROLE root", meanwhile("GRANT root TO app"), nobody},
-		{"REPLICATION", "ALTER ROLE app REPLICATION", "ALTER ROLE app NOREPLICATION", run("SELECT pg_create_physical_replication_slot('temporary', true, true)"), nobody},
+		{"REPLICATION", "ALTER ROLE app REPLICATION", "ALTER ROLE app NOREPLICATION",
+			run("SELECT pg_create_physical_replication_slot('temporary', true, true)"), nobody},
 		{"the right to set a replication origin", "GRANT EXECUTE ON FUNCTION pg_replication_origin_session_setup TO app",
 			"REVOKE EXECUTE ON FUNCTION pg_replication_origin_session_setup FROM app", run("SELECT 1"), origin},
-		{"that right, by SET ROLE", "CREATE ROLE mover; GRANT EXECUTE ON FUNCTION pg_replication_origin_session_setup TO mover; GRANT mover TO app; ALTER ROLE app NOINHERIT",
+		{"that right, by SET ROLE", "CREATE ROLE mover; GRANT EXECUTE ON FUNCTION pg_replication_origin_session_setup TO mover; GRANT mover " +
+			"TO app; ALTER ROLE app NOINHERIT",
 			"DROP OWNED BY mover; DROP ROLE mover; ALTER ROLE app INHERIT", run("SELECT 1"), origin},
 		{"the right to start a backup", "GRANT EXECUTE ON FUNCTION " + backup + " TO app", "REVOKE EXECUTE ON FUNCTION " + backup + " FROM app",
 			run("SELECT 1"), nobody},
@@ -92,7 +96,8 @@ func TestWhoMayHaveABackendNext(t *testing.T) {
 			keep(t, row.setUp, row.undo)
 			p := newPools(t, config(maxConns(1)))
 			again, another := shared(t, p, request(database("fdw")), func(l *pool.Lease) { row.session(t, l) })
-			got := map[[2]bool]string{{true, true}: anybody, {true, false}: onlyAnn, {false, false}: nobody, {false, true}: notThis}[[2]bool{again, another}]
+			got := map[[2]bool]string{{true, true}: anybody, {true, false}: onlyAnn, {false, false}: nobody,
+				{false, true}: notThis}[[2]bool{again, another}]
 			if got != row.want {
 				t.Errorf("the backend goes to %s, want %s", got, row.want)
 			}

@@ -26,8 +26,9 @@ func TestAServerMustProveItKnowsThePassword(t *testing.T) {
 		end       string // what follows the client's proof
 		fails     string // the error; "": pgconn gets end as it is
 	}{
-		"no proof":             {plain, challenge("1"), authentication(authenticationOK, ""), "type 'R'"},
-		"another proof":        {plain, challenge("1"), authentication(authenticationSASLFinal, "v="+base64.StdEncoding.EncodeToString(make([]byte, 32))), "did not prove"},
+		"no proof": {plain, challenge("1"), authentication(authenticationOK, ""), "type 'R'"},
+		"another proof": {plain, challenge("1"), authentication(authenticationSASLFinal,
+			"v="+base64.StdEncoding.EncodeToString(make([]byte, 32))), "did not prove"},
 		"an empty proof":       {plain, challenge("1"), authentication(authenticationSASLFinal, "v="), "did not prove"},
 		"a refusal":            {plain, challenge("1"), packet('E', "SFATAL\x00C28P01\x00Mno\x00\x00"), ""},
 		"endless work":         {plain, challenge("10000001"), "", "impossible number"},

@@ -55,7 +55,8 @@ func TestOnlyClientsAreCounted(t *testing.T) {
 // Guesses that wait in line for PostgreSQL are looked at again when their turn comes: those
 // ahead of them may have been too many by then.
 func TestGuessesInLineAreLookedAtAgain(t *testing.T) {
-	s := &session{handler: &Handler{throttle: admission.NewThrottle(2, time.Hour), checks: admission.NewFairQueue(1)}, asked: asked{user: "alice"}}
+	s := &session{handler: &Handler{throttle: admission.NewThrottle(2, time.Hour), checks: admission.NewFairQueue(1)},
+		asked: asked{user: "alice"}}
 	s.client.prefix = from("192.0.2.1")
 	done, err := s.handler.checks.Acquire(t.Context(), s.client.prefix)
 	if err != nil {
@@ -109,7 +110,8 @@ func TestAnIncompleteConfigIsRefused(t *testing.T) {
 	if h, err := NewHandler(Config{}); err == nil || h != nil || err.Error() != "the handler's configuration lacks Log" {
 		t.Errorf("%v, %v", h, err)
 	}
-	c := Config{Log: slog.New(slog.DiscardHandler), Events: &store.DB{}, Pools: &pool.Pools{}, LoginTimeout: time.Second, RequireTLS: TLSAlways}
+	c := Config{Log: slog.New(slog.DiscardHandler), Events: &store.DB{}, Pools: &pool.Pools{}, LoginTimeout: time.Second,
+		RequireTLS: TLSAlways}
 	if _, err := NewHandler(c); err == nil || err.Error() != "the handler's configuration lacks TLS, for TLSAlways" {
 		t.Error(err)
 	}

@@ -149,7 +149,8 @@ func (s *session) checkPassword(ctx context.Context, password string) error {
 		return err
 	}
 	defer done()
-	if _, refused := s.handler.throttle.Check(s.client.prefix, s.guessedAt(auth.MethodPassword), time.Now()); refused { // those who were ahead in line
+	// those who were ahead in line
+	if _, refused := s.handler.throttle.Check(s.client.prefix, s.guessedAt(auth.MethodPassword), time.Now()); refused {
 		return &refusal.AuthFailure{Method: auth.MethodPassword, Reason: refusal.ReasonTooManyFailures}
 	}
 	if err := s.handler.Pools.Down(); err != nil && s.handler.condenser.Spent(s.client.prefix, time.Now()) {

@@ -113,7 +113,8 @@ func TestABackendThatIsKilled(t *testing.T) {
 		}
 		kill(t, pid)
 		all, rest := frames(string(head) + readAll(t, conn))
-		if len(all) != 1 || all[0].kind != 'T' || len(rest) < len(head)-64 || len(rest) > size || rest[0] != 'D' || strings.Trim(rest[11:], "x") != "" {
+		if len(all) != 1 || all[0].kind != 'T' || len(rest) < len(head)-64 || len(rest) > size || rest[0] != 'D' ||
+			strings.Trim(rest[11:], "x") != "" {
 			t.Errorf("%d messages, and %d bytes that end with %q", len(all), len(rest), rest[max(0, len(rest)-100):])
 		}
 		wantEnd(t, p, pid, "backend_gone")

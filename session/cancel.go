@@ -169,7 +169,8 @@ func (s *session) cancel(ctx context.Context) {
 			reason = "session_ended"
 		}
 		s.client.log.Debug("a cancel request was not forwarded", "of", target.session, "error", err)
-		s.recordCancel(ctx, store.Event{Session: target.session, Fact: store.CancelRejected{Client: s.client.address, BackendPID: pid, Reason: reason}})
+		s.recordCancel(ctx, store.Event{Session: target.session, Fact: store.CancelRejected{Client: s.client.address, BackendPID: pid,
+			Reason: reason}})
 		return
 	}
 	s.recordCancel(ctx, store.Event{Session: target.session, Fact: store.CancelForwarded{Client: s.client.address, BackendPID: pid}})

@@ -110,7 +110,8 @@ func TestLoginWithTheBrowser(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "0A000") || !strings.Contains(err.Error(), "do not work with the identity provider") {
 			t.Errorf("ended with %v", err)
 		}
-		if refused := p.records("session.refused"); len(refused) != 1 || !strings.Contains(string(refused[0].Detail), `"reason":"device_unsuited"`) {
+		if refused := p.records("session.refused"); len(refused) != 1 || !strings.Contains(string(refused[0].Detail),
+			`"reason":"device_unsuited"`) {
 			t.Errorf("recorded %v", refused)
 		}
 	})

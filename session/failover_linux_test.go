@@ -241,7 +241,8 @@ func TestTheNameLeadsNowhere(t *testing.T) {
 			answers(name, row.with)
 			for user, password := range map[string]string{"alice": alicePassword, "bob": token("bob@example.com", "reader")} {
 				answer := refused(t, p.dsn(user, password))
-				if answer.Code != "57P03" || !strings.Contains(answer.Message, row.says) || answer.Hint == "" || strings.Contains(answer.Message+answer.Detail, name) {
+				if answer.Code != "57P03" || !strings.Contains(answer.Message, row.says) || answer.Hint == "" ||
+					strings.Contains(answer.Message+answer.Detail, name) {
 					t.Errorf("%s is told %+v", user, answer)
 				}
 			}

@@ -153,7 +153,8 @@ func TestAFloodOfWrongKeys(t *testing.T) {
 	sleep := func(conn net.Conn) {
 		send(t, conn, query("select 'whole' from pg_sleep(1)"))
 		eventually(t, "the query runs", 20*time.Second, func() bool {
-			return admin(t, "select count(*) from pg_stat_activity where query like '%whole%' and query not like '%activity%' and state = 'active'") == "1"
+			return admin(t, "select count(*) from pg_stat_activity where query like '%whole%' and query not like '%activity%' and state = "+
+				"'active'") == "1"
 		})
 	}
 	sleep(other)

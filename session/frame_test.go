@@ -123,7 +123,8 @@ func TestMemoryFollowsWhatCame(t *testing.T) {
 func TestBodiesOfAllLengths(t *testing.T) {
 	for _, size := range []int{0, 1, firstRead - 1, firstRead, firstRead + 1, 3*firstRead + 7, maxPasswordBody} {
 		body := strings.Repeat("x", size)
-		for name, wrap := range map[string]func(io.Reader) io.Reader{"at once": func(r io.Reader) io.Reader { return r }, "byte by byte": iotest.OneByteReader} {
+		for name, wrap := range map[string]func(io.Reader) io.Reader{"at once": func(r io.Reader) io.Reader { return r },
+			"byte by byte": iotest.OneByteReader} {
 			r := strings.NewReader(frame('p', body) + "next")
 			got, err := readFrame(wrap(r), 'p', maxPasswordBody)
 			if err != nil || string(got) != body || r.Len() != len("next") {

@@ -57,7 +57,8 @@ func TestGuessing(t *testing.T) {
 	if last < 250*time.Millisecond || took < last/2 || took > 5*last {
 		t.Errorf("a guess that was judged took %v, one that was not %v", last, took)
 	}
-	if answer, took := attempt(t, p, victim, "alice", alicePassword); answer.kind != 'R' || took >= time.Second { // as long as it would be held back
+	// as long as it would be held back
+	if answer, took := attempt(t, p, victim, "alice", alicePassword); answer.kind != 'R' || took >= time.Second {
 		t.Errorf("elsewhere the person is answered %v after %v", answer, took)
 	}
 	wantRefusedFor(t, p, "too_many_failures")

@@ -42,16 +42,19 @@ func TestStartupParametersAreTheSessionsDefaults(t *testing.T) {
 	dsn := func(parameters ...string) string {
 		return p.dsn("bob", token("bob@example.com", "reader"), parameters...)
 	}
-	first := connect(t, dsn("default_query_exec_mode=simple_protocol", "statement_timeout=1234", "timezone=Asia/Tokyo", "options=-c work_mem=5555kB"))
+	first := connect(t, dsn("default_query_exec_mode=simple_protocol", "statement_timeout=1234", "timezone=Asia/Tokyo",
+		"options=-c work_mem=5555kB"))
 	show := func(conn *pgx.Conn, name string) string {
 		return ask[string](t, conn, "select current_setting($1)", name)
 	}
-	for _, reset := range []string{"select 1", "set statement_timeout = 1; set timezone = 'UTC'; set work_mem = '1MB'; reset all", "set statement_timeout = 1", "discard all"} {
+	for _, reset := range []string{"select 1", "set statement_timeout = 1; set timezone = 'UTC'; set work_mem = '1MB'; reset all",
+		"set statement_timeout = 1", "discard all"} {
 		run(t, first, reset)
 		if reset == "set statement_timeout = 1" {
 			continue
 		}
-		if a, b, c := show(first, "statement_timeout"), show(first, "TimeZone"), show(first, "work_mem"); a != "1234ms" || b != "Asia/Tokyo" || c != "5555kB" {
+		if a, b, c := show(first, "statement_timeout"), show(first, "TimeZone"), show(first, "work_mem"); a != "1234ms" || b != "Asia/Tokyo" ||
+			c != "5555kB" {
 			t.Errorf("after %q: statement_timeout %s, timezone %s, work_mem %s", reset, a, b, c)
 		}
 	}

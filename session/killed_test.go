@@ -77,13 +77,15 @@ var deaths = []struct {
 	{"portal suspended", func(d *doomed) { d.locks(); d.send(parse("table items"), bind, execute(1), flush); d.awaits("s") }, false},
 	{"skipping to Sync", func(d *doomed) { d.locks(); d.send(parse("select 1/"), flush); d.awaits("E"); d.send(bind, whole) }, false},
 	{"among Syncs", func(d *doomed) {
-		d.send(parse("select 1"), bind, whole, syncPoint, parse("select pg_sleep(60)"), bind, whole, syncPoint, syncPoint, parse("select 1"), bind, whole, syncPoint)
+		d.send(parse("select 1"), bind, whole, syncPoint, parse("select pg_sleep(60)"), bind, whole, syncPoint, syncPoint, parse("select 1"),
+			bind, whole, syncPoint)
 		d.awaits("Z")
 	}, false},
 
 	{"in a query", func(d *doomed) { d.locks(); d.send(query("select pg_sleep(60)")) }, false},
 	{"within several statements", func(d *doomed) {
-		d.send(query(fmt.Sprintf("select repeat('x', 50000) from generate_series(1, 3); insert into items values (%d, 'never'); select pg_sleep(60); select 2", -d.id)))
+		d.send(query(fmt.Sprintf("select repeat('x', 50000) from generate_series(1, 3); insert into items values (%d, 'never'); select "+
+			"pg_sleep(60); select 2", -d.id)))
 		d.awaits("D")
 	}, false},
 	{"behind several queries", func(d *doomed) {

@@ -56,14 +56,17 @@ var canaries = []canary{
 	{"SESSION AUTHORIZATION", "set session authorization app_reader", "select session_user", nobody, super},
 	{"temporary table", "create temp table trace (x int)", "select to_regclass('pg_temp.trace')", nobody, ordinary},
 	{"cursor WITH HOLD", "begin; declare trace cursor with hold for select 'left'; commit", "fetch all from trace", anybody, ordinary},
-	{"advisory lock", "select pg_advisory_lock(4711)", "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()", anybody, ordinary},
+	{"advisory lock", "select pg_advisory_lock(4711)", "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()",
+		anybody, ordinary},
 	{"statement prepared in SQL", "prepare trace as select 'left'", "execute trace", anybody, ordinary},
-	{"statement prepared by the protocol", message('P', "trace\x00select 'left'\x00\x00\x00") + message('S', ""), "execute trace", anybody, ordinary},
+	{"statement prepared by the protocol", message('P', "trace\x00select 'left'\x00\x00\x00") + message('S', ""), "execute trace", anybody,
+		ordinary},
 	{"LISTEN", "listen trace", "select string_agg(c, ',') from pg_listening_channels() c", anybody, ordinary},
 	{"sequence, currval", "select nextval('tickets')", "select currval('tickets')", anybody, ordinary},
 	{"sequence, lastval", "select nextval('tickets')", "select lastval()", anybody, ordinary},
 	{"dblink", "select dblink_connect('trace', 'loopback')", "select dblink_get_connections()", samePerson, extended},
-	{"postgres_fdw", "select count(*) from far_items", "select string_agg(server_name, ',') from postgres_fdw_get_connections()", samePerson, extended},
+	{"postgres_fdw", "select count(*) from far_items", "select string_agg(server_name, ',') from postgres_fdw_get_connections()", samePerson,
+		extended},
 	{"a language's globals", "select remember('left')", "select recall()", samePerson, extended},
 	{"LOAD", "load 'auto_explain'", "select count(*) from pg_settings where name like 'auto_explain.%'", nobody, super},
 	{"custom GUC", "set my.trace = 'left'", "select nullif(current_setting('my.trace', true), '')", anybody, ordinary},
@@ -72,7 +75,8 @@ var canaries = []canary{
 // moreCanaries are what else could stay. They go through the shortest and the
 // longest of the ends.
 var moreCanaries = []canary{
-	{"the person", "set gprxy.\"user\" = 'mallory'", "select nullif(current_setting('gprxy.user', true), 'eve@example.com')", anybody, ordinary},
+	{"the person", "set gprxy.\"user\" = 'mallory'", "select nullif(current_setting('gprxy.user', true), 'eve@example.com')", anybody,
+		ordinary},
 	{"set_config", "select set_config('search_path', 'trace', false)", "show search_path", anybody, ordinary},
 	{"row_security", "set row_security = off", "show row_security", anybody, ordinary},
 	{"SESSION CHARACTERISTICS", "set session characteristics as transaction isolation level serializable, read only, deferrable",
@@ -84,15 +88,21 @@ var moreCanaries = []canary{
 	{"failed transaction", "begin; select 1/0", "select 1", anybody, ordinary},
 	{"cursor", "begin; declare trace cursor for select 'left'", "fetch all from trace", anybody, ordinary},
 	{"large object descriptor", "begin; select lo_open(4711, 262144)", "select lo_tell(0)", anybody, ordinary},
-	{"statistics", "insert into noted values (1)", "select n_tup_ins from pg_stat_xact_user_tables where relname = 'noted'", anybody, ordinary},
+	{"statistics", "insert into noted values (1)", "select n_tup_ins from pg_stat_xact_user_tables where relname = 'noted'", anybody,
+		ordinary},
 	{"pg_trgm.set_limit", "select set_limit(0.9)", "select show_limit()", anybody, ordinary},
 	{"isn_weak", "select isn_weak(true)", "select isn_weak()", samePerson, extended},
-	{"temporary function", "create function pg_temp.trace() returns text language sql as 'select ''left'''", "select pg_temp.trace()", nobody, ordinary},
+	{"temporary function", "create function pg_temp.trace() returns text language sql as 'select ''left'''", "select pg_temp.trace()", nobody,
+		ordinary},
 	{"temporary schema", "create temp table trace (x int); drop table trace", "select pg_my_temp_schema()", nobody, ordinary},
-	{"temp_buffers", "set temp_buffers = '16MB'; create temp table trace (x int); insert into trace values (1)", "set temp_buffers = '9MB'; show temp_buffers", nobody, ordinary},
-	{"LOAD by SET ROLE", "set role app_super; load 'auto_explain'", "select count(*) from pg_settings where name like 'auto_explain.%'", nobody, place{"deputy", database}},
-	{"replication origin", "select pg_replication_origin_session_setup('trace')", "select pg_replication_origin_session_is_setup()", nobody, super},
-	{"temporary replication slot", "select pg_create_physical_replication_slot('trace', true, true)", "select string_agg(slot_name, ',') from pg_replication_slots", nobody, super},
+	{"temp_buffers", "set temp_buffers = '16MB'; create temp table trace (x int); insert into trace values (1)",
+		"set temp_buffers = '9MB'; show temp_buffers", nobody, ordinary},
+	{"LOAD by SET ROLE", "set role app_super; load 'auto_explain'", "select count(*) from pg_settings where name like 'auto_explain.%'",
+		nobody, place{"deputy", database}},
+	{"replication origin", "select pg_replication_origin_session_setup('trace')", "select pg_replication_origin_session_is_setup()", nobody,
+		super},
+	{"temporary replication slot", "select pg_create_physical_replication_slot('trace', true, true)",
+		"select string_agg(slot_name, ',') from pg_replication_slots", nobody, super},
 	{"base backup", "select pg_backup_start('trace', true)", "select pg_backup_stop() is null", nobody, super},
 }
 
@@ -241,7 +251,8 @@ func TestTheSameNameOfNoIssuerIsAnotherPerson(t *testing.T) {
 // on is the canary in the words of a server's version.
 func (c canary) on(major int) canary {
 	if major < 15 {
-		older := strings.NewReplacer("pg_backup_start('trace', true)", "pg_start_backup('trace', true, false)", "pg_backup_stop()", "pg_stop_backup(false)")
+		older := strings.NewReplacer("pg_backup_start('trace', true)", "pg_start_backup('trace', true, false)", "pg_backup_stop()",
+			"pg_stop_backup(false)")
 		c.leave, c.look = older.Replace(c.leave), older.Replace(c.look)
 	}
 	if c.name == "postgres_fdw" && major < 14 { // it does not tell its connections: what serves them does

@@ -127,10 +127,12 @@ func (s *session) accountFailure(err error) error {
 
 // tellAccountRefused says in gprxy's log why nobody gets in with a service account, and what to do.
 func (s *session) tellAccountRefused(err error) {
-	said := []any{"service_account", s.served.account.User, "role", s.served.account.Role, "rule", s.served.account.Rule, "database", s.asked.database, "error", err}
+	said := []any{"service_account", s.served.account.User, "role", s.served.account.Role, "rule", s.served.account.Rule, "database",
+		s.asked.database, "error", err}
 	refused, _ := errors.AsType[*pgconn.PgError](err)
 	if refused == nil || refused.Code != refusal.CodeInvalidPassword {
-		s.client.log.Error("PostgreSQL refused the login of a service account: every login with it is refused. Check pg_hba.conf, and that the role may log in", said...)
+		s.client.log.Error("PostgreSQL refused the login of a service account: every login with it is refused. Check pg_hba.conf, and that "+
+			"the role may log in", said...)
 		return
 	}
 	if change, known := s.handler.passwordChanges.of(s.served.account.User); known {

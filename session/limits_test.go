@@ -158,7 +158,8 @@ func TestMaxClients(t *testing.T) {
 	second := rawSession(t, p, "reader")
 	third := dial(t, p.addr)
 	send(t, third, startupPacket(3<<16, "user", "bob", "database", database))
-	if m := wantFatal(t, third, "53300"); !strings.Contains(m.field('M'), "too many clients") || !strings.Contains(m.field('H'), "MAX_CLIENTS") {
+	if m := wantFatal(t, third, "53300"); !strings.Contains(m.field('M'), "too many clients") ||
+		!strings.Contains(m.field('H'), "MAX_CLIENTS") {
 		t.Errorf("got %v", m)
 	}
 	wantRefusedFor(t, p, "too_many_clients")

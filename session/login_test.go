@@ -39,11 +39,14 @@ func TestTheRecordedAccountIsTheOneThatServed(t *testing.T) {
 		{"token, one role", "bob", token("bob@example.com", "reader"), "app_reader", "bob@example.com", "token", usual},
 		{"token, first of two roles", "bob", token("bob@example.com", "writer", "reader"), "app_writer", "bob@example.com", "token", usual},
 		{"token, unmapped role first", "bob", token("bob@example.com", "other", "reader"), "app_reader", "bob@example.com", "token", usual},
-		{"token, asks for an account it has", "app_reader", token("bob@example.com", "writer", "reader"), "app_reader", "bob@example.com", "token", usual},
-		{"token, asks for a role it has", "reader", token("bob@example.com", "writer", "reader"), "app_reader", "bob@example.com", "token", usual},
+		{"token, asks for an account it has", "app_reader", token("bob@example.com", "writer", "reader"), "app_reader", "bob@example.com",
+			"token", usual},
+		{"token, asks for a role it has", "reader", token("bob@example.com", "writer", "reader"), "app_reader", "bob@example.com", "token",
+			usual},
 		{"token, priority", "bob", token("bob@example.com", "reader", "writer"), "app_writer", "bob@example.com", "token", priority},
 		{"token, default role", "bob", token("bob@example.com"), "app_reader", "bob@example.com", "token", priority},
-		{"token of 60 kB", "bob", issuer.Token(authtest.Claims{"email": "big@example.com", "roles": []string{"reader"}, "pad": strings.Repeat("x", 44_000)}), "app_reader", "big@example.com", "token", usual},
+		{"token of 60 kB", "bob", issuer.Token(authtest.Claims{"email": "big@example.com", "roles": []string{"reader"},
+			"pad": strings.Repeat("x", 44_000)}), "app_reader", "big@example.com", "token", usual},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -219,12 +222,14 @@ func TestPostgreSQLsOwnRefusalsPassThrough(t *testing.T) {
 func TestWhoTheSessionIsCannotBeChangedAtLogin(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t)
-	for _, parameter := range []string{"role=postgres", "session_authorization=postgres", "options=-c role=postgres", "local_preload_libraries=x", "gprxy.user=mallory"} {
+	for _, parameter := range []string{"role=postgres", "session_authorization=postgres", "options=-c role=postgres",
+		"local_preload_libraries=x", "gprxy.user=mallory"} {
 		if answer := refused(t, p.dsn("bob", token("bob@example.com", "reader"), parameter)); answer.Code != "42501" {
 			t.Errorf("%s: answer %+v", parameter, answer)
 		}
 	}
-	if answer := refused(t, p.dsn("bob", token("bob@example.com", "reader"), "replication=true")); answer.Code != "0A000" || answer.Hint == "" {
+	if answer := refused(t, p.dsn("bob", token("bob@example.com", "reader"), "replication=true")); answer.Code != "0A000" ||
+		answer.Hint == "" {
 		t.Errorf("replication: answer %+v", answer)
 	}
 }

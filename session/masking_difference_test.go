@@ -11,7 +11,8 @@ import (
 
 // literalOf writes a value in one of the ways that there are.
 func literalOf(r *rand.Rand, backslashes bool) string {
-	pieces := []string{"a", "'", `\`, "--", "/*", "*/", "$$", "$a$", ";", `"`, " delete from t ", "password=", "é", "\n", "U&'", "E'", "%", "token: "}
+	pieces := []string{"a", "'", `\`, "--", "/*", "*/", "$$", "$a$", ";", `"`, " delete from t ", "password=", "é", "\n", "U&'", "E'", "%",
+		"token: "}
 	var content strings.Builder
 	for range r.IntN(5) {
 		content.WriteString(pieces[r.IntN(len(pieces))])
@@ -77,7 +78,8 @@ func TestMaskedTextsAreTheSameStatements(t *testing.T) {
 		if backslashes {
 			setting = "off"
 		}
-		send(t, conn, query("set standard_conforming_strings = "+setting+"; set escape_string_warning = off; create temp table masked (name text, password text)"))
+		send(t, conn, query("set standard_conforming_strings = "+setting+"; set escape_string_warning = off; create temp table masked (name "+
+			"text, password text)"))
 		receiveUntil(t, conn, 'Z')
 		// run gives the tags, and what became of the text.
 		run := func(text string) string {

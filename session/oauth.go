@@ -141,7 +141,8 @@ func cutGS2Header(response string) (string, error) {
 	flag, rest, ok := strings.Cut(response, ",")
 	switch {
 	case flag == "p" || strings.HasPrefix(flag, "p="):
-		return "", refusal.MalformedOAuth("the server does not support channel binding for OAuth, but the client message includes channel binding data")
+		return "", refusal.MalformedOAuth("the server does not support channel binding for OAuth, but the client message includes channel " +
+			"binding data")
 	case !ok || flag != "n" && flag != "y":
 		return "", refusal.MalformedOAuth("unexpected channel-binding flag")
 	}

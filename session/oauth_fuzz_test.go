@@ -22,7 +22,8 @@ var clientResponse = regexp.MustCompile(`^[ny],,\x01(?:[A-Za-z]+=[\x20-\x7e\t\r\
 func FuzzClientResponse(f *testing.F) {
 	for _, seed := range []string{
 		"n,,\x01auth=Bearer abc\x01\x01", "y,,\x01auth=\x01\x01", "n,,\x01\x01", "p=tls-unique,,\x01auth=x\x01\x01", "n,a=bob,\x01auth=x\x01\x01",
-		"n,,\x01host=db\x01port=1\x01auth=Bearer x==\x01\x01", "n,,\x01auth=x\x01auth=x\x01\x01", "n,,\x01auth=x\x01", "n,,", "n", "", "n,,\x01auth=\x00\x01\x01",
+		"n,,\x01host=db\x01port=1\x01auth=Bearer x==\x01\x01", "n,,\x01auth=x\x01auth=x\x01\x01", "n,,\x01auth=x\x01", "n,,", "n", "",
+		"n,,\x01auth=\x00\x01\x01",
 	} {
 		f.Add([]byte(seed))
 	}
@@ -60,9 +61,11 @@ func FuzzPasswordMessage(f *testing.F) {
 		return frame('p', mechanism+"\x00"+string(size)+response)
 	}
 	for _, seed := range []string{
-		frame('p', "secret\x00"), frame('p', "\x00"), frame('p', ""), frame('p', "no end"), frame('p', "two\x00ends\x00"), frame('X', ""), frame('Q', "select 1\x00"),
+		frame('p', "secret\x00"), frame('p', "\x00"), frame('p', ""), frame('p', "no end"), frame('p', "two\x00ends\x00"), frame('X', ""),
+		frame('Q', "select 1\x00"),
 		"p\xff\xff\xff\xff", "p\x00\x00\x00\x03", "p\x00\x01\x00\x04", "p\x00",
-		initial("OAUTHBEARER", "n,,\x01auth=Bearer a.b.c\x01\x01"), initial("OAUTHBEARER", "n,,\x01auth=\x01\x01"), initial("SCRAM-SHA-256", "n,,n=,r=x"),
+		initial("OAUTHBEARER", "n,,\x01auth=Bearer a.b.c\x01\x01"), initial("OAUTHBEARER", "n,,\x01auth=\x01\x01"),
+		initial("SCRAM-SHA-256", "n,,n=,r=x"),
 		frame('p', "OAUTHBEARER\x00\xff\xff\xff\xff") + frame('p', "n,,\x01auth=Bearer x\x01\x01"),
 		frame('p', "OAUTHBEARER\x00\x00\x00\x00\x09n,,"), frame('p', "OAUTHBEARER"),
 	} {

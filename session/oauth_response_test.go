@@ -69,7 +69,8 @@ func TestBearerTokens(t *testing.T) {
 	} {
 		got, err := cutBearer(test.value)
 		failure, failed := errors.AsType[*refusal.AuthFailure](err)
-		if got != test.token || failed != (test.wrong != "") || failed && (failure.Reason != auth.ReasonMalformed || !strings.Contains(failure.Detail, test.wrong)) {
+		if got != test.token || failed != (test.wrong != "") || failed && (failure.Reason != auth.ReasonMalformed ||
+			!strings.Contains(failure.Detail, test.wrong)) {
 			t.Errorf("%q: got %q, %v", test.value, got, err)
 		}
 	}

@@ -93,8 +93,10 @@ var oddDifferences = []oddDifference{
 	{"a password of 4 GB", 0, []string{fatal("08P01", "invalid message length")}, "it may be the token of a person"},
 	{"an empty password", 0, []string{oddBadPassword}, "one text for every reason"},
 	{"a wrong password", 0, []string{oddBadPassword}, "the hint is gprxy's"},
-	{"an SSL request and more at once", 0, []string{fatal("08P01", "received unencrypted data after SSL request") + oddUnencrypted}, oddFoundAtOnce},
-	{"an SSL request and a startup packet at once", 0, []string{fatal("08P01", "received unencrypted data after SSL request") + oddUnencrypted}, oddFoundAtOnce},
+	{"an SSL request and more at once", 0, []string{fatal("08P01", "received unencrypted data after SSL request") + oddUnencrypted},
+		oddFoundAtOnce},
+	{"an SSL request and a startup packet at once", 0, []string{fatal("08P01", "received unencrypted data after SSL request") +
+		oddUnencrypted}, oddFoundAtOnce},
 	{"a handshake record of nonsense", 0, []string{`bytes "\x15\x03\x01\x00\x02\x02P"`}, oddAlert},
 	{"a handshake of an old version", 0, []string{`bytes "\x15\x03\x01\x00\x02\x022"`}, oddAlert},
 	{"a GSS request and more at once", 14, []string{oddGSSUnencrypted}, oddProtocol2},

@@ -43,7 +43,8 @@ func (p *passwordChanges) of(account string) (passwordChange, bool) {
 // noteAltered records that the session changed an account.
 func (s *session) noteAltered(f store.AccountAltered) {
 	s.handler.Events.Enqueue(s.client.event(f))
-	s.client.log.Warn("a session altered a role of PostgreSQL's", "user", s.served.identity.User, "account", f.Account, "service_account", f.ServiceAccount,
+	s.client.log.Warn("a session altered a role of PostgreSQL's", "user", s.served.identity.User, "account", f.Account, "service_account",
+		f.ServiceAccount,
 		"what", strings.Join(f.What, ","))
 	for _, what := range f.What {
 		if what == store.AlteredPassword && f.Account != "" {

@@ -60,7 +60,8 @@ func TestPasswordsOfAllKinds(t *testing.T) {
 				continue // these are not prepared: one in three is enough
 			}
 			user := fmt.Sprintf("odd_%s_%d", kind[:3], i)
-			admin(t, fmt.Sprintf("SET password_encryption = '%s'; CREATE ROLE %s LOGIN PASSWORD '%s'%s", kind, user, strings.ReplaceAll(odd.set, "'", "''"), group))
+			admin(t, fmt.Sprintf("SET password_encryption = '%s'; CREATE ROLE %s LOGIN PASSWORD '%s'%s", kind, user,
+				strings.ReplaceAll(odd.set, "'", "''"), group))
 			accounts[user] = auth.Login{User: user, Password: auth.Secret(odd.entered())}
 			logins = append(logins, login{odd, kind, user})
 		}

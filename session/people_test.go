@@ -83,7 +83,8 @@ func TestSpellingsOfOnePerson(t *testing.T) {
 		}
 	}
 	r := p.reader()
-	for _, filter := range []store.SessionFilter{{User: "ann@example.com"}, {User: "Ann@Example.COM", AlsoUser: auth.FoldUser("Ann@Example.COM")}} {
+	for _, filter := range []store.SessionFilter{{User: "ann@example.com"}, {User: "Ann@Example.COM",
+		AlsoUser: auth.FoldUser("Ann@Example.COM")}} {
 		n := 0
 		for s, err := range r.Sessions(t.Context(), filter) {
 			if n++; err != nil || s.User != "ann@example.com" {
@@ -100,13 +101,15 @@ func TestSpellingsOfOnePerson(t *testing.T) {
 func TestOverageIsNoDefaultRole(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t, func(o *options) {
-		roles, err := auth.NewRoles(auth.RolesConfig{Default: "reader", Mapping: map[string]auth.Login{"READER": {User: "app_reader", Password: "reader-secret"}}})
+		roles, err := auth.NewRoles(auth.RolesConfig{Default: "reader",
+			Mapping: map[string]auth.Login{"READER": {User: "app_reader", Password: "reader-secret"}}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		o.session.Roles = roles
 	})
-	answer := refused(t, p.dsn("bob", issuer.Token(authtest.Claims{"email": "bob@example.com", "_claim_names": map[string]any{"groups": "src1"}})))
+	answer := refused(t, p.dsn("bob", issuer.Token(authtest.Claims{"email": "bob@example.com",
+		"_claim_names": map[string]any{"groups": "src1"}})))
 	if answer.Code != "28000" || !strings.Contains(answer.Message, "groups overage") || answer.Hint == "" {
 		t.Errorf("answer %+v", answer)
 	}
@@ -132,7 +135,8 @@ func TestWhoLacksARequiredClaimIsNotLetIn(t *testing.T) {
 	if answer.Code != "28P01" || strings.Contains(answer.Message+answer.Hint, "hd") {
 		t.Errorf("answer %+v", answer)
 	}
-	if failed := lastOf[store.AuthFailed](t, p); failed.Reason != auth.ReasonRequiredClaim || failed.User != "eve@gmail.com" || !strings.Contains(failed.Detail, `"hd"`) {
+	if failed := lastOf[store.AuthFailed](t, p); failed.Reason != auth.ReasonRequiredClaim || failed.User != "eve@gmail.com" ||
+		!strings.Contains(failed.Detail, `"hd"`) {
 		t.Errorf("recorded %+v", failed)
 	}
 }
@@ -158,7 +162,8 @@ func TestWhatLooksLikeATokenIsNoPassword(t *testing.T) {
 		if answer := refused(t, p.dsn("bob", spoilt)); answer.Code != "28P01" {
 			t.Errorf("answer %+v", answer)
 		}
-		if failed := lastOf[store.AuthFailed](t, p); failed.Reason != reason || failed.Method != auth.MethodToken || strings.Contains(failed.Detail, spoilt[:20]) {
+		if failed := lastOf[store.AuthFailed](t, p); failed.Reason != reason || failed.Method != auth.MethodToken ||
+			strings.Contains(failed.Detail, spoilt[:20]) {
 			t.Errorf("recorded %+v, want %s", failed, reason)
 		}
 	}
@@ -177,7 +182,8 @@ func TestWhatIsToldAboutTokens(t *testing.T) {
 	p := startProxy(t, offerOAuth, func(o *options) { o.session.Passwords = session.PasswordOff })
 	expired := issuer.Token(authtest.Claims{"email": "Bob@example.com", "exp": time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Unix()})
 	answer := refused(t, p.dsn("bob", expired))
-	if answer.Code != "28P01" || answer.Message != "the token has expired" || answer.Detail != "It was good until 2026-01-02 03:04:05 UTC." || answer.Hint == "" {
+	if answer.Code != "28P01" || answer.Message != "the token has expired" || answer.Detail != "It was good until 2026-01-02 03:04:05 UTC." ||
+		answer.Hint == "" {
 		t.Errorf("answer %+v", answer)
 	}
 	if failed := lastOf[store.AuthFailed](t, p); failed.Reason != auth.ReasonExpired || failed.User != "bob@example.com" {
@@ -220,7 +226,8 @@ func TestAGenuineTokenCountsForItsPerson(t *testing.T) {
 	if answer, _ := attempt(t, p, here, "app_reader", token("dora@example.com", "reader")); answer.kind != 'R' {
 		t.Errorf("another person is answered %v", answer)
 	}
-	if answer, _ := attempt(t, p, here, "bob", issuer.Token(authtest.Claims{"email": "eve@example.com", "aud": "another"})); answer.field('C') != "28P01" {
+	if answer, _ := attempt(t, p, here, "bob", issuer.Token(authtest.Claims{"email": "eve@example.com",
+		"aud": "another"})); answer.field('C') != "28P01" {
 		t.Errorf("answer %v", answer)
 	}
 	if failed := lastOf[store.AuthFailed](t, p); failed.Reason != auth.ReasonWrongAudience {

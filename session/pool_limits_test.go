@@ -60,7 +60,8 @@ func TestAnOldServerIsToldInWords(t *testing.T) {
 	t.Parallel()
 	port := pooltest.Claiming(t, "12.22 (Debian 12.22-1)")
 	p := startProxy(t, func(o *options) { o.pool.Port = port; o.session.Passwords = session.PasswordSelf })
-	for what, dsn := range map[string]string{"a token": p.dsn("eve", token("eve@example.com", "reader")), "a password": p.dsn("alice", alicePassword)} {
+	for what, dsn := range map[string]string{"a token": p.dsn("eve", token("eve@example.com", "reader")),
+		"a password": p.dsn("alice", alicePassword)} {
 		answer := refused(t, dsn)
 		if answer.Code != "0A000" || answer.Message != "PostgreSQL 12.22 is too old for gprxy, which needs 13 or later" || answer.Hint == "" {
 			t.Errorf("%s: %+v", what, answer)

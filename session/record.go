@@ -112,7 +112,8 @@ func (s *session) recordRefusal(ctx context.Context, err error) {
 // OAUTHBEARER to fetch a token, and others give up waiting for a backend.
 func (s *session) recordLeft(reason string) {
 	s.client.log.Debug("left before login", "requested_user", s.asked.user, "database", s.asked.database, "reason", reason)
-	if s.asked.parameters == nil || !s.facts.begun && !s.handler.condenser.Admit(store.SessionEnded{}.Type(), reason, s.client.prefix, time.Now()) {
+	if s.asked.parameters == nil || !s.facts.begun && !s.handler.condenser.Admit(store.SessionEnded{}.Type(), reason, s.client.prefix,
+		time.Now()) {
 		return
 	}
 	s.note(store.SessionEnded{Reason: reason, DurationMS: s.client.milliseconds()})

@@ -70,7 +70,8 @@ func TestCopy(t *testing.T) {
 	for i := range many {
 		many[i] = []any{i, strings.Repeat("v", i%50)}
 	}
-	if n, err := conn.CopyFrom(t.Context(), pgx.Identifier{"c"}, []string{"id", "v"}, pgx.CopyFromRows(many)); err != nil || n != int64(len(many)) {
+	if n, err := conn.CopyFrom(t.Context(), pgx.Identifier{"c"}, []string{"id", "v"}, pgx.CopyFromRows(many)); err != nil ||
+		n != int64(len(many)) {
 		t.Fatalf("COPY IN: %d rows, %v", n, err)
 	}
 	var out strings.Builder
@@ -182,7 +183,8 @@ func TestErrorsAndNoticesKeepTheirFields(t *testing.T) {
 	conn := rawSession(t, p, "writer")
 	send(t, conn, query(`do $$ begin raise warning 'careful' using hint = 'slow', detail = 'deep', table = 'tab'; end $$`))
 	notice := receive(t, conn)
-	if notice.kind != 'N' || notice.field('M') != "careful" || notice.field('H') != "slow" || notice.field('t') != "tab" || notice.field('W') == "" {
+	if notice.kind != 'N' || notice.field('M') != "careful" || notice.field('H') != "slow" || notice.field('t') != "tab" ||
+		notice.field('W') == "" {
 		t.Errorf("notice %v", notice)
 	}
 	receiveUntil(t, conn, 'Z')
@@ -367,7 +369,8 @@ func TestDrainInsideTLS(t *testing.T) {
 	login(t, secured, "bob", token("bob@example.com", "reader"))
 	send(t, secured, query("select 'done' from pg_sleep(0.5)"))
 	eventually(t, "the query runs", 20*time.Second, func() bool {
-		return admin(t, "select count(*) from pg_stat_activity where query like '%pg_sleep(0.5)%' and query not like '%activity%' and state = 'active'") == "1"
+		return admin(t, "select count(*) from pg_stat_activity where query like '%pg_sleep(0.5)%' and query not like '%activity%' and state "+
+			"= 'active'") == "1"
 	})
 	p.handler.Drain()
 	if got := rows(receiveUntil(t, secured, 'Z')); len(got) != 1 || got[0] != "done" {

@@ -95,8 +95,9 @@ func TestReplicationNeedsThePrivilege(t *testing.T) {
 		"likewise, one database":        {service.dsn("alice", alicePassword, "replication=database"), "42501"},
 		"a person's own account":        {self.dsn("alice", alicePassword, "replication=true"), "42501"},
 		"a person without the password": {p.dsn("alice", "wrong", "replication=true"), "28P01"},
-		"another database":              {strings.Replace(p.dsn("bob", token("bob@example.com", "replica"), "replication=database"), "/demo", "/nowhere", 1), "3D000"},
-		"another person's role":         {p.dsn("bob", reader, "replication=database", "role=postgres"), "42501"},
+		"another database": {strings.Replace(p.dsn("bob", token("bob@example.com", "replica"), "replication=database"), "/demo",
+			"/nowhere", 1), "3D000"},
+		"another person's role": {p.dsn("bob", reader, "replication=database", "role=postgres"), "42501"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if answer := refused(t, test.dsn); answer.Code != test.code {
@@ -226,7 +227,8 @@ func TestAWalsenderServesOneSession(t *testing.T) {
 	for range 3 {
 		conn := walsender(t, p, "database", "options=-c work_mem=3MB -c my.own=7", "timezone=Asia/Tokyo")
 		pids[conn.PID()] = true
-		if got := command(t, conn, "select current_setting('work_mem') || current_setting('my.own') || current_setting('TimeZone')"); got != "3MB7Asia/Tokyo" {
+		if got := command(t, conn, "select current_setting('work_mem') || current_setting('my.own') || "+
+			"current_setting('TimeZone')"); got != "3MB7Asia/Tokyo" {
 			t.Errorf("its parameters are %s", got)
 		}
 		if got := command(t, conn, "select current_user"); got != "app_replica" {

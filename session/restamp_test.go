@@ -42,14 +42,15 @@ func TestTheStampSurvivesResets(t *testing.T) {
 		"Npgsql, in one send": {query("DISCARD ALL") + query(whoAmI)},
 		"Npgsql, with prepared statements": {query("SET SESSION AUTHORIZATION DEFAULT;RESET ALL;CLOSE ALL;UNLISTEN *;"+
 			"SELECT pg_advisory_unlock_all();DISCARD SEQUENCES;DISCARD TEMP") + query(whoAmI)},
-		"extended":                  {parseAs("", "discard all") + bindTo("", "") + executePortal("", 0) + syncing},
-		"RESET of one":              {query(`reset gprxy."user"; reset application_name`)},
-		"in a transaction":          {query("begin; reset all"), query("commit")},
-		"rolled back":               {query("begin; reset all"), query("rollback")},
-		"of an error":               {query("begin; reset all; select 1/0"), query("rollback")},
-		"while notices are sent":    {query("listen here; notify here, 'first'; reset all; notify here, 'second'")},
-		"under a time limit":        {query("set statement_timeout = '10s'; reset all")},
-		"where sessions would wait": {query("reset all; set default_transaction_isolation = serializable; set default_transaction_read_only = on; set default_transaction_deferrable = on")},
+		"extended":               {parseAs("", "discard all") + bindTo("", "") + executePortal("", 0) + syncing},
+		"RESET of one":           {query(`reset gprxy."user"; reset application_name`)},
+		"in a transaction":       {query("begin; reset all"), query("commit")},
+		"rolled back":            {query("begin; reset all"), query("rollback")},
+		"of an error":            {query("begin; reset all; select 1/0"), query("rollback")},
+		"while notices are sent": {query("listen here; notify here, 'first'; reset all; notify here, 'second'")},
+		"under a time limit":     {query("set statement_timeout = '10s'; reset all")},
+		"where sessions would wait": {query("reset all; set default_transaction_isolation = serializable; set default_transaction_read_only " +
+			"= on; set default_transaction_deferrable = on")},
 	} {
 		conn := dial(t, p.addr)
 		login(t, conn, "bob", token(person, "WRITER"), "application_name", "tool")
@@ -171,7 +172,8 @@ func TestTheStampSurvivesResetsOfOtherVersions(t *testing.T) {
 			for range 3 {
 				send(t, conn, query("discard all")+query(whoAmI))
 				receiveUntil(t, conn, 'Z')
-				if got := firstRow(t, conn); got != `jürgen\u00e9o'@example.com [j\u00FCrgen\u00e9o'@example.com]` && got != `jürgen\u00e9o'@example.com [j\u00FCrgen\u005Cu00e9o'@example.com]` {
+				if got := firstRow(t, conn); got != `jürgen\u00e9o'@example.com [j\u00FCrgen\u00e9o'@example.com]` &&
+					got != `jürgen\u00e9o'@example.com [j\u00FCrgen\u005Cu00e9o'@example.com]` {
 					t.Errorf("the next statement saw %q", got)
 				}
 			}

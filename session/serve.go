@@ -23,7 +23,8 @@ func (s *session) serve(ctx context.Context) {
 	r.OnFault = func(fault any) {
 		s.client.log.Error("the relay ended by a fault in gprxy", "fault", fault, "stack", string(debug.Stack()))
 	}
-	r.Record(ctx, relay.Log{Events: s.handler.Events, Session: s.client.id, Statements: s.handler.Statements, Person: s.served.identity, Backend: s.served.backend, Log: s.client.log})
+	r.Record(ctx, relay.Log{Events: s.handler.Events, Session: s.client.id, Statements: s.handler.Statements, Person: s.served.identity,
+		Backend: s.served.backend, Log: s.client.log})
 	defer r.CloseRecord()
 	s.client.conn.SetDeadline(time.Time{})
 	stopDrain := whenDone(s.handler.draining, func() { r.DrainAfterStatement(refusal.ErrShutdown) })

@@ -84,7 +84,8 @@ func checkStartup(t *testing.T, s *session, conn *scripted, stream []byte, err e
 		}
 		return
 	}
-	if s.asked.user == "" || s.asked.database == "" && s.asked.replication != pool.PhysicalReplication || len(s.asked.user) > wire.MaxName || len(s.asked.database) > wire.MaxName || strings.Contains(s.asked.user+s.asked.database, "\x00") {
+	if s.asked.user == "" || s.asked.database == "" && s.asked.replication != pool.PhysicalReplication || len(s.asked.user) > wire.MaxName ||
+		len(s.asked.database) > wire.MaxName || strings.Contains(s.asked.user+s.asked.database, "\x00") {
 		t.Errorf("user %q, database %q", s.asked.user, s.asked.database)
 	}
 	if s.asked.protocol < protocol30 || s.asked.protocol > protocol32 {

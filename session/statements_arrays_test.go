@@ -22,7 +22,8 @@ func TestArraysAreRecordedAsPostgreSQLWritesThem(t *testing.T) {
 		"'{7d444840-9dc0-11d1-b245-5ffdce74fad2}'::uuid[]", "'{2026-03-05,infinity}'::date[]",
 		`array['{"a": [1,  2], "b":1e400}'::json, '[]']`, `array['{"b": 1, "a": "x"}'::jsonb]`, "'{{{{{{1}}}}}}'::int[]", "'{abc}'::name[]",
 	} {
-		fields := strings.Split(admin(t, "select ("+array+")::text || '#' || encode(array_send("+array+"), 'hex') || '#' || pg_typeof("+array+")::oid::int"), "#")
+		fields := strings.Split(admin(t, "select ("+array+")::text || '#' || encode(array_send("+array+"), 'hex') || '#' || "+
+			"pg_typeof("+array+")::oid::int"), "#")
 		raw, err := hex.DecodeString(fields[1])
 		if err != nil {
 			t.Fatal(err)
@@ -31,7 +32,8 @@ func TestArraysAreRecordedAsPostgreSQLWritesThem(t *testing.T) {
 		if _, err := fmt.Sscan(fields[2], &oid); err != nil {
 			t.Fatal(err)
 		}
-		send(t, conn, parseAs("", "select $1", oid)+message('B', "\x00\x00\x00\x01\x00\x01\x00\x01\x00\x00"+string([]byte{byte(len(raw) >> 8), byte(len(raw))})+string(raw)+"\x00\x00")+executePortal("", 0)+syncing)
+		send(t, conn, parseAs("", "select $1", oid)+message('B', "\x00\x00\x00\x01\x00\x01\x00\x01\x00\x00"+string([]byte{byte(len(raw) >> 8),
+			byte(len(raw))})+string(raw)+"\x00\x00")+executePortal("", 0)+syncing)
 		for _, m := range receiveUntil(t, conn, 'Z') {
 			if m.kind == 'E' {
 				t.Errorf("%s: %v", array, m)

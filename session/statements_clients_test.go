@@ -46,9 +46,11 @@ func TestWhatRealClientsLeave(t *testing.T) {
 		want []string
 	}{
 		{"psql", func(t *testing.T, p *proxy) {
-			output(t, tool(t, p, "WRITER", "psql", "-c", "begin; insert into taken values (1, 'x''y'); commit", "-c", "select n from taken where n = 1"))
+			output(t, tool(t, p, "WRITER", "psql", "-c", "begin; insert into taken values (1, 'x''y'); commit", "-c",
+				"select n from taken where n = 1"))
 		}, []string{
-			`simple "begin" part=1 tag=BEGIN`, `simple "insert into taken values (1, 'x''y')" part=2 tag=INSERT rows=1`, `simple "commit" part=3 tag=COMMIT tx=I`,
+			`simple "begin" part=1 tag=BEGIN`, `simple "insert into taken values (1, 'x''y')" part=2 tag=INSERT rows=1`,
+			`simple "commit" part=3 tag=COMMIT tx=I`,
 			`simple "select n from taken where n = 1" tag=SELECT rows=1 tx=I`}},
 		{"psql copies", func(t *testing.T, p *proxy) {
 			output(t, tool(t, p, "WRITER", "psql", "-c", `\copy taken from '`+file+`' csv`, "-c", `\copy taken to '/dev/null'`))
@@ -56,10 +58,12 @@ func TestWhatRealClientsLeave(t *testing.T) {
 			`copy "COPY  taken FROM STDIN csv" tag=COPY rows=3 tx=I copy_in=12`,
 			`copy "COPY  taken TO STDOUT " tag=COPY rows=4 tx=I copy_out=18`}},
 		{"a cursor", func(t *testing.T, p *proxy) {
-			output(t, tool(t, p, "WRITER", "psql", "-c", "begin", "-c", "declare c cursor for select generate_series(1, 5)", "-c", "fetch 2 from c", "-c", "fetch all from c", "-c", "rollback"))
+			output(t, tool(t, p, "WRITER", "psql", "-c", "begin", "-c", "declare c cursor for select generate_series(1, 5)", "-c", "fetch 2 from c",
+				"-c", "fetch all from c", "-c", "rollback"))
 		}, []string{
 			`simple "begin" tag=BEGIN tx=T`, `simple "declare c cursor for select generate_series(1, 5)" tag=DECLARE CURSOR tx=T`,
-			`simple "fetch 2 from c" tag=FETCH rows=2 tx=T`, `simple "fetch all from c" tag=FETCH rows=3 tx=T`, `simple "rollback" tag=ROLLBACK tx=I`}},
+			`simple "fetch 2 from c" tag=FETCH rows=2 tx=T`, `simple "fetch all from c" tag=FETCH rows=3 tx=T`,
+			`simple "rollback" tag=ROLLBACK tx=I`}},
 		{"pgx, simple", func(t *testing.T, p *proxy) {
 			in("simple_protocol")(t, p, func(c *pgx.Conn) { ask[int](t, c, "select $1::int", 7) })
 		}, []string{`simple "select  '7' ::int" tag=SELECT rows=1 tx=I`}},
@@ -98,7 +102,8 @@ func TestWhatRealClientsLeave(t *testing.T) {
 		}, []string{`copy "copy taken from stdin" tag=COPY rows=1 tx=I copy_in=7`}},
 		{"arrays, a uuid, json", func(t *testing.T, p *proxy) {
 			in("cache_describe")(t, p, func(c *pgx.Conn) {
-				if _, err := c.Exec(ctx, "select $1::int[], $2::uuid, $3::jsonb, $4::bool, $5::float8", []int{1, 2}, "7d444840-9dc0-11d1-b245-5ffdce74fad2", `{"a": 1}`, true, 1.5); err != nil {
+				if _, err := c.Exec(ctx, "select $1::int[], $2::uuid, $3::jsonb, $4::bool, $5::float8", []int{1, 2},
+					"7d444840-9dc0-11d1-b245-5ffdce74fad2", `{"a": 1}`, true, 1.5); err != nil {
 					t.Error(err)
 				}
 			})
@@ -151,7 +156,8 @@ select MARK generate_series(1, 3);
 	}
 	const each, runs, clients = 5, 4, 4
 	transactions := strconv.Itoa(max(1, *mixed/each/runs/clients))
-	for _, args := range [][]string{{"-M", "simple", "-f", script}, {"-M", "extended", "-f", script}, {"-M", "prepared", "-f", script}, {"-M", "prepared", "-f", script + ".pipeline"}} {
+	for _, args := range [][]string{{"-M", "simple", "-f", script}, {"-M", "extended", "-f", script}, {"-M", "prepared", "-f", script},
+		{"-M", "prepared", "-f", script + ".pipeline"}} {
 		output(t, tool(t, p, "WRITER", "pgbench", append(args, "-n", "-c", strconv.Itoa(clients), "-t", transactions, "--max-tries", "10")...))
 	}
 	output(t, tool(t, p, "WRITER", "psql", "-c", "select "+mark+" 1; select "+mark+" 2", "-c", `\copy (select `+mark+` 1) to '/dev/null'`))
@@ -184,11 +190,13 @@ func withErrors(t *testing.T, p *proxy) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := conn.Exec(ctx, "select "+mark+" pg_sleep(60)"); err == nil || errors.As(err, new(*pgconn.PgError)) && !strings.Contains(fmt.Sprint(err), "57014") {
+	if _, err := conn.Exec(ctx, "select "+mark+" pg_sleep(60)"); err == nil || errors.As(err, new(*pgconn.PgError)) &&
+		!strings.Contains(fmt.Sprint(err), "57014") {
 		t.Errorf("got %v", err)
 	}
 	raw := rawSession(t, p, "WRITER")
-	send(t, raw, parseAs("", "select "+mark+" generate_series(1,5)")+bindTo("p", "")+executePortal("p", 2)+executePortal("p", 2)+executePortal("p", 2)+syncing)
+	send(t, raw, parseAs("", "select "+mark+" generate_series(1,5)")+bindTo("p", "")+executePortal("p", 2)+executePortal("p",
+		2)+executePortal("p", 2)+syncing)
 	receiveUntil(t, raw, 'Z')
 	send(t, raw, message('X', ""))
 	conn.Close(t.Context())

@@ -87,7 +87,8 @@ func TestNamesAndMessagesInOtherEncodings(t *testing.T) {
 		{"", "", query("select no_café()"), 1, "function no_café() does not exist", ""},
 		{"GB18030", "", query("select \"a\x84\x31\xa4\x37\""), 1, "column \"a\ufffd\" does not exist", ""},
 		// Its reader does not know yet that the encoding is another.
-		{"LATIN1", "", query("set client_encoding = UTF8") + query("select no_caf\xc3\xa9()"), 2, `(encoding: bytes) function no_caf\xC3\xA9() does not exist`, ""},
+		{"LATIN1", "", query("set client_encoding = UTF8") + query("select no_caf\xc3\xa9()"), 2,
+			`(encoding: bytes) function no_caf\xC3\xA9() does not exist`, ""},
 		{"LATIN1", "", named("\xe9"), 1, "", "é"},
 		{"LATIN1", "", named("\xe9\\x"), 1, "", `é\\x`},
 		{"SJIS", "", named("\x87\x90"), 1, "", `\x87\x90`},
@@ -128,9 +129,12 @@ func TestSecretsOfNamesInOtherEncodings(t *testing.T) {
 	}{
 		{"of a secret", []string{prepare(keeps, "\xe9"), "execute \"\xe9\"('tops3cret')"}, true},
 		{"in another encoding", []string{prepare(keeps, "\xe9"), recode("UTF8"), "execute \"\xc3\xa9\"('tops3cret')"}, true},
-		{"of bytes that were another's", []string{prepare(keeps, "\xe9"), "\x00parse:\xc3\xa9", recode("UTF8"), "execute \"\xc3\xa9\"('tops3cret')"}, true},
-		{"of no secret, which is not followed", []string{prepare(keeps, "s"), "prepare \"\xe9\"(text) as select $1", "execute \"\xe9\"('tops3cret')"}, true},
-		{"of no secret, in ASCII", []string{prepare(keeps, "\xe9"), `prepare "s"(text) as select $1`, recode("UTF8"), `execute "s"('tops3cret')`}, false},
+		{"of bytes that were another's", []string{prepare(keeps, "\xe9"), "\x00parse:\xc3\xa9", recode("UTF8"),
+			"execute \"\xc3\xa9\"('tops3cret')"}, true},
+		{"of no secret, which is not followed", []string{prepare(keeps, "s"), "prepare \"\xe9\"(text) as select $1",
+			"execute \"\xe9\"('tops3cret')"}, true},
+		{"of no secret, in ASCII", []string{prepare(keeps, "\xe9"), `prepare "s"(text) as select $1`, recode("UTF8"),
+			`execute "s"('tops3cret')`}, false},
 	} {
 		before := len(p.statements())
 		conn := dial(t, p.addr)
@@ -146,7 +150,8 @@ func TestSecretsOfNamesInOtherEncodings(t *testing.T) {
 		p.untilEnded(conn)
 		all := p.statements()[before:]
 		last := all[len(all)-1]
-		if masked := !strings.Contains(last.SQL, "tops3cret"); masked != c.masked || !strings.HasPrefix(last.SQL, "execute ") || last.SQLState != "" {
+		if masked := !strings.Contains(last.SQL, "tops3cret"); masked != c.masked || !strings.HasPrefix(last.SQL, "execute ") ||
+			last.SQLState != "" {
 			t.Errorf("%s: recorded %+v", c.name, last)
 		}
 	}

@@ -97,7 +97,8 @@ func TestNamesTooLongToRecord(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t, quietly, recordingAs(relay.RecordText))
 	for _, sent := range []string{
-		parseAs(strings.Repeat("x", 13_000), "select 1"), bindTo(strings.Repeat("x", 3000), ""), bindTo("", strings.Repeat("x", 3000)), executePortal(strings.Repeat("x", 3000), 0),
+		parseAs(strings.Repeat("x", 13_000), "select 1"), bindTo(strings.Repeat("x", 3000), ""), bindTo("", strings.Repeat("x", 3000)),
+		executePortal(strings.Repeat("x", 3000), 0),
 	} {
 		conn := rawSession(t, p, "READER")
 		send(t, conn, sent+syncing)
@@ -228,19 +229,24 @@ func TestSecretsOutOfSight(t *testing.T) {
 	argument := func(s string) string { return string([]byte{0, 0, 0, byte(len(s))}) + s }
 	p := startProxy(t, quietly, recordingAs(relay.RecordParams), func(o *options) { o.session.Statements.Strict = true })
 	for name, sent := range map[string]string{
-		"prepared in SQL":           query("prepare s(text) as select set_config('app.password', $1, true)") + bindTo("", "s", secret) + executePortal("", 0) + syncing,
-		"run by SQL":                query("prepare s(text) as select set_config('app.password', $1, true)") + query("execute s('"+secret+"')"),
-		"prepared and run at once":  query("prepare s(text) as select set_config('app.password', $1, true); execute s('"+secret+"')") + query("select 1"),
-		"run beside another secret": query("prepare s(text, text) as select set_config('app.password', $1, true)") + query("execute s('"+secret+"', 'password=x')"),
+		"prepared in SQL": query("prepare s(text) as select set_config('app.password', $1, true)") + bindTo("", "s", secret) +
+			executePortal("", 0) + syncing,
+		"run by SQL": query("prepare s(text) as select set_config('app.password', $1, true)") + query("execute s('"+secret+"')"),
+		"prepared and run at once": query("prepare s(text) as select set_config('app.password', $1, true); execute s('"+secret+"')") +
+			query("select 1"),
+		"run beside another secret": query("prepare s(text, text) as select set_config('app.password', $1, true)") +
+			query("execute s('"+secret+"', 'password=x')"),
 		"parsed, run by SQL": parseAs("s", long, 25) + syncing +
 			query("execute s('"+secret+"')"),
 		"behind the cut": query("select 1") + parseAs("", long) + bindTo("", "", secret) + executePortal("", 0) + syncing,
-		"a value's name": query("select 1") + parseAs("", "select set_config($1, $2, true)") + bindTo("", "", "app.password", secret) + executePortal("", 0) + syncing,
+		"a value's name": query("select 1") + parseAs("", "select set_config($1, $2, true)") + bindTo("", "", "app.password", secret) +
+			executePortal("", 0) + syncing,
 		"values in binary form of types that are not told": query("select 1") + parseAs("", "select set_config($1, $2, true)") +
 			message('B', "\x00\x00\x00\x01\x00\x01\x00\x02"+argument("app.password")+argument(secret)+"\x00\x00") + executePortal("", 0) + syncing,
 		"a connection string in binary form": query("select 1") + parseAs("", "select $1") +
 			message('B', "\x00\x00\x00\x01\x00\x01\x00\x01"+argument("host=h password="+secret)+"\x00\x00") + executePortal("", 0) + syncing,
-		"a function call": query("select 1") + message('F', string(oid[:])+"\x00\x00"+"\x00\x03"+argument("app.password")+argument(secret)+argument("f")+"\x00\x00"),
+		"a function call": query("select 1") + message('F',
+			string(oid[:])+"\x00\x00"+"\x00\x03"+argument("app.password")+argument(secret)+argument("f")+"\x00\x00"),
 	} {
 		conn := rawSession(t, p, "WRITER")
 		send(t, conn, sent)

@@ -46,22 +46,33 @@ func TestMaskingHidesValuesAlone(t *testing.T) {
 		want  []string // parts of texts in the log
 	}{
 		{query("do $$ begin /* password = x */ perform 'code 1'; end $$"), 1, []string{"perform 'code 1'; end $$"}},
-		{query("set standard_conforming_strings = off") + query(`select set_config('app.password', '\'', true); select 2222 as code2 --', true)`), 2, []string{"; select 2222 as code2 --"}},
+		{query("set standard_conforming_strings = off") + query(`select set_config('app.password', '\'', true); select 2222 as code2 --', true)`),
+			2, []string{"; select 2222 as code2 --"}},
 		{query("set standard_conforming_strings = off") + query(`select 'password=\'`+secret+`'`), 2, []string{"select 'password=<masked "}},
-		{query("prepare s(text) as select 'password=' || $1") + query("execute s('"+secret+"')") + query("select 'code 3'"), 3, []string{"select 'code 3'", "execute s('<masked 11 bytes #"}},
-		{query("prepare s(text) as select 'password=' || $1") + query("do $$ begin execute 'select ''code 4'''; end $$"), 2, []string{"do $$ begin execute 'select ''code 4'''; end $$"}},
-		{query("insert into masked (name, password) select 'eve', '" + secret + "'"), 1, []string{"insert into masked (name, password) select '<masked 3 bytes #"}},
+		{query("prepare s(text) as select 'password=' || $1") + query("execute s('"+secret+"')") + query("select 'code 3'"), 3,
+			[]string{"select 'code 3'", "execute s('<masked 11 bytes #"}},
+		{query("prepare s(text) as select 'password=' || $1") + query("do $$ begin execute 'select ''code 4'''; end $$"), 2,
+			[]string{"do $$ begin execute 'select ''code 4'''; end $$"}},
+		{query("insert into masked (name, password) select 'eve', '" + secret + "'"), 1,
+			[]string{"insert into masked (name, password) select '<masked 3 bytes #"}},
 		{query("update masked set (name, password) = ('eve', '" + secret + "')"), 1, []string{"update masked set (name, password) = ('"}},
 		{query("select change_password('eve', '" + secret + "')"), 1, []string{"select change_password('<masked 3 bytes #"}},
 		{query("select 'host=h password='\n'" + secret + "'"), 1, []string{"select 'host=h password='\\n'<masked 11 bytes #"}},
-		{parseAs("", "insert into masked (name, password) select $1, $2") + bindTo("", "", "eve", secret) + executePortal("", 0) + syncing, 1, []string{"<masked 11 bytes #"}},
-		{parseAs("", "update masked set (name, password) = ($1, $2)") + bindTo("", "", "eve", secret) + executePortal("", 0) + syncing, 1, []string{"= ($1, $2)"}},
-		{parseAs("", "select change_password($1, $2), $3::text") + bindTo("", "", "eve", secret, "shown 1") + executePortal("", 0) + syncing, 1, []string{`"shown 1"`}},
-		{parseAs("", "select 'host=h password=' || $1") + bindTo("", "", secret) + executePortal("", 0) + syncing, 1, []string{"<masked 11 bytes #"}},
-		{parseAs("", "insert into masked (name, password) values ($1, $2)") + bindTo("", "", "shown 2", secret) + executePortal("", 0) + syncing, 1, []string{`"shown 2"`}},
-		{query("/* " + pad + " */ select 'code 5', '" + secret + "' as password"), 1, []string{"<left out ", "*/ select 'code 5', '<masked 11 bytes #", `"text_hmac":"`, `"text_bytes":9`}},
+		{parseAs("", "insert into masked (name, password) select $1, $2") + bindTo("", "", "eve", secret) + executePortal("", 0) + syncing, 1,
+			[]string{"<masked 11 bytes #"}},
+		{parseAs("", "update masked set (name, password) = ($1, $2)") + bindTo("", "", "eve", secret) + executePortal("", 0) + syncing, 1,
+			[]string{"= ($1, $2)"}},
+		{parseAs("", "select change_password($1, $2), $3::text") + bindTo("", "", "eve", secret, "shown 1") + executePortal("", 0) + syncing, 1,
+			[]string{`"shown 1"`}},
+		{parseAs("", "select 'host=h password=' || $1") + bindTo("", "", secret) + executePortal("", 0) + syncing, 1,
+			[]string{"<masked 11 bytes #"}},
+		{parseAs("", "insert into masked (name, password) values ($1, $2)") + bindTo("", "", "shown 2", secret) + executePortal("", 0) + syncing,
+			1, []string{`"shown 2"`}},
+		{query("/* " + pad + " */ select 'code 5', '" + secret + "' as password"), 1, []string{"<left out ",
+			"*/ select 'code 5', '<masked 11 bytes #", `"text_hmac":"`, `"text_bytes":9`}},
 		{query("select 'code 6' /* " + pad + " */"), 1, []string{"select 'code 6' /* xx", `"text_sha256":"`}},
-		{query("select geheim from (select '" + secret + "' as geheim) g where geheim = '" + secret + "'"), 1, []string{"select geheim from (select '<masked"}},
+		{query("select geheim from (select '" + secret + "' as geheim) g where geheim = '" + secret + "'"), 1,
+			[]string{"select geheim from (select '<masked"}},
 	} {
 		conn := rawSession(t, p, "WRITER")
 		send(t, conn, c.sent)
@@ -98,8 +109,10 @@ func TestMaskingFollowsSettings(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t, quietly, recordingAs(relay.RecordText))
 	for _, c := range []struct{ set, text, want string }{
-		{"set standard_conforming_strings = off", `select set_config('app.password', '\'', true); select 4444 as code4 --', true)`, "; select 4444 as code4 --"},
-		{"set client_encoding = 'SJIS'", "select set_config('app.password', E'\x83\\', true); select 5555 as code5 --', true)", "; select 5555 as code5 --"},
+		{"set standard_conforming_strings = off", `select set_config('app.password', '\'', true); select 4444 as code4 --', true)`,
+			"; select 4444 as code4 --"},
+		{"set client_encoding = 'SJIS'", "select set_config('app.password', E'\x83\\', true); select 5555 as code5 --', true)",
+			"; select 5555 as code5 --"},
 	} {
 		for ahead := range 2 { // once waiting for the answer, once not
 			conn := rawSession(t, p, "READER")

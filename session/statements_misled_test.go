@@ -92,7 +92,8 @@ func TestNoLabelMisleadsTheRecord(t *testing.T) {
 	for _, label := range []string{"as end", "end"} {
 		conn := rawSession(t, p, "WRITER")
 		const evil = "insert into labels.t values (666)"
-		send(t, conn, query("create or replace function labels.f() returns int begin atomic select 1 "+label+"; select 1; end; begin; "+evil+"; commit; select 1/0"))
+		send(t, conn, query("create or replace function labels.f() returns int begin atomic select 1 "+label+"; select 1; end; begin; "+
+			""+evil+"; commit; select 1/0"))
 		if got := rows(receiveUntil(t, conn, 'Z')); len(got) != 0 {
 			t.Errorf("it gave %q", got)
 		}
@@ -135,17 +136,21 @@ func TestNoNameMisleadsTheRecord(t *testing.T) {
 				executePortal("", 1) + syncing, 4,
 			`extended "select 'evil' from generate_series(1, 9)" part=2 rows=1 outcome=suspended tx=T`},
 		"PREPARE in a DO": {
-			parseAs("s", harmless) + syncing + query("do $$begin execute 'deallocate s'; execute 'prepare s as "+strings.ReplaceAll(evil, "'", "''")+"'; end$$") + bindTo("", "s") + executePortal("", 0) + syncing, 3,
+			parseAs("s", harmless) + syncing + query("do $$begin execute 'deallocate s'; execute 'prepare s as "+strings.ReplaceAll(evil, "'",
+				"''")+"'; end$$") + bindTo("", "s") + executePortal("", 0) + syncing, 3,
 			`extended "" name=s tag=SELECT rows=1 tx=I`},
 		"PREPARE in a DO that fails": {
-			parseAs("s", harmless) + syncing + parseAs("", "do $$begin execute 'DEALLOCATE s'; execute 'prepare s as "+strings.ReplaceAll(evil, "'", "''")+
-				"'; raise exception 'no'; end$$") + bindTo("", "") + executePortal("", 0) + syncing + bindTo("", "s") + executePortal("", 0) + syncing, 3,
+			parseAs("s", harmless) + syncing + parseAs("", "do $$begin execute 'DEALLOCATE s'; execute 'prepare s as "+strings.ReplaceAll(evil, "'",
+				"''")+
+				"'; raise exception 'no'; end$$") + bindTo("", "") + executePortal("", 0) + syncing + bindTo("", "s") + executePortal("", 0) + syncing,
+			3,
 			`extended "" name=s tag=SELECT rows=1 tx=I`},
 		"DEALLOCATE ALL spares the unnamed statement": {
 			parseAs("d", "deallocate all") + parseAs("", evil) + bindTo("", "d") + executePortal("", 0) + syncing + run, 2,
 			`extended "select 'evil'" tag=SELECT rows=1 tx=I`},
 		"PREPARE with an escaped name": {
-			parseAs("s", harmless) + syncing + query(`deallocate U&"\0073"; prepare U&"\0073" as `+evil) + bindTo("", "s") + executePortal("", 0) + syncing, 3,
+			parseAs("s", harmless) + syncing + query(`deallocate U&"\0073"; prepare U&"\0073" as `+evil) + bindTo("", "s") + executePortal("", 0) +
+				syncing, 3,
 			`extended "" name=s tag=SELECT rows=1 tx=I`},
 		"PREPARE with a name that only Go lowers": {
 			parseAs("É", harmless) + syncing + query(`deallocate É; prepare É as `+evil) + bindTo("", "É") + executePortal("", 0) + syncing, 3,
@@ -154,7 +159,8 @@ func TestNoNameMisleadsTheRecord(t *testing.T) {
 			parseAs("s", harmless) + syncing + query(many+"deallocate s; prepare s as "+evil) + bindTo("", "s") + executePortal("", 0) + syncing, 3,
 			`extended "" name=s tag=SELECT rows=1 tx=I`},
 		"a cursor in the place of a portal": {
-			query("begin") + parseAs("", harmless) + bindTo("c", "") + syncing + query("close c; declare c cursor for "+evil) + executePortal("c", 0) + syncing, 4,
+			query("begin") + parseAs("", harmless) + bindTo("c", "") + syncing + query("close c; declare c cursor for "+evil) +
+				executePortal("c", 0) + syncing, 4,
 			`extended "" portal=c tag=SELECT rows=1 tx=T`},
 	} {
 		conn := rawSession(t, p, "WRITER")

@@ -15,7 +15,8 @@ import (
 )
 
 // unverified are the reasons of refusals before which what the client proves itself with was not verified.
-var unverified = []string{refusal.ReasonEmptyPassword, refusal.ReasonPasswordOff, refusal.ReasonTooManyFailures, auth.ReasonIssuerUnavailable}
+var unverified = []string{refusal.ReasonEmptyPassword, refusal.ReasonPasswordOff, refusal.ReasonTooManyFailures,
+	auth.ReasonIssuerUnavailable}
 
 // verifiedBad tells whether a password or token was verified and found bad, and is not just the same one again.
 func verifiedBad(err error) bool {

@@ -17,7 +17,8 @@ import (
 
 // judging is a session whose failures are remembered.
 func judging(most int) *session {
-	s := &session{handler: &Handler{throttle: admission.NewThrottle(most, time.Hour)}, asked: asked{user: "alice"}, login: login{slot: &admission.Slot{}}}
+	s := &session{handler: &Handler{throttle: admission.NewThrottle(most, time.Hour)}, asked: asked{user: "alice"},
+		login: login{slot: &admission.Slot{}}}
 	s.client.prefix = from("192.0.2.1")
 	return s
 }

@@ -64,7 +64,8 @@ func TestPsql(t *testing.T) {
 		}
 	})
 	t.Run("takes its defaults from the environment", func(t *testing.T) {
-		cmd := tool(t, p, "reader", "psql", "-At", "-c", "show timezone", "-c", "show work_mem", "-c", "show application_name", "-c", "reset all", "-c", "show work_mem")
+		cmd := tool(t, p, "reader", "psql", "-At", "-c", "show timezone", "-c", "show work_mem", "-c", "show application_name", "-c",
+			"reset all", "-c", "show work_mem")
 		cmd.Env = append(cmd.Env, "PGTZ=Asia/Tokyo", "PGOPTIONS=-c work_mem=3MB", "PGAPPNAME=my tool")
 		if got := output(t, cmd); got != "Asia/Tokyo\n3MB\nmy tool\nRESET\n3MB\n" {
 			t.Errorf("got %q", got)
@@ -91,7 +92,8 @@ func TestPsql(t *testing.T) {
 			t.Fatal(err)
 		}
 		eventually(t, "the query runs", 20*time.Second, func() bool {
-			return admin(t, "select count(*) from pg_stat_activity where query like '%interrupt me%' and query not like '%activity%' and state = 'active'") == "1"
+			return admin(t, "select count(*) from pg_stat_activity where query like '%interrupt me%' and query not like '%activity%' and state "+
+				"= 'active'") == "1"
 		})
 		cmd.Process.Signal(os.Interrupt)
 		if err := cmd.Wait(); err == nil || !strings.Contains(out.String(), "canceling statement due to user request") {

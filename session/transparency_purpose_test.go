@@ -41,8 +41,10 @@ func atLogin() []exception {
 				` H="Ask for a role in your company's directory and log in again, or ask the operator of gprxy to map one of yours (ROLE_MAPPING_...)."`}},
 		denied("b9-role-at-login", "role", fatal("42501", `permission denied to set role "app_writer"`)),
 		denied("b9-role-in-options", "role", fatal("42501", `permission denied to set role "app_writer"`)),
-		denied("b9-session-authorization-at-login", "session_authorization", fatal("42501", `permission denied to set session authorization "app_writer"`)),
-		denied("b9-a-library-at-login", "local_preload_libraries", fatal("58P01", `could not access file "$libdir/plugins/auto_explain": No such file or directory`)),
+		denied("b9-session-authorization-at-login", "session_authorization", fatal("42501",
+			`permission denied to set session authorization "app_writer"`)),
+		denied("b9-a-library-at-login", "local_preload_libraries", fatal("58P01",
+			`could not access file "$libdir/plugins/auto_explain": No such file or directory`)),
 	}
 }
 
@@ -59,7 +61,8 @@ func midSession() []exception {
 		{script: "d11-terminate-during-copy-in", reason: "D11: Terminate does not reach the backend, so it cannot complain of it",
 			direct: []string{`E S="ERROR" V="ERROR" C="08P01" M="unexpected message type 0x58 during COPY from stdin" W="COPY t, line 2"`,
 				fatal("08P01", "terminating connection because protocol synchronization was lost")}},
-		{script: "d12-half-close-of-a-slow-query", reason: "a client that has closed its side is asked whether it lives, with a ParameterStatus it knows",
+		{script: "d12-half-close-of-a-slow-query", reason: "a client that has closed its side is asked whether it lives, with a " +
+			"ParameterStatus it knows",
 			proxied: []string{`S "integer_datetimes\x00on\x00"`}},
 	}
 }

@@ -75,7 +75,8 @@ func setStage(t *testing.T, o pooltest.Options) *stage {
 	o.Settings = map[string]string{"max_connections": "300", "shared_buffers": "32MB", "wal_level": "logical",
 		"max_wal_senders": "50", "max_replication_slots": "50"}
 	server := pooltest.New(t, o)
-	st := &stage{server: server, direct: route{name: "PostgreSQL", addr: server.Addr(), secret: func(string) string { return accountPassword }}}
+	st := &stage{server: server, direct: route{name: "PostgreSQL", addr: server.Addr(),
+		secret: func(string) string { return accountPassword }}}
 	st.furnish(t)
 	st.proxied = []route{
 		{name: "gprxy", addr: st.proxy(t, "disable").addr, secret: tokenFor},

@@ -61,9 +61,11 @@ func FuzzTunnelLogin(f *testing.F) {
 	greeting := ok + frame('S', "TimeZone\x00UTC\x00") + frame('K', "12345678") + frame('Z', "I")
 	refusal := frame('E', "SFATAL\x00C28P01\x00Mno\x00\x00")
 	for _, seed := range []string{
-		cleartext + greeting, sasl + greeting, sasl + frame('R', "\x00\x00\x00\x0b{}") + refusal, cleartext + cleartext, greeting, cleartext + refusal,
+		cleartext + greeting, sasl + greeting, sasl + frame('R', "\x00\x00\x00\x0b{}") + refusal, cleartext + cleartext, greeting,
+		cleartext + refusal,
 		frame('v', "\x00\x03\x00\x02\x00\x00\x00\x00") + cleartext + greeting, frame('N', "SNOTICE\x00\x00") + cleartext + ok + refusal,
-		cleartext + ok + frame('Z', ""), "R\x00\x00\x00\x03", "R\xff\xff\xff\xff", "HTTP/1.1 400 Bad Request\r\n", frame('R', "\x00\x00\x00\x0a") + ok,
+		cleartext + ok + frame('Z', ""), "R\x00\x00\x00\x03", "R\xff\xff\xff\xff", "HTTP/1.1 400 Bad Request\r\n",
+		frame('R', "\x00\x00\x00\x0a") + ok,
 	} {
 		f.Add([]byte(seed), byte(5))
 	}

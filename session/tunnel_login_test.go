@@ -80,7 +80,8 @@ func TestATokenIsAskedForEachConnection(t *testing.T) {
 			connect(t, u.dsn()).Close(t.Context())
 			continue
 		}
-		if got := refused(t, u.dsn()); got.Code != want.code || !strings.Contains(got.Hint, want.hint) || strings.ContainsAny(got.Message, "\r\n") {
+		if got := refused(t, u.dsn()); got.Code != want.code || !strings.Contains(got.Hint, want.hint) ||
+			strings.ContainsAny(got.Message, "\r\n") {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	}
@@ -103,7 +104,8 @@ func TestTheTokenStaysHereUnlessTheOtherEndIsTrusted(t *testing.T) {
 		change func(*session.Tunnel)
 		says   string // "": the login succeeds
 	}{
-		{"the CA is not known", func(u *session.Tunnel) { u.TLS = &tls.Config{ServerName: "localhost"} }, "not trusted, so the token was not sent"},
+		{"the CA is not known", func(u *session.Tunnel) { u.TLS = &tls.Config{ServerName: "localhost"} },
+			"not trusted, so the token was not sent"},
 		{"the name is another", func(u *session.Tunnel) { u.TLS.ServerName = "proxy.example.com" }, "not proxy.example.com"},
 		{"no TLS is offered", func(u *session.Tunnel) { u.Address = plain.addr }, "offers no TLS"},
 		{"no TLS is offered, and none is needed", func(u *session.Tunnel) { u.Address, u.OrPlain = plain.addr, func() bool { return true } }, ""},

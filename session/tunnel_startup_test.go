@@ -28,7 +28,8 @@ func TestRewritingAStartupMessageKeepsItsOrder(t *testing.T) {
 // Whatever a client sends, gprxy reads out of it what the client meant, but for
 // user and database.
 func FuzzRewriteParameters(f *testing.F) {
-	for _, seed := range []string{"\x00", "user\x00u\x00\x00", "user\x00u\x00database\x00\x00\x00", "user\x00a\x00user\x00b\x00\x00", "\x00\x00", "a\x00"} {
+	for _, seed := range []string{"\x00", "user\x00u\x00\x00", "user\x00u\x00database\x00\x00\x00", "user\x00a\x00user\x00b\x00\x00",
+		"\x00\x00", "a\x00"} {
 		f.Add([]byte(seed), "me", "mine")
 		f.Add([]byte(seed), "", "mine")
 	}

@@ -129,7 +129,8 @@ func TestATunnelNeedsNoPasswordAndNoTLS(t *testing.T) {
 	u := startTunnel(t)
 	for _, mode := range []string{"disable", "prefer"} {
 		conn := connect(t, u.dsn("sslmode="+mode, "application_name=DBeaver"))
-		if got := ask[string](t, conn, "select current_user || ' ' || current_setting('gprxy.user') || ' ' || current_setting('application_name')"); got != "app_reader bob@example.com DBeaver" {
+		if got := ask[string](t, conn, "select current_user || ' ' || current_setting('gprxy.user') || ' ' || "+
+			"current_setting('application_name')"); got != "app_reader bob@example.com DBeaver" {
 			t.Errorf("sslmode=%s: %s", mode, got)
 		}
 		if s := u.proxy.sessions()[0]; s.User != "bob@example.com" || s.TLS != "TLSv1.3" || s.Database != database {
@@ -158,7 +159,8 @@ func psqlThrough(t *testing.T, u *tunnelled, args ...string) *exec.Cmd {
 func TestPsqlThroughATunnel(t *testing.T) {
 	t.Parallel()
 	u := startTunnel(t)
-	if got := output(t, psqlThrough(t, u, "-At", "-c", "select count(*) from items", "-c", `\conninfo`)); !strings.HasPrefix(got, "1000\n") || strings.Contains(got, "SSL") {
+	if got := output(t, psqlThrough(t, u, "-At", "-c", "select count(*) from items", "-c", `\conninfo`)); !strings.HasPrefix(got, "1000\n") ||
+		strings.Contains(got, "SSL") {
 		t.Errorf("got %s", got)
 	}
 	cmd := psqlThrough(t, u, "-c", "select pg_sleep(60) /* tunnelled */")
@@ -175,7 +177,8 @@ func TestPsqlThroughATunnel(t *testing.T) {
 }
 
 func tunnelledQueries(t *testing.T) string {
-	return admin(t, "select count(*) from pg_stat_activity where query like '%tunnelled%' and query not like '%activity%' and state = 'active'")
+	return admin(t, "select count(*) from pg_stat_activity where query like '%tunnelled%' and query not like '%activity%' and state = "+
+		"'active'")
 }
 
 // The key is gprxy's and the request reaches it inside TLS; a wrong one cancels nothing.
@@ -226,7 +229,8 @@ func TestCopyThroughATunnel(t *testing.T) {
 		t.Fatalf("COPY IN: %v, %v", tag, err)
 	}
 	out := md5.New()
-	if tag, err := conn.PgConn().CopyTo(t.Context(), out, "copy (select * from big order by id) to stdout"); err != nil || tag.RowsAffected() != lines {
+	if tag, err := conn.PgConn().CopyTo(t.Context(), out, "copy (select * from big order by id) to stdout"); err != nil ||
+		tag.RowsAffected() != lines {
 		t.Fatalf("COPY OUT: %v, %v", tag, err)
 	}
 	if got := hex.EncodeToString(out.Sum(nil)); got != hex.EncodeToString(want[:]) {

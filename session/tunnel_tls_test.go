@@ -94,7 +94,8 @@ func TestATunnelForToolsThatInsistOnTLS(t *testing.T) {
 	})
 	t.Run("a client that does not trust it asks for nothing", func(t *testing.T) {
 		asked := u.asked.Load()
-		if err := tls.Client(dial(t, u.addr), &tls.Config{ServerName: "localhost", NextProtos: []string{"postgresql"}, RootCAs: x509.NewCertPool()}).Handshake(); err == nil {
+		if err := tls.Client(dial(t, u.addr), &tls.Config{ServerName: "localhost", NextProtos: []string{"postgresql"},
+			RootCAs: x509.NewCertPool()}).Handshake(); err == nil {
 			t.Error("the handshake succeeded")
 		}
 		if got := u.asked.Load(); got != asked {

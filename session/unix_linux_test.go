@@ -175,8 +175,10 @@ func TestNoTLSOnUnixSockets(t *testing.T) {
 	server := pooltest.New(t, pooltest.Options{BinDir: bin, TLS: true})
 	_, secure := withTLS(t)
 	p := startProxy(t, secure)
-	ways := map[string]string{"PostgreSQL": filepath.Join(server.SocketDir, fmt.Sprintf(".s.PGSQL.%d", server.Port)), "gprxy": p.unixListener()}
-	for name, hello := range map[string]string{"a direct handshake": clientHello(t, "postgresql"), "one without ALPN": clientHello(t), "one for another protocol": clientHello(t, "h2")} {
+	ways := map[string]string{"PostgreSQL": filepath.Join(server.SocketDir, fmt.Sprintf(".s.PGSQL.%d", server.Port)),
+		"gprxy": p.unixListener()}
+	for name, hello := range map[string]string{"a direct handshake": clientHello(t, "postgresql"), "one without ALPN": clientHello(t),
+		"one for another protocol": clientHello(t, "h2")} {
 		answers := map[string]string{}
 		for way, path := range ways {
 			conn := dialUnix(t, path)

@@ -49,7 +49,8 @@ func TestAClientThatVanishesBehindFullSockets(t *testing.T) {
 				stuff(t, conn, statement)
 				end(conn)
 				eventually(t, "the backend is free", 2*time.Second, func() bool {
-					return admin(t, "select count(*) from pg_stat_activity where query like '%flood%' and query not like '%activity%' and state = 'active'") == "0"
+					return admin(t, "select count(*) from pg_stat_activity where query like '%flood%' and query not like '%activity%' and state = "+
+						"'active'") == "0"
 				})
 				waitIdle(t, p)
 				eventually(t, "the end is recorded", time.Second, func() bool { return p.sessions()[0].EndReason == "client_gone" })
@@ -82,7 +83,8 @@ func TestASlowClientThatClosedItsSideGetsItsAnswers(t *testing.T) {
 func TestAClientThatLeavesWithoutASync(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t)
-	unsynced := message('P', "\x00select 1\x00\x00\x00") + message('B', "\x00\x00\x00\x00\x00\x00\x00\x00") + message('E', "\x00\x00\x00\x00\x00")
+	unsynced := message('P', "\x00select 1\x00\x00\x00") + message('B', "\x00\x00\x00\x00\x00\x00\x00\x00") +
+		message('E', "\x00\x00\x00\x00\x00")
 	for name, leave := range map[string]func(net.Conn){
 		"terminated":  func(c net.Conn) { io.WriteString(c, message('X', "")) },
 		"half closed": func(c net.Conn) { c.(*net.TCPConn).CloseWrite() },

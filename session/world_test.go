@@ -266,7 +266,8 @@ func (p *proxy) dsn(user, password string, parameters ...string) string {
 		name, value, _ := strings.Cut(parameter, "=")
 		query.Set(name, value)
 	}
-	u := url.URL{Scheme: "postgres", User: url.UserPassword(user, password), Host: p.addr, Path: "/" + database, RawQuery: strings.ReplaceAll(query.Encode(), "+", "%20")}
+	u := url.URL{Scheme: "postgres", User: url.UserPassword(user, password), Host: p.addr, Path: "/" + database,
+		RawQuery: strings.ReplaceAll(query.Encode(), "+", "%20")}
 	return u.String()
 }
 

@@ -36,7 +36,8 @@ type appender struct {
 // commit, and macOS needs F_FULLFSYNC for that to reach the disk.
 // https://www.sqlite.org/pragma.html#pragma_synchronous
 // What retention gives up must not stay readable in the file, hence secure_delete.
-var durable = []string{"synchronous(full)", "fullfsync(on)", "checkpoint_fullfsync(on)", "journal_size_limit(67108864)", "secure_delete(on)"}
+var durable = []string{"synchronous(full)", "fullfsync(on)", "checkpoint_fullfsync(on)", "journal_size_limit(67108864)",
+	"secure_delete(on)"}
 
 // openAppender opens an existing file. prepare, if given, runs before the statements are compiled.
 func openAppender(ctx context.Context, path string, prepare func(*sql.Conn) error, pragmas ...string) (*appender, error) {

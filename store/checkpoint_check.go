@@ -100,7 +100,8 @@ func (s *signedTime) check(gone []prunedRun, said []PrunedRange) (warnings []War
 	}
 	if s.early.count > 0 {
 		warnings = append(warnings, Warning{s.early.first, fmt.Sprintf("its time, and that of %d events more, is before %s, "+
-			"when a checkpoint was signed that does not have it: it waited for a full disk, the clock was set back, or it was made up later", s.early.count-1, shortly(at))})
+			"when a checkpoint was signed that does not have it: it waited for a full disk, the clock was set back, or it was made up later",
+			s.early.count-1, shortly(at))})
 	}
 	for _, p := range said {
 		if p.seq <= s.seq && p.Before.After(at) {

@@ -20,7 +20,8 @@ const (
 	exampleSigner   = "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz"
 	exampleVerifier = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
 	exampleText     = "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n"
-	exampleNote     = exampleText + "\n— PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
+	exampleNote     = exampleText + "\n— PeterNeumann " +
+		"x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
 )
 
 func TestNotesAreThoseOfOthers(t *testing.T) {
@@ -75,7 +76,8 @@ func TestKeysAreMadeOnceAndPrivate(t *testing.T) {
 		t.Errorf("public %v (%v)", public, err)
 	}
 	secret := base64.StdEncoding.EncodeToString(key.private)[:20]
-	if text := fmt.Sprintf("%v %+v %s", key, key, *key); strings.Contains(text, secret) || strings.Contains(text, fmt.Sprint(key.private[:4])) {
+	if text := fmt.Sprintf("%v %+v %s", key, key, *key); strings.Contains(text, secret) ||
+		strings.Contains(text, fmt.Sprint(key.private[:4])) {
 		t.Errorf("the key is shown as %s", text)
 	}
 	for _, bad := range []string{"", "x", exampleSigner[:60], strings.Replace(exampleSigner, "Peter", "Pater", 1), exampleVerifier} {
@@ -203,7 +205,8 @@ func TestCheckpointsHaveTheirTime(t *testing.T) {
 			t.Errorf("with %q: %+v, %v", lines, c, err)
 		}
 	}
-	for _, lines := range []string{"time \n", "time yesterday\n", "time 2026-03-01T09:30:00Z\n", "time 2026-03-01T09:30:00.123456+00:00\n", "time 2026-03-01T09:30:00.123456Z \n"} {
+	for _, lines := range []string{"time \n", "time yesterday\n", "time 2026-03-01T09:30:00Z\n", "time 2026-03-01T09:30:00.123456+00:00\n",
+		"time 2026-03-01T09:30:00.123456Z \n"} {
 		if c, err := OpenCheckpoint(signNote([]byte(head+lines), key), key.VerifierKey); err == nil {
 			t.Errorf("with %q: read as %+v", lines, c)
 		}
@@ -240,7 +243,8 @@ func TestTimesAroundACheckpointAreTold(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if told := len(h.Warnings) == 1; told != (row.seq != 0) || told && (h.Warnings[0].Seq != row.seq || !strings.Contains(h.Warnings[0].What, row.what) || !strings.Contains(h.Warnings[0].What, "of 1 events more")) {
+		if told := len(h.Warnings) == 1; told != (row.seq != 0) || told && (h.Warnings[0].Seq != row.seq ||
+			!strings.Contains(h.Warnings[0].What, row.what) || !strings.Contains(h.Warnings[0].What, "of 1 events more")) {
 			t.Errorf("%s: doubts %+v", row.name, h.Warnings)
 		}
 		c.Time = time.Time{}

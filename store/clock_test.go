@@ -79,7 +79,8 @@ func TestSessionsOverAClockThatIsSetBack(t *testing.T) {
 func TestGapsOverAClockThatIsSetBack(t *testing.T) {
 	path := logPath(t)
 	a := appenderOn(t, path)
-	killed := append([]Event{{Time: at(5), Fact: ProxyStarted{Version: "1", Durability: DurabilityAsync}}}, login("s1", "ann", "app_reader", at(5))...)
+	killed := append([]Event{{Time: at(5), Fact: ProxyStarted{Version: "1", Durability: DurabilityAsync}}},
+		login("s1", "ann", "app_reader", at(5))...)
 	enc, err := encodeAll(killed, at(5))
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +103,8 @@ func TestGapsOverAClockThatIsSetBack(t *testing.T) {
 	}
 	for i, began := range []time.Time{at(3), at(5)}[:len(bodies)] {
 		var gap LogGap
-		if err := json.Unmarshal(bodies[i], &gap); err != nil || !gap.Since.Equal(at(1)) || !gap.Until.Truncate(10*time.Millisecond).Equal(began.Truncate(10*time.Millisecond)) {
+		if err := json.Unmarshal(bodies[i], &gap); err != nil || !gap.Since.Equal(at(1)) ||
+			!gap.Until.Truncate(10*time.Millisecond).Equal(began.Truncate(10*time.Millisecond)) {
 			t.Errorf("%s: from %v to %v, want all between %v and %v (%v)", gap.Reason, gap.Since, gap.Until, at(1), began, err)
 		}
 	}

@@ -31,7 +31,8 @@ func TestAppendStoresContiguousChainedEvents(t *testing.T) {
 		}
 		types = append(types, rec.Type)
 	}
-	wantEqual(t, "types", types, []string{"proxy.started", "session.connected", "auth.succeeded", "role.mapped", "session.started", "session.ended"})
+	wantEqual(t, "types", types, []string{"proxy.started", "session.connected", "auth.succeeded", "role.mapped", "session.started",
+		"session.ended"})
 	last := recs[len(recs)-1]
 	if last.User != "ann" || last.ServiceAccount != "app_reader" || last.Database != "shop" || last.Client != "10.0.0.7:50412" {
 		t.Errorf("session of the last record: %+v", last)

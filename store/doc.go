@@ -15,8 +15,10 @@
 //
 // Who runs, and who waits for it: one goroutine, the writer, begins with Open and ends with Close, which waits for it. It alone
 // has the file open for writing; it owns the appender, the file's lock and all that is marked so in DB. Verify starts one
-// goroutine for each of its connections to the file, and one that hands out the work, and waits for them. A Reader and a follower start none.
+// goroutine for each of its connections to the file, and one that hands out the work, and waits for them. A Reader and a follower
+// start none.
 //
 // Locks: DB.mu guards the queue and how the log is; it is never held across I/O, and no other is taken under it. Append,
-// Enqueue, AppendStarted and WaitForSpace may be called by any goroutine until Close; what they are given belongs to the store from then on.
+// Enqueue, AppendStarted and WaitForSpace may be called by any goroutine until Close; what they are given belongs to the store from
+// then on.
 package store

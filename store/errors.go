@@ -27,7 +27,8 @@ func (e *LockedError) Error() string {
 		owner = fmt.Sprintf("another gprxy (process %d)", e.PID)
 	}
 	if e.Leaving {
-		return fmt.Sprintf("%s still lets sessions finish that it records in the older form of %s; start this one when it has ended", owner, e.Path)
+		return fmt.Sprintf("%s still lets sessions finish that it records in the older form of %s; start this one when it has ended", owner,
+			e.Path)
 	}
 	return fmt.Sprintf("%s already writes the event log %s; stop it, or give this one its own file with EVENT_LOG", owner, e.Path)
 }
@@ -63,9 +64,11 @@ type SchemaError struct {
 func (e *SchemaError) Error() string {
 	switch {
 	case e.Have > e.Known:
-		return fmt.Sprintf("the event log %s was made by a newer gprxy (version %d, this one knows up to %d); use that gprxy, the file was not touched", e.Path, e.Have, e.Known)
+		return fmt.Sprintf("the event log %s was made by a newer gprxy (version %d, this one knows up to %d); use that gprxy, the file was "+
+			"not touched", e.Path, e.Have, e.Known)
 	case e.Have > 0:
-		return fmt.Sprintf("the event log %s is from an older gprxy (version %d, this one reads %d); start the proxy once with this gprxy to bring it up to date", e.Path, e.Have, e.Known)
+		return fmt.Sprintf("the event log %s is from an older gprxy (version %d, this one reads %d); start the proxy once with this gprxy to "+
+			"bring it up to date", e.Path, e.Have, e.Known)
 	}
 	return fmt.Sprintf("%s is not a gprxy event log; name the right file with EVENT_LOG", e.Path)
 }

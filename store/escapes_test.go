@@ -113,7 +113,8 @@ func TestOlderFilesGetTheEscapes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, there := older["escaped_sessions"]; there || shapes["escaped_sessions"].kind != "view" || shapes["v_sessions"] == older["v_sessions"] {
+	if _, there := older["escaped_sessions"]; there || shapes["escaped_sessions"].kind != "view" ||
+		shapes["v_sessions"] == older["v_sessions"] {
 		t.Errorf("version 4 %v, version 5 %v", older["escaped_sessions"], shapes["escaped_sessions"])
 	}
 }
@@ -138,7 +139,8 @@ func TestViewsAreFoundByIndexes(t *testing.T) {
 			err = scan(&a, &b, &c, &s)
 			return s, err
 		}, `EXPLAIN QUERY PLAN `+query)
-		if all := strings.Join(plan, "\n"); err != nil || !strings.Contains(all, index) || !strings.Contains(all, "sessions_escaped") && !strings.Contains(all, "autoindex") {
+		if all := strings.Join(plan, "\n"); err != nil || !strings.Contains(all, index) || !strings.Contains(all, "sessions_escaped") &&
+			!strings.Contains(all, "autoindex") {
 			t.Errorf("%s is found by\n%s (%v)", query, all, err)
 		}
 	}

@@ -125,7 +125,8 @@ func (f *forger) append(session string, at time.Time, fact Fact) {
 
 func (f *forger) appendBody(typ, session string, at time.Time, body string) {
 	f.Helper()
-	last, err := scanHead(f.db.QueryRowContext(f.Context(), `SELECT seq, hash FROM events UNION ALL SELECT seq, hash FROM pruned ORDER BY seq DESC LIMIT 1`))
+	last, err := scanHead(f.db.QueryRowContext(f.Context(),
+		`SELECT seq, hash FROM events UNION ALL SELECT seq, hash FROM pruned ORDER BY seq DESC LIMIT 1`))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -237,7 +238,8 @@ func TestForgeries(t *testing.T) {
 		{"from before today", func(f *forger) {
 			f.hide(youngRead, youngRead)
 			f.pruned(noon, day(45), youngRead, youngRead, 1)
-		}, "41: this log.pruned gave up events from before 2026-04-15T00:00:00Z, less than a day before it was written, 2026-04-15T12:00:00Z", "same", ""},
+		}, "41: this log.pruned gave up events from before 2026-04-15T00:00:00Z, less than a day before it was written, 2026-04-15T12:00:00Z",
+			"same", ""},
 		{"from before today, said tomorrow", func(f *forger) {
 			f.hide(youngRead, youngRead)
 			f.pruned(day(46), day(45), youngRead, youngRead, 1)
@@ -255,22 +257,26 @@ func TestForgeries(t *testing.T) {
 			f.sql(`DELETE FROM sessions`)
 			f.sql(`DELETE FROM texts`)
 			f.pruned(noon, day(15), 1, lastHonest, 40)
-		}, "", "38: it was given up as one from before 2026-03-16T00:00:00Z, but it was written after 2026-04-15T12:00:00Z", "40: nothing is left of the time between"},
+		}, "", "38: it was given up as one from before 2026-03-16T00:00:00Z, but it was written after 2026-04-15T12:00:00Z",
+			"40: nothing is left of the time between"},
 		{"what stands before the last event, as of last month", func(f *forger) {
 			f.hide(1, youngEnd)
 			f.sql(`DELETE FROM sessions`)
 			f.sql(`DELETE FROM texts`)
 			f.pruned(noon, day(15), 1, youngEnd, 39)
-		}, "", "38: it was given up as one from before 2026-03-16", "39: the first event that is left is of 2026-04-15T12:02:00Z: nothing is left of the time between"},
+		}, "", "38: it was given up as one from before 2026-03-16",
+			"39: the first event that is left is of 2026-04-15T12:02:00Z: nothing is left of the time between"},
 		{"what came after the checkpoint, as of last month", func(f *forger) {
 			f.hide(youngEnd, youngEnd)
 			f.sql(`UPDATE sessions SET state = 'active', ended = NULL, statements = NULL, rows = NULL, errors = NULL, bytes_in = NULL, bytes_out = NULL, end_reason = NULL WHERE session = 'young'`)
 			f.pruned(noon, day(15), youngEnd, youngEnd, 1)
-		}, "", "39: it was given up as one from before 2026-03-16T00:00:00Z, but it was written after 2026-04-15T12:00:00Z, when the checkpoint was signed", "39: the event before it is of 2026-04-15"},
+		}, "", "39: it was given up as one from before 2026-03-16T00:00:00Z, but it was written after 2026-04-15T12:00:00Z, when the " +
+			"checkpoint was signed", "39: the event before it is of 2026-04-15"},
 		{"said long ago", func(f *forger) {
 			f.hide(youngRead, youngRead)
 			f.pruned(day(3), day(1), youngRead, youngRead, 1)
-		}, "", "same", "41: less than RETENTION_MIN\n41: says that it was written at 2026-03-04T00:00:00Z, but the event before it is of 2026-04-15T12:02:00Z\n37: the event before it is of 2026-04-15"},
+		}, "", "same", "41: less than RETENTION_MIN\n41: says that it was written at 2026-03-04T00:00:00Z, but the event before it is of " +
+			"2026-04-15T12:02:00Z\n37: the event before it is of 2026-04-15"},
 		{"said long after, with others behind it", func(f *forger) {
 			f.hide(youngRead, youngRead)
 			f.pruned(day(90), day(44), youngRead, youngRead, 1)
@@ -301,7 +307,8 @@ func TestForgeries(t *testing.T) {
 			f.sql(`INSERT INTO sessions (seq, session, state, started) VALUES (31, 'young', 'ended', 0)`)
 			f.pruned(noon, day(15), youngLogin, youngLogin, 1)
 		}, "31: the table sessions has session young, which no event begins", "same", ""},
-		{"a text taken out, but not the event that names it", func(f *forger) { f.forget("delete from customers") }, "36: the text 5", "same", ""},
+		{"a text taken out, but not the event that names it", func(f *forger) { f.forget("delete from customers") }, "36: the text 5", "same",
+			""},
 		{"the event that names a text taken out, but not the text", func(f *forger) {
 			f.hide(youngBlock, youngBlock)
 			f.pruned(noon, day(15), youngBlock-1, youngBlock, 2)
@@ -313,7 +320,8 @@ func TestForgeries(t *testing.T) {
 			f.sql(`UPDATE pruned SET digests = zeroblob(length(digests)) WHERE first = 6`)
 			f.rehash()
 		}, "", "37: a checkpoint has another hash", "38: this log.checkpointed has another hash for the event 37"},
-		{"a run that begins elsewhere", func(f *forger) { f.sql(`UPDATE pruned SET first = 7 WHERE first = 6`) }, "6: this event is missing", "same", ""},
+		{"a run that begins elsewhere", func(f *forger) { f.sql(`UPDATE pruned SET first = 7 WHERE first = 6`) }, "6: this event is missing",
+			"same", ""},
 		{"a run behind the head", func(f *forger) {
 			f.sql(`INSERT INTO pruned SELECT 41, 41, digests, hash FROM pruned LIMIT 1`)
 		}, "41: what is left of the events", "same", ""},
@@ -326,7 +334,8 @@ func TestForgeries(t *testing.T) {
 			f.sql(`UPDATE events SET body = replace(body, 'eve', 'bob') WHERE seq BETWEEN 31 AND 34`)
 			f.sql(`UPDATE sessions SET user = 'bob', requested_user = 'bob' WHERE session = 'young'`)
 			f.rehash()
-		}, "", "37: a checkpoint has another hash for this event: it, or one before it, was written anew", "38: this log.checkpointed has another hash for the event 37"},
+		}, "", "37: a checkpoint has another hash for this event: it, or one before it, was written anew",
+			"38: this log.checkpointed has another hash for the event 37"},
 		{"another person, hashed anew with what says otherwise", func(f *forger) {
 			f.sql(`UPDATE events SET body = replace(body, 'eve', 'bob') WHERE seq BETWEEN 31 AND 34`)
 			f.sql(`UPDATE sessions SET user = 'bob', requested_user = 'bob' WHERE session = 'young'`)
@@ -348,7 +357,8 @@ func TestForgeries(t *testing.T) {
 			f.sql(`UPDATE sessions SET state = 'active', ended = NULL, statements = NULL, rows = NULL, errors = NULL, bytes_in = NULL, bytes_out = NULL, end_reason = NULL WHERE session = 'young'`)
 		}, "", "37: the log ends before this event, but a checkpoint says that there are 37", ""},
 		{"what came after the checkpoint cut off", func(f *forger) { f.sql(`DELETE FROM events WHERE seq >= 40`) }, "", "same", ""},
-		{"events of the past put behind the checkpoint", func(f *forger) { f.append("", noon.Add(-time.Hour), LogRead{OSUser: "bob"}) }, "", "same", ""},
+		{"events of the past put behind the checkpoint", func(f *forger) { f.append("", noon.Add(-time.Hour), LogRead{OSUser: "bob"}) }, "",
+			"same", ""},
 		{"an event taken out, with a log.gap about it", func(f *forger) {
 			f.sql(`DELETE FROM events WHERE seq = 40`)
 			f.sql(insertEvent, 41, 0, "log.gap", "", `{}`, make([]byte, 32), 1)
@@ -361,19 +371,23 @@ func TestForgeries(t *testing.T) {
 
 		// Somebody makes columns hold what SQL would not let them.
 		{"no session instead of an empty one, which no view shows", func(f *forger) {
-			f.schema(`UPDATE sqlite_schema SET sql = replace(replace(sql, 'NOT NULL', ''), 'STRICT', '') WHERE name = 'events'`, `UPDATE events SET session = NULL WHERE seq = 37`)
+			f.schema(`UPDATE sqlite_schema SET sql = replace(replace(sql, 'NOT NULL', ''), 'STRICT', '') WHERE name = 'events'`,
+				`UPDATE events SET session = NULL WHERE seq = 37`)
 		}, "37: its column session holds <nil> instead of string", "same", ""},
 		{"a time that is no integer", func(f *forger) {
-			f.schema(`UPDATE sqlite_schema SET sql = replace(sql, 'time    INTEGER', 'time    ANY') WHERE name = 'events'`, `UPDATE events SET time = CAST(time AS REAL) WHERE seq = 37`)
+			f.schema(`UPDATE sqlite_schema SET sql = replace(sql, 'time    INTEGER', 'time    ANY') WHERE name = 'events'`,
+				`UPDATE events SET time = CAST(time AS REAL) WHERE seq = 37`)
 		}, "37: its column time holds float64 instead of int64", "same", ""},
 		{"a session's row with another type", func(f *forger) {
 			f.schema(`UPDATE sqlite_schema SET sql = replace(sql, 'started          INTEGER', 'started          ANY') WHERE name = 'sessions'`,
 				`UPDATE sessions SET started = CAST(started AS REAL) WHERE session = 'young'`)
 		}, "31: the row of session young in the table sessions is not what its events say", "same", ""},
 		{"a text that is a blob", func(f *forger) {
-			f.schema(`UPDATE sqlite_schema SET sql = replace(sql, 'text   TEXT', 'text   ANY') WHERE name = 'texts'`, `UPDATE texts SET text = CAST(text AS BLOB) WHERE id = 5`)
+			f.schema(`UPDATE sqlite_schema SET sql = replace(sql, 'text   TEXT', 'text   ANY') WHERE name = 'texts'`,
+				`UPDATE texts SET text = CAST(text AS BLOB) WHERE id = 5`)
 		}, "36: the text 5, which it names, is not the one that was written", "same", ""},
-		{"bytes behind a NUL", func(f *forger) { f.sql(`UPDATE events SET body = body || char(0) || 'more' WHERE seq = 37`) }, "37: its content", "same", ""},
+		{"bytes behind a NUL", func(f *forger) { f.sql(`UPDATE events SET body = body || char(0) || 'more' WHERE seq = 37`) }, "37: its content",
+			"same", ""},
 		{"more seqs in a row than it has statements", func(f *forger) {
 			f.sql(`UPDATE events SET count = 3 WHERE seq = 36`)
 		}, "35: this event is missing", "same", ""},
@@ -401,7 +415,8 @@ func TestForgeries(t *testing.T) {
 		{"a trigger taken out", func(f *forger) {
 			f.sql(`CREATE TRIGGER mine BEFORE UPDATE ON events BEGIN SELECT 1; END`)
 		}, "40: the file has the trigger \"mine\"", "same", ""},
-		{"a table that lies over another's name", func(f *forger) { f.sql(`CREATE TABLE "events " (seq)`) }, "40: the file has the table \"events \"", "same", ""},
+		{"a table that lies over another's name", func(f *forger) { f.sql(`CREATE TABLE "events " (seq)`) },
+			"40: the file has the table \"events \"", "same", ""},
 		{"a column that is computed", func(f *forger) {
 			f.sql(`ALTER TABLE sessions ADD COLUMN who TEXT GENERATED ALWAYS AS ('bob') VIRTUAL`)
 		}, "40: the table sessions of the file", "same", ""},
@@ -523,7 +538,8 @@ func TestAPruneByAClockThatWasAheadShowsAgainstACheckpoint(t *testing.T) {
 		t.Errorf("by itself: %+v, %v", h.Warnings, err)
 	}
 	_, err = reader(t, path).VerifyAgainst(t.Context(), Expected{Now: noon.Add(50 * oneDay), Checkpoint: &c}, nil)
-	if broken, ok := errors.AsType[*BrokenError](err); !ok || broken.Seq != 2 || !strings.Contains(broken.What, "stood in the log already at 2026-04-15T12:00:00Z") {
+	if broken, ok := errors.AsType[*BrokenError](err); !ok || broken.Seq != 2 || !strings.Contains(broken.What,
+		"stood in the log already at 2026-04-15T12:00:00Z") {
 		t.Errorf("with the checkpoint: %v", err)
 	}
 }

@@ -19,14 +19,17 @@ func TestNextStartRecordsTheGapOfACrash(t *testing.T) {
 		gap    bool
 	}{
 		{"killed while serving", run(DurabilityAsync, serving...), true},
-		{"killed, and the log was read since", append(run(DurabilityAsync, serving...), Event{Time: t0.Add(time.Hour), Fact: LogRead{OSUser: "root", Command: "audit"}}), true},
+		{"killed, and the log was read since", append(run(DurabilityAsync, serving...),
+			Event{Time: t0.Add(time.Hour), Fact: LogRead{OSUser: "root", Command: "audit"}}), true},
 		{"stopped", run(DurabilityAsync, append(serving, end("s1", t0), Event{Time: t0, Fact: ProxyStopped{Reason: "signal"}})...), false},
 		{"killed while nobody was there", run(DurabilityAsync, append(login("s1", "ann", "app_reader", t0), end("s1", t0))...), false},
 		{"killed while somebody logged in", run(DurabilityAsync, login("s1", "ann", "app_reader", t0)[:2]...), false},
 		{"statements were waited for", run(DurabilityStrict, serving...), false},
 		{"statements were not recorded", run("", serving...), false},
-		{"a killed run before one that stopped", append(run(DurabilityAsync, append(serving, end("s1", t0))...), run(DurabilityAsync, Event{Time: t0, Fact: ProxyStopped{Reason: "signal"}})...), false},
-		{"killed after the one before it had handed over and stopped", append(run(DurabilityAsync, run(DurabilityAsync, serving...)...), Event{Time: t0.Add(1500 * time.Millisecond), Fact: ProxyStopped{Reason: "signal"}}), true},
+		{"a killed run before one that stopped", append(run(DurabilityAsync, append(serving, end("s1", t0))...),
+			run(DurabilityAsync, Event{Time: t0, Fact: ProxyStopped{Reason: "signal"}})...), false},
+		{"killed after the one before it had handed over and stopped", append(run(DurabilityAsync, run(DurabilityAsync, serving...)...),
+			Event{Time: t0.Add(1500 * time.Millisecond), Fact: ProxyStopped{Reason: "signal"}}), true},
 		{"a new log", nil, false},
 	} {
 		path := logPath(t)

@@ -56,7 +56,8 @@ func (d *DB) outageBegins(outage *UnavailableError) {
 		return
 	}
 	t.remedies = append(t.remedies, do)
-	d.log.Error("the event log cannot be written: new logins are refused, running sessions go on", "error", outage.Err, "do", do, "path", d.path)
+	d.log.Error("the event log cannot be written: new logins are refused, running sessions go on", "error", outage.Err, "do", do, "path",
+		d.path)
 }
 
 // outageEnds gives the event that tells of the outage. The log is told by tellWell.

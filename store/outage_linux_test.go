@@ -86,7 +86,8 @@ func TestReadOnlyFileSystem(t *testing.T) {
 
 	mount(syscall.MS_REMOUNT | syscall.MS_RDONLY)
 	_, err = Open(t.Context(), path, Options{})
-	if _, ok := errors.AsType[*UnavailableError](err); !ok || !strings.Contains(err.Error(), "make") || !strings.Contains(err.Error(), "writable") {
+	if _, ok := errors.AsType[*UnavailableError](err); !ok || !strings.Contains(err.Error(), "make") ||
+		!strings.Contains(err.Error(), "writable") {
 		t.Errorf("open for writing: %v", err)
 	}
 

@@ -146,5 +146,6 @@ func (c comparison) compare() error {
 	if isRow(c.folded, c.stored) {
 		return nil
 	}
-	return &BrokenError{Seq: seqOf(c.stored), What: fmt.Sprintf("the row of session %s in the table sessions is not what its events say", sessionOf(c.stored))}
+	return &BrokenError{Seq: seqOf(c.stored), What: fmt.Sprintf("the row of session %s in the table sessions is not what its events say",
+		sessionOf(c.stored))}
 }

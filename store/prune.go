@@ -79,7 +79,8 @@ func prune(ctx context.Context, before time.Time, now func() time.Time, by strin
 // oldEnough refuses what verify would call a break.
 func oldEnough(before, now time.Time) error {
 	if before.After(now.Add(-leastAge)) {
-		return fmt.Errorf("the day %s begins less than 24 hours before now (%s), and younger events are never given up", before.Format(time.DateOnly), shortly(now))
+		return fmt.Errorf("the day %s begins less than 24 hours before now (%s), and younger events are never given up",
+			before.Format(time.DateOnly), shortly(now))
 	}
 	return nil
 }

@@ -154,7 +154,8 @@ func (s *pruneStep) record(ctx context.Context) error {
 // text with the last event that vouched for it, so that after every step the log verifies.
 func (s *pruneStep) remove(ctx context.Context) error {
 	for _, r := range s.runs {
-		if _, err := s.conn.ExecContext(ctx, `INSERT INTO pruned (seq, first, digests, hash) VALUES (?,?,?,?)`, r.seq, r.first, r.digests, r.hash); err != nil {
+		if _, err := s.conn.ExecContext(ctx, `INSERT INTO pruned (seq, first, digests, hash) VALUES (?,?,?,?)`, r.seq, r.first, r.digests,
+			r.hash); err != nil {
 			return err
 		}
 		if _, err := s.conn.ExecContext(ctx, `DELETE FROM events WHERE seq BETWEEN ? AND ?`, r.first, r.seq); err != nil {

@@ -37,7 +37,8 @@ func threeDaysOfEvents() [][]Event {
 		id, at := fmt.Sprint("day", day), t0.Add(time.Duration(day)*oneDay)
 		ms := int(at.Sub(t0).Milliseconds())
 		calls = append(calls, login(id, "ann", "app_reader", at),
-			[]Event{block(id, prepared("every day", ms+20), prepared(fmt.Sprint("on day ", day), ms+30)), block("long", ran(fmt.Sprint("long ", day), ms+40)), end(id, at.Add(time.Minute))})
+			[]Event{block(id, prepared("every day", ms+20), prepared(fmt.Sprint("on day ", day), ms+30)),
+				block("long", ran(fmt.Sprint("long ", day), ms+40)), end(id, at.Add(time.Minute))})
 	}
 	return calls
 }
@@ -122,7 +123,8 @@ func TestPruneKeepsTheLoginOfASessionUntilItsEndIsOld(t *testing.T) {
 
 func TestPruneRefusesWhatIsTooYoung(t *testing.T) {
 	d, _ := threeDays(t)
-	if _, err := d.Prune(t.Context(), midnight.Add(10*oneDay), "ann", nil); err == nil || !strings.Contains(err.Error(), "less than 24 hours before now") {
+	if _, err := d.Prune(t.Context(), midnight.Add(10*oneDay), "ann", nil); err == nil ||
+		!strings.Contains(err.Error(), "less than 24 hours before now") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -138,7 +140,8 @@ func TestWhatWasPrunedCannotBeTamperedWith(t *testing.T) {
 		{`UPDATE pruned SET hash = zeroblob(32) WHERE first = 6`, 6, "hash differs"},
 		{`DELETE FROM pruned WHERE first = 6`, 6, "missing"},
 		{`UPDATE pruned SET first = 7 WHERE first = 6`, 6, "missing"},
-		{`DELETE FROM events WHERE seq = 28; INSERT INTO pruned (seq, first, digests, hash) VALUES (28, 28, x'` + strings.Repeat("00", 32) + `', zeroblob(32))`, 28, "hash differs"},
+		{`DELETE FROM events WHERE seq = 28; INSERT INTO pruned (seq, first, digests, hash) VALUES (28, 28, x'` + strings.Repeat("00", 32) +
+			`', zeroblob(32))`, 28, "hash differs"},
 		{`UPDATE events SET body = replace(body, '"first_seq":1', '"first_seq":2') WHERE type = 'log.pruned'`, 30, "hash differs"},
 	} {
 		d, path := threeDays(t)
@@ -211,7 +214,9 @@ func oldSessions(t *testing.T, d *DB, sessions int) {
 	t.Helper()
 	for n := range sessions {
 		id := sessionID(n)
-		mustAppend(t, d, append(login(id, "ann", "app_reader", longAgo), Event{Session: id, Fact: StatementsExecuted{[]Statement{{Kind: KindSimple, SQL: fmt.Sprint("select ", n), Start: longAgo}}}}, end(id, longAgo.Add(time.Second)))...)
+		mustAppend(t, d, append(login(id, "ann", "app_reader", longAgo), Event{Session: id,
+			Fact: StatementsExecuted{[]Statement{{Kind: KindSimple, SQL: fmt.Sprint("select ", n), Start: longAgo}}}},
+			end(id, longAgo.Add(time.Second)))...)
 	}
 }
 

@@ -123,7 +123,8 @@ func TestFindsContentFarBack(t *testing.T) {
 	for i := range many {
 		many[i] = ran("select 1", "")
 	}
-	for _, statements := range [][]Statement{{ran("select a", "42703"), ran("SELECT b", "42703")}, many, {ran("Select c", "42703"), ran("select 1", "")}} {
+	for _, statements := range [][]Statement{{ran("select a", "42703"), ran("SELECT b", "42703")}, many,
+		{ran("Select c", "42703"), ran("select 1", "")}} {
 		mustAppend(t, d, Event{Session: "s1", Fact: StatementsExecuted{statements}})
 	}
 	r := reader(t, path)

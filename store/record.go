@@ -39,7 +39,8 @@ func (r Record) AppendJSON(b []byte) ([]byte, error) {
 	}
 	b = appendString(append(b, `,"type":`...), r.Type)
 	for _, field := range [...]struct{ key, value string }{
-		{`,"session":`, r.Session}, {`,"user":`, r.User}, {`,"service_account":`, r.ServiceAccount}, {`,"database":`, r.Database}, {`,"client":`, r.Client},
+		{`,"session":`, r.Session}, {`,"user":`, r.User}, {`,"service_account":`, r.ServiceAccount}, {`,"database":`, r.Database},
+		{`,"client":`, r.Client},
 	} {
 		if b = append(b, field.key...); field.value == "" {
 			b = append(b, "null"...)

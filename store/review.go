@@ -170,8 +170,10 @@ func (r *Reader) eachSession(ctx context.Context, since, until time.Time, give f
 		}
 		for rows.Next() {
 			var s Session
-			if err := rows.Scan(&s.Session, &s.State, &from, nullable{&s.User}, nullable{&s.ServiceAccount}, nullable{&s.Database}, nullable{&s.Client},
-				nullable{&s.ApplicationName}, nullable{&s.Statements}, nullable{&s.Rows}, nullable{&s.Errors}, nullable{&s.EndReason}, &seq); err != nil {
+			if err := rows.Scan(&s.Session, &s.State, &from, nullable{&s.User}, nullable{&s.ServiceAccount}, nullable{&s.Database},
+				nullable{&s.Client},
+				nullable{&s.ApplicationName}, nullable{&s.Statements}, nullable{&s.Rows}, nullable{&s.Errors}, nullable{&s.EndReason},
+				&seq); err != nil {
 				rows.Close()
 				return err
 			}

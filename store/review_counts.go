@@ -64,7 +64,8 @@ func (b *reviewer) add(s *Session) {
 func (b *reviewer) addAccount(s *Session) {
 	a := b.accounts[s.ServiceAccount]
 	if a == nil {
-		a = &accountCounts{AccountUse: AccountUse{Account: s.ServiceAccount, First: s.Started}, people: nameCounts{}, addresses: nameCounts{}, programs: nameCounts{}, databases: nameCounts{}}
+		a = &accountCounts{AccountUse: AccountUse{Account: s.ServiceAccount, First: s.Started}, people: nameCounts{}, addresses: nameCounts{},
+			programs: nameCounts{}, databases: nameCounts{}}
 		b.accounts[s.ServiceAccount] = a
 	}
 	a.Sessions++

@@ -40,8 +40,10 @@ func TestFold(t *testing.T) {
 		{"served by the account the backend says", []Fact{connected, proved, mapped, started}, StateActive, "ann", "app_reader_7", ""},
 		{"over", []Fact{connected, proved, mapped, started, done}, StateEnded, "ann", "app_reader_7", "client_left"},
 		{"psql's probe is no refusal", []Fact{connected, SessionEnded{Reason: "left_before_login"}}, StateEnded, "", "", "left_before_login"},
-		{"wrong password", []Fact{connected, AuthFailed{Method: "password", Reason: "x"}, SessionRefused{Reason: "auth"}}, StateRefused, "", "", "auth"},
-		{"an expired token names whom it was for", []Fact{connected, AuthFailed{Method: "token", User: "ann"}, SessionRefused{Reason: "auth"}}, StateRefused, "ann", "", "auth"},
+		{"wrong password", []Fact{connected, AuthFailed{Method: "password", Reason: "x"}, SessionRefused{Reason: "auth"}}, StateRefused, "", "",
+			"auth"},
+		{"an expired token names whom it was for", []Fact{connected, AuthFailed{Method: "token", User: "ann"}, SessionRefused{Reason: "auth"}},
+			StateRefused, "ann", "", "auth"},
 		{"no role", []Fact{connected, proved, RoleDenied{Reason: "none"}, SessionRefused{Reason: "no_role"}}, StateRefused, "ann", "", "no_role"},
 		{"a refusal stays one", []Fact{connected, SessionRefused{Reason: "auth"}, done}, StateRefused, "", "", "auth"},
 		{"crash", []Fact{connected, proved, mapped, started, SessionEnded{Reason: EndAborted}}, StateAborted, "ann", "app_reader_7", "aborted"},
@@ -60,7 +62,8 @@ func TestFold(t *testing.T) {
 }
 
 func TestSessionJSON(t *testing.T) {
-	b, err := json.Marshal(fold(SessionConnected{Client: "c:1", RequestedUser: "wish", Database: "shop"}, SessionEnded{Reason: "left_before_login"}))
+	b, err := json.Marshal(fold(SessionConnected{Client: "c:1", RequestedUser: "wish", Database: "shop"},
+		SessionEnded{Reason: "left_before_login"}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,12 +34,14 @@ func (s *snapshot) checkShape(ctx context.Context, conn *sql.Conn) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		if found, there := have[name]; !there || found != want[name] {
-			return &BrokenError{Seq: s.head.seq, What: fmt.Sprintf("the %s %s of the file is not the one that gprxy makes: what is shown may not be what is there", want[name].kind, name)}
+			return &BrokenError{Seq: s.head.seq, What: fmt.Sprintf("the %s %s of the file is not the one that gprxy makes: what is shown may "+
+				"not be what is there", want[name].kind, name)}
 		}
 		delete(have, name)
 	}
 	for _, name := range slices.Sorted(maps.Keys(have)) {
-		return &BrokenError{Seq: s.head.seq, What: fmt.Sprintf("the file has the %s %q, which gprxy does not make: what is shown may not be what is there", have[name].kind, name)}
+		return &BrokenError{Seq: s.head.seq, What: fmt.Sprintf("the file has the %s %q, which gprxy does not make: what is shown may not be "+
+			"what is there", have[name].kind, name)}
 	}
 	return nil
 }
@@ -52,7 +54,8 @@ func (s *snapshot) checkTrees(ctx context.Context, conn *sql.Conn) error {
 	if err := conn.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&found); err != nil || found == "ok" {
 		return err
 	}
-	return &BrokenError{Seq: s.head.seq, What: "SQLite finds the order of the file damaged, so what is shown may not be what is there: " + found}
+	return &BrokenError{Seq: s.head.seq, What: "SQLite finds the order of the file damaged, so what is shown may not be what is there: " +
+		found}
 }
 
 // VerifyIndexes compares each index of the file with its table, entry by entry, and checks that SQLite
@@ -67,7 +70,8 @@ func (r *Reader) VerifyIndexes(ctx context.Context) error {
 		return fmt.Errorf("verify the indexes of the event log: %w", err)
 	}
 	last, err := r.lastSeq(ctx)
-	return errors.Join(&BrokenError{Seq: last, What: "the indexes do not say what the tables do, so what is shown may not be what is there: " + found}, err)
+	return errors.Join(&BrokenError{Seq: last, What: "the indexes do not say what the tables do, so what is shown may not be what is " +
+		"there: " + found}, err)
 }
 
 // knownShapes remembers what files of a version are made of, which does not change: to find it out a file is made in memory.

@@ -24,7 +24,8 @@ func TestStatementsKeepTheirBytes(t *testing.T) {
 			`{"statements":[{"kind":"extended","sql":"select $1","text_bytes":9,"text_sha256":"ab","name":"s1","portal":"p1",` +
 				`"params":["o'brien",null,{"base64":"AP8="}],"tag":"SELECT","rows":3,"sqlstate":"22012","message":"division by \"zero\"",` +
 				`"at_us":-15,"us":1250,"tx":"T","in":52,"out":103,"copy_in":4,"copy_out":5,"outcome":"error","part":2,"seq_started":7,"doubt":"a copy failed","masking":"two readings","text_hmac":"cd","encoding":"LATIN1"},{"kind":"simple"}]}`},
-		{string(appendStarted(nil, &Statement{Kind: KindSimple, SQL: "is elsewhere", TextID: 7}, []boundText{{id: 7, sum: hash{0xab}, bytes: 12}})),
+		{string(appendStarted(nil, &Statement{Kind: KindSimple, SQL: "is elsewhere", TextID: 7},
+			[]boundText{{id: 7, sum: hash{0xab}, bytes: 12}})),
 			`{"kind":"simple","text":7,"texts":[{"id":7,"sha256":"ab` + string(bytes.Repeat([]byte("0"), 62)) + `","bytes":12}]}`},
 	} {
 		if tc.got != tc.want {

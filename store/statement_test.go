@@ -117,7 +117,8 @@ func TestTextsAreKeptOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if first := bodies[0]; !strings.Contains(first, `"sql":"once"`) || !strings.Contains(first, `"sql":"again"`) || !strings.Contains(first, `"texts":[{"id":1,"sha256":"`) {
+	if first := bodies[0]; !strings.Contains(first, `"sql":"once"`) || !strings.Contains(first, `"sql":"again"`) ||
+		!strings.Contains(first, `"texts":[{"id":1,"sha256":"`) {
 		t.Errorf("the first event is %s", first)
 	}
 	want := fmt.Sprintf(`"texts":[{"id":3,"sha256":"%x","bytes":5}]}`, sha256.Sum256([]byte("again")))
@@ -143,7 +144,8 @@ func TestLongTextsArePacked(t *testing.T) {
 	mustAppend(t, d, login("s1", "ann", "app_reader", t0)...)
 	mustAppend(t, d, block("s1", ran(long, 20)))
 	var size, begins, packed int
-	err := raw(t, path).QueryRowContext(t.Context(), `SELECT bytes, length(CAST(text AS BLOB)), length(packed) FROM texts`).Scan(&size, &begins, &packed)
+	err := raw(t, path).QueryRowContext(t.Context(), `SELECT bytes, length(CAST(text AS BLOB)), length(packed) FROM texts`).Scan(&size,
+		&begins, &packed)
 	valid := strings.ToValidUTF8(long, "\ufffd")
 	if err != nil || size != len(valid) || begins > plainText || begins < plainText-3 || packed > size/20 {
 		t.Errorf("%d bytes stored as %d and %d packed (%v)", size, begins, packed, err)
@@ -173,7 +175,8 @@ func TestTextsAreBoundAnewEachDay(t *testing.T) {
 	}
 	wantEqual(t, "bound", bound, []bool{true, false, true, false, false, true})
 	var used int64
-	if err := raw(t, path).QueryRowContext(t.Context(), `SELECT used FROM texts`).Scan(&used); err != nil || used != t0.UnixMicro()/microsInDay+2 {
+	if err := raw(t, path).QueryRowContext(t.Context(), `SELECT used FROM texts`).Scan(&used); err != nil ||
+		used != t0.UnixMicro()/microsInDay+2 {
 		t.Errorf("used on day %d (%v)", used, err)
 	}
 }
@@ -208,13 +211,15 @@ func TestStartedStatementIsDurableAndNumbered(t *testing.T) {
 	d := open(t, path, Options{})
 	mustAppend(t, d, login("s1", "ann", "app_reader", t0)...)
 	for want := int64(5); want < 8; want++ {
-		seq, err := d.AppendStarted(t.Context(), "s1", Statement{Kind: KindExtended, SQL: "select $1", Parsed: true, Params: []Param{{Text: "7"}}, Start: t0})
+		seq, err := d.AppendStarted(t.Context(), "s1", Statement{Kind: KindExtended, SQL: "select $1", Parsed: true,
+			Params: []Param{{Text: "7"}}, Start: t0})
 		if err != nil || seq != want {
 			t.Fatalf("seq %d (%v), want %d", seq, err, want)
 		}
 	}
 	recs := all(t, reader(t, path).Events(t.Context(), EventFilter{Type: "statement.started"}))
-	if len(recs) != 3 || !bytes.HasSuffix(recs[2].Detail, []byte(`{"kind":"extended","text":1,"params":["7"],"sql":"select $1"}`)) || !recs[2].Time.Equal(t0) {
+	if len(recs) != 3 || !bytes.HasSuffix(recs[2].Detail, []byte(`{"kind":"extended","text":1,"params":["7"],"sql":"select $1"}`)) ||
+		!recs[2].Time.Equal(t0) {
 		t.Errorf("%d events, the last is %s", len(recs), recs[len(recs)-1].Detail)
 	}
 	verified(t, path)
@@ -226,7 +231,8 @@ func TestStatementsAreInTheViewsAsInJSON(t *testing.T) {
 	mustAppend(t, d, login("s1", "ann", "app_reader", t0)...)
 	failed := everyField
 	failed.Start = t0
-	mustAppend(t, d, block("s1", ran("select 1", 20), prepared("select $1", 30), failed), Event{Session: "s1", Fact: StatementStarted{prepared("select $1", 40)}})
+	mustAppend(t, d, block("s1", ran("select 1", 20), prepared("select $1", 30), failed),
+		Event{Session: "s1", Fact: StatementStarted{prepared("select $1", 40)}})
 	db := raw(t, path)
 	recs := all(t, reader(t, path).Events(t.Context(), EventFilter{}))
 	for _, rec := range recs {

@@ -137,15 +137,19 @@ func alter(t testing.TB, db *sql.DB, query string, args ...any) {
 // login are the events of a session up to the one that a backend serves.
 func login(id, user, account string, at time.Time) []Event {
 	return []Event{
-		{at, id, SessionConnected{Client: "10.0.0.7:50412", RequestedUser: user, Database: "shop", ApplicationName: "psql", TLS: "TLSv1.3", Protocol: "3.0"}},
-		{at.Add(time.Millisecond), id, AuthSucceeded{Method: "token", User: user, Issuer: "https://login.example/", Subject: "u|" + user, Roles: []string{"reader", "dev"}, TokenID: "t1"}},
+		{at, id, SessionConnected{Client: "10.0.0.7:50412", RequestedUser: user, Database: "shop", ApplicationName: "psql", TLS: "TLSv1.3",
+			Protocol: "3.0"}},
+		{at.Add(time.Millisecond), id, AuthSucceeded{Method: "token", User: user, Issuer: "https://login.example/", Subject: "u|" + user,
+			Roles: []string{"reader", "dev"}, TokenID: "t1"}},
 		{at.Add(2 * time.Millisecond), id, RoleMapped{Role: "reader", ServiceAccount: account, Rule: "ROLE_MAPPING_READER"}},
-		{at.Add(3 * time.Millisecond), id, SessionStarted{ServiceAccount: account, BackendPID: 4711, Backend: "127.0.0.1:5432", WaitMS: 1.5, Reused: true}},
+		{at.Add(3 * time.Millisecond), id, SessionStarted{ServiceAccount: account, BackendPID: 4711, Backend: "127.0.0.1:5432", WaitMS: 1.5,
+			Reused: true}},
 	}
 }
 
 func end(id string, at time.Time) Event {
-	return Event{at, id, SessionEnded{Reason: "client_left", DurationMS: 1000, Statements: 3, Errors: 1, Rows: 42, BytesIn: 100, BytesOut: 2000}}
+	return Event{at, id, SessionEnded{Reason: "client_left", DurationMS: 1000, Statements: 3, Errors: 1, Rows: 42, BytesIn: 100,
+		BytesOut: 2000}}
 }
 
 func sessionID(n int) string { return fmt.Sprintf("%016d", n) }

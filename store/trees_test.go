@@ -89,7 +89,8 @@ func TestATreeThatLies(t *testing.T) {
 		"a search goes to other events": {"events", true, "", func(t *testing.T, p page) { k, _, _ := p.key(1); p.setKey(t, 1, k+5) }},
 		"texts that no search finds":    {"texts", true, "", func(t *testing.T, p page) { k, _, _ := p.key(1); p.setKey(t, 1, k-1) }},
 		"two texts of one number":       {"texts", false, "", func(t *testing.T, p page) { k, _, _ := p.key(1); p.setKey(t, 2, k) }},
-		"a false text before the true one of its number": {"texts", false, `INSERT INTO texts (sha256, bytes, used, text) VALUES (x'` + forgedSum + `', 15, 0, 'select harmless')`,
+		"a false text before the true one of its number": {"texts", false, `INSERT INTO texts (sha256, bytes, used, text) VALUES (x'` +
+			forgedSum + `', 15, 0, 'select harmless')`,
 			func(t *testing.T, p page) {
 				last := p.cells() - 1
 				k, _, _ := p.key(last - 3)

@@ -62,7 +62,8 @@ const (
 // Verify reads the whole log in one snapshot and gives its head, or a *BrokenError with the first
 // event that is not what was written: changed, removed, inserted or moved. It also compares the
 // sessions projection with the fold of the events, the texts of statements with what the events say of
-// them, what the file is made of with what gprxy makes, and that a search finds what reading in order does. A cut tail shows only by comparing the head with one kept elsewhere. progress, if not
+// them, what the file is made of with what gprxy makes, and that a search finds what reading in order does. A cut tail shows only by
+// comparing the head with one kept elsewhere. progress, if not
 // nil, is called now and then and at the end.
 func (r *Reader) Verify(ctx context.Context, progress func(done, total int64)) (Head, error) {
 	return r.VerifyAgainst(ctx, Expected{}, progress)

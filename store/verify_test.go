@@ -25,7 +25,8 @@ func tampered(t *testing.T, change string) error {
 	mustAppend(t, d, append(login("s1", "ann", "app_reader", t0), end("s1", t0))...)
 	mustAppend(t, d, append(login("s2", "bob", "app_writer", t0), end("s2", t0))...)
 	mustAppend(t, d, login("s3", "eve", "", t0)[0])
-	mustAppend(t, d, block("s3", ran("inline", 20), prepared("parsed", 20), prepared("parsed, too", 20), prepared(strings.Repeat("packed ", 1000), 20)))
+	mustAppend(t, d, block("s3", ran("inline", 20), prepared("parsed", 20), prepared("parsed, too", 20),
+		prepared(strings.Repeat("packed ", 1000), 20)))
 	if err := d.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -72,8 +73,10 @@ func TestTamperingShows(t *testing.T) {
 		{"one removed", `DELETE FROM events WHERE seq = 5`, 5, "missing"},
 		{"one removed, numbers closed up", `DELETE FROM events WHERE seq = 5; UPDATE events SET seq = seq - 1 WHERE seq > 5`, 5, "hash differs"},
 		{"two swapped", swap, 4, "hash differs"},
-		{"inserted at the end", `INSERT INTO events SELECT 16, time, type, session, body, hash, count FROM events WHERE seq = 11`, 16, "hash differs"},
-		{"inserted before the first", `INSERT INTO events SELECT 0, time, type, session, body, hash, count FROM events WHERE seq = 1`, 1, "missing"},
+		{"inserted at the end", `INSERT INTO events SELECT 16, time, type, session, body, hash, count FROM events WHERE seq = 11`, 16,
+			"hash differs"},
+		{"inserted before the first", `INSERT INTO events SELECT 0, time, type, session, body, hash, count FROM events WHERE seq = 1`, 1,
+			"missing"},
 		{"another person in the table", `UPDATE sessions SET user = 'amy' WHERE session = 's1'`, 1, "session s1"},
 		{"another account in the table", `UPDATE sessions SET service_account = NULL WHERE session = 's2'`, 6, "session s2"},
 		{"an open session changed", `UPDATE sessions SET database = 'x' WHERE session = 's3'`, 11, "session s3"},
@@ -81,21 +84,26 @@ func TestTamperingShows(t *testing.T) {
 		{"the last session taken from the table", `DELETE FROM sessions WHERE session = 's3'`, 11, "session s3"},
 		{"a session put into the table", `INSERT INTO sessions (seq, session, state, started) VALUES (2, 'x', 'ended', 0)`, 2, "session x"},
 		{"a statement", `UPDATE events SET body = replace(body, 'inline', 'online') WHERE seq = 15`, 12, "hash differs"},
-		{"statements removed", `DELETE FROM events WHERE seq = 15; INSERT INTO events SELECT 12, 0, '', '', '', zeroblob(32), 1`, 12, "hash differs"},
+		{"statements removed", `DELETE FROM events WHERE seq = 15; INSERT INTO events SELECT 12, 0, '', '', '', zeroblob(32), 1`, 12,
+			"hash differs"},
 		{"a count", `UPDATE events SET count = 2 WHERE seq = 15`, 12, "missing"},
-		{"a count that hides a removed event", `DELETE FROM events WHERE seq = 11; UPDATE events SET count = 5 WHERE seq = 15`, 11, "hash differs"},
+		{"a count that hides a removed event", `DELETE FROM events WHERE seq = 11; UPDATE events SET count = 5 WHERE seq = 15`, 11,
+			"hash differs"},
 		{"a text", `UPDATE texts SET text = 'harmless' WHERE id = 1`, 15, "the text 1"},
 		{"a text and its hash", `UPDATE texts SET text = 'abc', bytes = 3, sha256 = x'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad' WHERE id = 2`, 15, "the text 2"},
 		{"a text's length", `UPDATE texts SET bytes = 7 WHERE id = 2`, 15, "the text 2"},
-		{"texts swapped", `UPDATE texts SET id = 9 WHERE id = 1; UPDATE texts SET id = 1 WHERE id = 2; UPDATE texts SET id = 2 WHERE id = 9`, 15, "the text 1"},
+		{"texts swapped", `UPDATE texts SET id = 9 WHERE id = 1; UPDATE texts SET id = 1 WHERE id = 2; UPDATE texts SET id = 2 WHERE id = 9`, 15,
+			"the text 1"},
 		{"a text removed", `DELETE FROM texts WHERE id = 2`, 15, "the text 2"},
 		{"a text added", `INSERT INTO texts (sha256, bytes, used, text) VALUES (x'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad', 3, 0, 'abc')`, 15, "which no event names"},
 		{"a packed text that is garbage", `UPDATE texts SET packed = x'00' WHERE id = 1`, 15, "the text 1"},
 		{"what is shown of a packed text", `UPDATE texts SET text = 'harmless' WHERE packed IS NOT NULL`, 15, "the text 3"},
 		{"less of a packed text", `UPDATE texts SET text = substr(text, 1, 9) WHERE packed IS NOT NULL`, 15, "the text 3"},
-		{"an index that leaves out", `DROP INDEX events_session; CREATE INDEX events_session ON events (session) WHERE session <> 's1'`, 15, "the index events_session"},
+		{"an index that leaves out", `DROP INDEX events_session; CREATE INDEX events_session ON events (session) WHERE session <> 's1'`, 15,
+			"the index events_session"},
 		{"an index of somebody's", `CREATE INDEX more ON events (session) WHERE session <> 's1'`, 15, "which gprxy does not make"},
-		{"a view that leaves out", `DROP VIEW v_sessions; CREATE VIEW v_sessions AS SELECT * FROM sessions WHERE user <> 'ann'`, 15, "the view v_sessions"},
+		{"a view that leaves out", `DROP VIEW v_sessions; CREATE VIEW v_sessions AS SELECT * FROM sessions WHERE user <> 'ann'`, 15,
+			"the view v_sessions"},
 		{"a trigger that changes", `CREATE TRIGGER quiet AFTER INSERT ON events BEGIN DELETE FROM sessions; END`, 15, "the trigger \"quiet\""},
 		{"a table of somebody's", `CREATE TABLE "the ünseen" (n)`, 15, "which gprxy does not make"},
 		{"statistics", `ANALYZE`, 0, ""},

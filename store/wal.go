@@ -43,7 +43,8 @@ func (d *DB) watchWAL(ctx context.Context) {
 		d.log.Debug("how much of the write-ahead log is held cannot be told", "error", err)
 	case held && d.wal.since.IsZero():
 		d.wal.since = now
-		d.log.Warn("the event log's write-ahead log grows and takes disk space, because another program holds a read transaction on the event log: "+
+		d.log.Warn("the event log's write-ahead log grows and takes disk space, because another program holds a read transaction on the "+
+			"event log: "+
 			"end what reads it (an sqlite3 shell, a backup, a query)", "file", d.path+"-wal", "size", megabytes(size))
 	case !held && !d.wal.since.IsZero():
 		d.log.Info("the event log's write-ahead log is free again: the read transaction that held it has ended",

@@ -42,7 +42,8 @@ func TestAGrowingWriteAheadLogIsTold(t *testing.T) {
 		grow()
 	}
 	const grows, free = "another program holds a read transaction", "is free again"
-	if said.count(grows) != 1 || said.count("level=WARN") != 1 || said.count("size=") != 1 || said.count(path+"-wal") != 1 || said.count(free) != 0 {
+	if said.count(grows) != 1 || said.count("level=WARN") != 1 || said.count("size=") != 1 || said.count(path+"-wal") != 1 ||
+		said.count(free) != 0 {
 		t.Errorf("while it is held: %q", said.b.String())
 	}
 	if _, err := conn.ExecContext(t.Context(), "ROLLBACK"); err != nil {

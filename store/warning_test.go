@@ -64,7 +64,8 @@ func TestPruneByPruneIsNotDoubted(t *testing.T) {
 
 // A log.pruned about events that still stand is no prune of ours either.
 func TestAPruneThatTookNothingIsFound(t *testing.T) {
-	for events, want := range map[int64]string{3: "broken at seq 1: from here on log.pruned events tell of 3 events more than are gone", -3: "broken at seq 30: this log.pruned tells of -3 events"} {
+	for events, want := range map[int64]string{3: "broken at seq 1: from here on log.pruned events tell of 3 events more than are gone",
+		-3: "broken at seq 30: this log.pruned tells of -3 events"} {
 		d, path := threeDays(t)
 		mustAppend(t, d, Event{Fact: LogPruned{By: "ann", Before: midnight, FirstSeq: 1, LastSeq: 3, Events: events}})
 		_, err := reader(t, path).Verify(t.Context(), nil)

@@ -75,12 +75,14 @@ func (i *Issuer) readAuthorization(w http.ResponseWriter, r *http.Request) (a au
 	}
 	client, known := i.client(values.Get("client_id"))
 	if !known || len(values["client_id"]) > 1 {
-		showMessage(w, http.StatusBadRequest, "This program is not known here", "The client_id of the address is missing or not registered with this issuer.")
+		showMessage(w, http.StatusBadRequest, "This program is not known here",
+			"The client_id of the address is missing or not registered with this issuer.")
 		return a, false
 	}
 	a = authorization{redirectURI: values.Get("redirect_uri"), state: values.Get("state"), hint: values.Get("login_hint")}
 	if !client.mayReturnTo(a.redirectURI) || len(values["redirect_uri"]) > 1 {
-		showMessage(w, http.StatusBadRequest, "The way back is not known here", "The redirect_uri of the address is missing or not one that "+client.title()+" has registered.")
+		showMessage(w, http.StatusBadRequest, "The way back is not known here",
+			"The redirect_uri of the address is missing or not one that "+client.title()+" has registered.")
 		return a, false
 	}
 	if wrong == nil {

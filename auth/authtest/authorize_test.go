@@ -27,7 +27,8 @@ func TestLoginGivesTokens(t *testing.T) {
 			t.Errorf("answer %+v", a)
 		}
 		access := w.claims(a.Access, database)
-		for name, want := range map[string]any{"sub": "test|alice", "email": "alice@example.com", "client_id": authtest.DefaultClient, "scope": allScope} {
+		for name, want := range map[string]any{"sub": "test|alice", "email": "alice@example.com", "client_id": authtest.DefaultClient,
+			"scope": allScope} {
 			if access[name] != want {
 				t.Errorf("%s of the access token is %v, want %v", name, access[name], want)
 			}
@@ -112,7 +113,8 @@ func TestUnprovedClientIsNotSentBack(t *testing.T) {
 
 func TestLoopbackClientChoosesItsPort(t *testing.T) {
 	w := newWorld(t, authtest.Options{})
-	for _, origin := range []string{"http://127.0.0.1:1", "http://127.0.0.1:65535", "http://localhost:8085", "http://localhost", "http://[::1]:80"} {
+	for _, origin := range []string{"http://127.0.0.1:1", "http://127.0.0.1:65535", "http://localhost:8085", "http://localhost",
+		"http://[::1]:80"} {
 		redirect, err := w.Visit(w.loginPage(map[string]string{"redirect_uri": origin + "/callback"}), "alice")
 		if err != nil || !strings.HasPrefix(redirect, origin+"/callback?") {
 			t.Errorf("%s: sent to %q (error %v)", origin, redirect, err)
@@ -232,7 +234,8 @@ func TestVisitTellsWhatIsWrong(t *testing.T) {
 	}
 	w.SetModeAt(authtest.AuthorizePath, authtest.Down)
 	start := time.Now()
-	if _, err := w.Visit(w.loginPage(nil), "alice"); err == nil || strings.Contains(err.Error(), "challenge") || time.Since(start) > 5*time.Second {
+	if _, err := w.Visit(w.loginPage(nil), "alice"); err == nil || strings.Contains(err.Error(), "challenge") ||
+		time.Since(start) > 5*time.Second {
 		t.Errorf("error %v after %v", err, time.Since(start))
 	}
 }

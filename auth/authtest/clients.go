@@ -45,7 +45,8 @@ func (c Client) check() error {
 			ok = strings.Contains(u.Scheme, ".") // a name of the client's own, RFC 8252 section 7.1: not javascript
 		}
 		if !ok {
-			return fmt.Errorf("the redirect URI %q of client %q must be https, http on loopback, or of a scheme with a dot, without a fragment", uri, c.ID)
+			return fmt.Errorf("the redirect URI %q of client %q must be https, http on loopback, or of a scheme with a dot, without a fragment",
+				uri, c.ID)
 		}
 	}
 	return nil

@@ -120,7 +120,8 @@ func TestWhoMayAskForADeviceCode(t *testing.T) {
 	w.refused("unknown client", w.device(map[string]string{"client_id": "evil"}), http.StatusUnauthorized, "invalid_client")
 	w.refused("unknown scope", w.device(map[string]string{"scope": "admin"}), http.StatusBadRequest, "invalid_scope")
 	w.refused("unknown audience", w.device(map[string]string{"audience": "x"}), http.StatusBadRequest, "invalid_target")
-	w.refused("plain challenge", w.device(map[string]string{"code_challenge": "x", "code_challenge_method": "plain"}), http.StatusBadRequest, "invalid_request")
+	w.refused("plain challenge", w.device(map[string]string{"code_challenge": "x", "code_challenge_method": "plain"}), http.StatusBadRequest,
+		"invalid_request")
 }
 
 func TestDecisionsThatCannotBe(t *testing.T) {

@@ -8,7 +8,8 @@ import (
 	"slices"
 )
 
-var claimNames = []string{"iss", "aud", "sub", "exp", "iat", "auth_time", "nonce", "at_hash", "email", "email_verified", "name", "preferred_username", "roles"}
+var claimNames = []string{"iss", "aud", "sub", "exp", "iat", "auth_time", "nonce", "at_hash", "email", "email_verified", "name",
+	"preferred_username", "roles"}
 
 func (i *Issuer) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 	name := i.url

@@ -11,7 +11,8 @@ import (
 )
 
 func FuzzRedirectURI(f *testing.F) {
-	for _, uri := range []string{"http://localhost/callback", "http://127.0.0.1:8085/callback", "http://[::1]:1/callback", "http://localhost:80@evil/callback", "http://localhost:/callback", "https://evil"} {
+	for _, uri := range []string{"http://localhost/callback", "http://127.0.0.1:8085/callback", "http://[::1]:1/callback",
+		"http://localhost:80@evil/callback", "http://localhost:/callback", "https://evil"} {
 		f.Add(uri)
 	}
 	client := DefaultClients()[0]
@@ -20,7 +21,8 @@ func FuzzRedirectURI(f *testing.F) {
 			return
 		}
 		u, err := url.Parse(uri)
-		if err != nil || u.Scheme != "http" || !isLoopback(u.Hostname()) || u.EscapedPath() != "/callback" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		if err != nil || u.Scheme != "http" || !isLoopback(u.Hostname()) || u.EscapedPath() != "/callback" || u.User != nil ||
+			u.RawQuery != "" || u.Fragment != "" {
 			t.Errorf("%q is let through", uri)
 		}
 	})
@@ -40,7 +42,8 @@ func FuzzUserCode(f *testing.F) {
 
 // No request of a stranger may give tokens, or any answer that is no answer.
 func FuzzRequests(f *testing.F) {
-	iss, err := New(Options{Users: map[string]Person{"carol": {Password: "secret"}}, Clients: append(DefaultClients(), Client{ID: "web", Secret: "secret"})})
+	iss, err := New(Options{Users: map[string]Person{"carol": {Password: "secret"}},
+		Clients: append(DefaultClients(), Client{ID: "web", Secret: "secret"})})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -54,7 +57,8 @@ func FuzzRequests(f *testing.F) {
 	f.Add(RevokePath, "", "token=x&client_id=gprxy-cli", "")
 	f.Add(UserinfoPath, "", "", "Bearer x")
 	f.Fuzz(func(t *testing.T, path, query, body, authorization string) {
-		if path != DeviceCodePath && !strings.Contains(TokenPath+AuthorizePath+DevicePath+RevokePath+UserinfoPath, path) || !strings.HasPrefix(path, "/") {
+		if path != DeviceCodePath && !strings.Contains(TokenPath+AuthorizePath+DevicePath+RevokePath+UserinfoPath, path) ||
+			!strings.HasPrefix(path, "/") {
 			return
 		}
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
@@ -65,7 +69,8 @@ func FuzzRequests(f *testing.F) {
 			w := httptest.NewRecorder()
 			handler.ServeHTTP(w, r)
 			location := w.Header().Get("Location")
-			if w.Code >= 500 && w.Code != http.StatusServiceUnavailable || strings.Contains(w.Body.String(), "access_token") || strings.Contains(location, "code=") && !strings.Contains(location, "error=") {
+			if w.Code >= 500 && w.Code != http.StatusServiceUnavailable || strings.Contains(w.Body.String(), "access_token") ||
+				strings.Contains(location, "code=") && !strings.Contains(location, "error=") {
 				t.Errorf("%s %s?%s with %q: status %d, %s %s", method, path, query, body, w.Code, location, w.Body)
 			}
 		}

@@ -18,7 +18,8 @@ import (
 
 func get(t *testing.T, address string) (int, []byte, error) {
 	t.Helper()
-	client := &http.Client{Timeout: 2 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{Timeout: 2 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	response, err := client.Get(address)
 	if err != nil {
 		return 0, nil, err

@@ -30,8 +30,9 @@ type Options struct {
 	DeviceLife     time.Duration // of a device code; 0: 10 minutes
 	DeviceInterval time.Duration // between polls; 0: 5 s. Under a second clients are told 1, as they cannot be told less
 
-	RolesScope  string // roles stand in tokens, as groups, only if this scope was asked for, as Dex does; empty: always, as roles
-	ConsentOnly bool   // a refresh token only for a login with prompt=consent (OpenID Connect Core section 11); a device asks the person anyway
+	RolesScope string // roles stand in tokens, as groups, only if this scope was asked for, as Dex does; empty: always, as roles
+	// a refresh token only for a login with prompt=consent (OpenID Connect Core section 11); a device asks the person anyway
+	ConsentOnly bool
 
 	LongCodes bool     // codes and refresh tokens of 2 kB, user codes of 16 letters
 	Opaque    bool     // access tokens of a login are no JWTs, as Google's

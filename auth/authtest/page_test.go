@@ -73,7 +73,8 @@ func TestSecurityHeaders(t *testing.T) {
 	addresses["discovery"], addresses["nothing"] = w.at(authtest.DiscoveryPath), w.at("/nothing")
 	for name, address := range addresses {
 		header, _ := browse(t, address)
-		for field, want := range map[string]string{"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "same-origin", "Cache-Control": "no-store"} {
+		for field, want := range map[string]string{"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
+			"Referrer-Policy": "same-origin", "Cache-Control": "no-store"} {
 			if header.Get(field) != want {
 				t.Errorf("%s: %s is %q", name, field, header.Get(field))
 			}
@@ -93,7 +94,8 @@ func TestEveryFieldHasALabel(t *testing.T) {
 				t.Errorf("%s: %s has no label", name, field[1])
 			}
 		}
-		if strings.Count(body, "<input ") != strings.Count(body, "<input id=") || strings.Count(body, "<h1>") != 1 || !strings.Contains(body, `<html lang="en">`) {
+		if strings.Count(body, "<input ") != strings.Count(body, "<input id=") || strings.Count(body, "<h1>") != 1 ||
+			!strings.Contains(body, `<html lang="en">`) {
 			t.Errorf("%s: a field without an id, not one heading, or no language", name)
 		}
 	}
@@ -106,7 +108,8 @@ func TestEverythingIsEscaped(t *testing.T) {
 		Users:   map[string]authtest.Person{"a" + evil: {Name: "n" + evil, Email: "e" + evil}, "p": {Password: "x"}},
 		Clients: []authtest.Client{{ID: "c", Name: "title" + evil, RedirectURIs: []string{callback}}},
 	})
-	asked := request(map[string]string{"client_id": "c", "scope": "openid " + evil, "audience": "", "login_hint": "hint" + evil, "state": evil})
+	asked := request(map[string]string{"client_id": "c", "scope": "openid " + evil, "audience": "", "login_hint": "hint" + evil,
+		"state": evil})
 	address := iss.URL() + authtest.AuthorizePath + "?" + asked.Encode()
 	_, body := browse(t, address)
 	for _, shown := range []string{"hint", "title", "gprxy", "Continue as n", "e&#34;"} {
@@ -117,7 +120,8 @@ func TestEverythingIsEscaped(t *testing.T) {
 	if strings.Contains(body, "<script") || strings.Contains(body, evil) {
 		t.Errorf("the page has a script:\n%s", body)
 	}
-	for _, address := range []string{iss.URL() + authtest.DevicePath + "?user_code=" + url.QueryEscape(evil), iss.URL() + authtest.AuthorizePath + "?client_id=" + url.QueryEscape(evil)} {
+	for _, address := range []string{iss.URL() + authtest.DevicePath + "?user_code=" + url.QueryEscape(evil),
+		iss.URL() + authtest.AuthorizePath + "?client_id=" + url.QueryEscape(evil)} {
 		if _, body := browse(t, address); strings.Contains(body, "alert(1)") {
 			t.Errorf("%s repeats what it was sent", address)
 		}
@@ -131,7 +135,8 @@ func TestEverythingIsEscaped(t *testing.T) {
 func TestLoginPageShowsClientAndScopes(t *testing.T) {
 	w := newWorld(t, authtest.Options{})
 	_, body := browse(t, w.loginPage(map[string]string{"login_hint": "carol"}))
-	for _, want := range []string{"<strong>gprxy</strong>", "offline_access", "Your email address", database, "Continue as Alice", `value="carol"`, `type="password"`} {
+	for _, want := range []string{"<strong>gprxy</strong>", "offline_access", "Your email address", database, "Continue as Alice",
+		`value="carol"`, `type="password"`} {
 		if !strings.Contains(body, want) {
 			t.Errorf("%s is not on the page", want)
 		}
@@ -214,7 +219,8 @@ func TestFormsAreForms(t *testing.T) {
 		r.Header.Set("Content-Type", test.media)
 		w.refused(name, w.send(r), http.StatusBadRequest, "invalid_request")
 	}
-	w.refused("a grant type of old", w.refresh(a.Refresh, map[string]string{"grant_type": "password"}), http.StatusBadRequest, "unsupported_grant_type")
+	w.refused("a grant type of old", w.refresh(a.Refresh, map[string]string{"grant_type": "password"}), http.StatusBadRequest,
+		"unsupported_grant_type")
 	w.must(w.refresh(a.Refresh, nil)) // none of them has used it up
 	if status, _, err := get(t, w.at(authtest.TokenPath)); status != http.StatusMethodNotAllowed {
 		t.Errorf("GET is answered with %d (error %v)", status, err)

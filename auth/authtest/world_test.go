@@ -141,12 +141,14 @@ func (w *world) send(r *http.Request) answer {
 	return a
 }
 
-var noRedirects = &http.Client{Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+var noRedirects = &http.Client{Timeout: 10 * time.Second,
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 
 func (w *world) redeem(code string, changes map[string]string) answer {
 	w.t.Helper()
 	return w.post(authtest.TokenPath, change(url.Values{
-		"grant_type": {"authorization_code"}, "client_id": {authtest.DefaultClient}, "code": {code}, "redirect_uri": {callback}, "code_verifier": {verifier},
+		"grant_type": {"authorization_code"}, "client_id": {authtest.DefaultClient}, "code": {code}, "redirect_uri": {callback},
+		"code_verifier": {verifier},
 	}, changes))
 }
 
@@ -185,7 +187,8 @@ func (w *world) claims(token, audience string) map[string]any {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	parsed, err := jwt.ParseString(token, jwt.WithKeySet(set), jwt.WithIssuer(w.URL()), jwt.WithAudience(audience), jwt.WithClock(jwt.ClockFunc(w.now)))
+	parsed, err := jwt.ParseString(token, jwt.WithKeySet(set), jwt.WithIssuer(w.URL()), jwt.WithAudience(audience),
+		jwt.WithClock(jwt.ClockFunc(w.now)))
 	if err != nil {
 		w.t.Fatalf("the token is not good: %v", err)
 	}

@@ -40,13 +40,15 @@ func TestLoginInABrowser(t *testing.T) {
 				t.Fatal(err)
 			}
 			id := requireGood(t, iss, "gprxy", tokens)
-			if id.User != "alice@example.com" || tokens.User != id.User || !slices.Equal(tokens.Roles, []string{"reader"}) || tokens.Subject != "test|alice" {
+			if id.User != "alice@example.com" || tokens.User != id.User || !slices.Equal(tokens.Roles, []string{"reader"}) ||
+				tokens.Subject != "test|alice" {
 				t.Errorf("the proxy sees %+v, the tokens say %+v", id, tokens)
 			}
 			if left := time.Until(tokens.Expires); left < 59*time.Minute || left > time.Hour || tokens.Refresh == "" {
 				t.Errorf("the tokens are good for %v (refresh token: %v)", left, tokens.Refresh != "")
 			}
-			if v := b.wait(t); v.err != nil || v.status != 200 || !strings.Contains(v.page, "You are logged in") || !strings.Contains(v.page, "alice@example.com") {
+			if v := b.wait(t); v.err != nil || v.status != 200 || !strings.Contains(v.page, "You are logged in") ||
+				!strings.Contains(v.page, "alice@example.com") {
 				t.Errorf("the browser saw %+v", v)
 			}
 			requireNobodyListens(t, b.back)
@@ -100,18 +102,27 @@ func TestRefusedLogins(t *testing.T) {
 		title   string // of the page
 		details bool   // whether the page repeats the error
 	}{
-		{"the person cancels", "", authtest.Up, nil, new(sso.DeniedError), []string{"refused", "the person cancelled", "gprxy login"}, "The login was refused", true},
-		{"wrong nonce", "alice", authtest.WrongNonce, nil, new(sso.IDTokenError), []string{"nonce", "nothing was saved"}, "You are not logged in", true},
-		{"ID token of another client", "alice", authtest.OtherClient, nil, new(sso.IDTokenError), []string{"another-client", "OIDC_CLIENT_ID"}, "You are not logged in", true},
-		{"ID token of two hours ago", "alice", authtest.ExpiredID, nil, new(sso.ClockError), []string{"this machine's clock is 2h0m", "ahead of", "set the clock"}, "You are not logged in", true},
-		{"another issuer answers", "alice", authtest.Up, set("iss", "https://evil.example.com"), new(sso.StateError), []string{"evil.example.com", "gprxy login"}, "You are not logged in", true},
+		{"the person cancels", "", authtest.Up, nil, new(sso.DeniedError), []string{"refused", "the person cancelled", "gprxy login"},
+			"The login was refused", true},
+		{"wrong nonce", "alice", authtest.WrongNonce, nil, new(sso.IDTokenError), []string{"nonce", "nothing was saved"},
+			"You are not logged in", true},
+		{"ID token of another client", "alice", authtest.OtherClient, nil, new(sso.IDTokenError), []string{"another-client", "OIDC_CLIENT_ID"},
+			"You are not logged in", true},
+		{"ID token of two hours ago", "alice", authtest.ExpiredID, nil, new(sso.ClockError),
+			[]string{"this machine's clock is 2h0m", "ahead of", "set the clock"}, "You are not logged in", true},
+		{"another issuer answers", "alice", authtest.Up, set("iss", "https://evil.example.com"), new(sso.StateError),
+			[]string{"evil.example.com", "gprxy login"}, "You are not logged in", true},
 		{"no issuer answers", "alice", authtest.Up, set("iss", ""), new(sso.StateError), []string{"(iss)"}, "You are not logged in", true},
-		{"no code", "alice", authtest.Up, set("code", ""), new(sso.StateError), []string{"neither a code nor an error"}, "You are not logged in", true},
-		{"made-up code", "alice", authtest.Up, set("code", "made-up-code"), new(sso.DeniedError), []string{"used already or is too old", "gprxy login"}, "You are not logged in", true},
+		{"no code", "alice", authtest.Up, set("code", ""), new(sso.StateError), []string{"neither a code nor an error"}, "You are not logged in",
+			true},
+		{"made-up code", "alice", authtest.Up, set("code", "made-up-code"), new(sso.DeniedError),
+			[]string{"used already or is too old", "gprxy login"}, "You are not logged in", true},
 		{"issuer fails", "alice", authtest.Failing, nil, new(sso.UnreachableError), []string{"500"}, "You are not logged in", true},
 		{"issuer breaks off", "alice", authtest.Down, nil, new(sso.UnreachableError), []string{"OIDC_ISSUER"}, "You are not logged in", true},
-		{"issuer sends the code elsewhere", "alice", authtest.Redirect, nil, new(sso.UnreachableError), []string{"302"}, "You are not logged in", true},
-		{"garbage", "alice", authtest.Garbage, nil, new(sso.UnreachableError), []string{"something else than the standard"}, "You are not logged in", true},
+		{"issuer sends the code elsewhere", "alice", authtest.Redirect, nil, new(sso.UnreachableError), []string{"302"}, "You are not logged in",
+			true},
+		{"garbage", "alice", authtest.Garbage, nil, new(sso.UnreachableError), []string{"something else than the standard"},
+			"You are not logged in", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			iss := authtest.Start(t, authtest.Options{})

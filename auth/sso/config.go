@@ -54,20 +54,25 @@ type Config struct {
 // complete checks the settings that every flow needs and fills in defaults.
 func (c Config) complete() (Config, error) {
 	if c.Issuer == "" {
-		return c, &ConfigError{Setting: "OIDC_ISSUER", Wrong: "is not set", Instead: "set it (or AUTH0_TENANT) to your company's issuer, such as https://login.example.com"}
+		return c, &ConfigError{Setting: "OIDC_ISSUER", Wrong: "is not set",
+			Instead: "set it (or AUTH0_TENANT) to your company's issuer, such as https://login.example.com"}
 	}
 	if u, err := checkAddress(c.Issuer); err != nil {
-		return c, &ConfigError{Setting: "OIDC_ISSUER", Wrong: shown(c.Issuer) + " cannot be used: " + err.Error(), Instead: "set it to exactly what the issuer calls itself"}
+		return c, &ConfigError{Setting: "OIDC_ISSUER", Wrong: shown(c.Issuer) + " cannot be used: " + err.Error(),
+			Instead: "set it to exactly what the issuer calls itself"}
 	} else if u.RawQuery != "" || u.ForceQuery {
-		return c, &ConfigError{Setting: "OIDC_ISSUER", Wrong: shown(c.Issuer) + " has a query", Instead: "set it to exactly what the issuer calls itself"}
+		return c, &ConfigError{Setting: "OIDC_ISSUER", Wrong: shown(c.Issuer) + " has a query",
+			Instead: "set it to exactly what the issuer calls itself"}
 	}
 	if c.ClientID == "" {
-		return c, &ConfigError{Setting: "OIDC_CLIENT_ID", Wrong: "is not set", Instead: "set it (or AUTH0_NATIVE_CLIENT_ID) to the id of the native client that the issuer has for gprxy"}
+		return c, &ConfigError{Setting: "OIDC_CLIENT_ID", Wrong: "is not set",
+			Instead: "set it (or AUTH0_NATIVE_CLIENT_ID) to the id of the native client that the issuer has for gprxy"}
 	}
 	for _, scope := range c.Scopes {
 		if !isScope(scope) {
-			return c, &ConfigError{Setting: "OIDC_SCOPES", Wrong: "has " + shown(scope) + ", which is no scope", Instead: "set it to words with blanks between, such as: " +
-				strings.Join(DefaultScopes(), " ") + " groups"}
+			return c, &ConfigError{Setting: "OIDC_SCOPES", Wrong: "has " + shown(scope) + ", which is no scope",
+				Instead: "set it to words with blanks between, such as: " +
+					strings.Join(DefaultScopes(), " ") + " groups"}
 		}
 	}
 	if len(c.Scopes) > 0 && !slices.Contains(c.Scopes, "openid") { // without it the issuer does not say who has logged in

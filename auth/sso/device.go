@@ -45,7 +45,8 @@ func LoginDevice(ctx context.Context, c Config, show func(Prompt) error) (Tokens
 	if err != nil {
 		return Tokens{}, err
 	}
-	err = show(Prompt{URL: device.VerificationURI, UserCode: device.UserCode, CompleteURL: device.VerificationURIComplete, Expires: device.Expiry})
+	err = show(Prompt{URL: device.VerificationURI, UserCode: device.UserCode, CompleteURL: device.VerificationURIComplete,
+		Expires: device.Expiry})
 	if err != nil {
 		return Tokens{}, fmt.Errorf("show the code of the login: %w", err)
 	}
@@ -63,7 +64,8 @@ func (f *flow) startDevice(ctx context.Context) (*oauth2.DeviceAuthResponse, err
 		return nil, f.deviceRefusal(ctx, err)
 	}
 	if err := checkDevice(device); err != nil {
-		return nil, &UnreachableError{Issuer: f.config.Issuer, Answered: true, Err: fmt.Errorf("its answer to the device login cannot be used: %w", err)}
+		return nil, &UnreachableError{Issuer: f.config.Issuer, Answered: true,
+			Err: fmt.Errorf("its answer to the device login cannot be used: %w", err)}
 	}
 	// x/oauth2 panics over a negative interval and waits out any long one.
 	device.Interval = min(device.Interval, int64(maxPollInterval/time.Second))
@@ -96,7 +98,8 @@ func (f *flow) deviceRefusal(ctx context.Context, err error) error {
 		case code == http.StatusNotFound, code == http.StatusMethodNotAllowed, code == http.StatusGone, code == http.StatusNotImplemented:
 			return f.noDevice(fmt.Sprintf("its address for that answered %d", code))
 		case refused.ErrorCode == "unsupported_grant_type", refused.ErrorCode == "unauthorized_client":
-			return f.noDevice("to the client " + shown(f.config.ClientID) + ": " + refused.ErrorCode + colon(clean(refused.ErrorDescription, f.config.ClientSecret)))
+			return f.noDevice("to the client " + shown(f.config.ClientID) + ": " + refused.ErrorCode +
+				colon(clean(refused.ErrorDescription, f.config.ClientSecret)))
 		}
 	}
 	return f.refusal(ctx, err, f.config.ClientSecret)

@@ -36,7 +36,8 @@ func TestLoginOnAnotherDevice(t *testing.T) {
 	if id := requireGood(t, iss, c.Audience, tokens); id.User != "bob@example.com" || tokens.User != id.User || tokens.Refresh == "" {
 		t.Errorf("got %+v", tokens)
 	}
-	if left := time.Until(prompt.Expires); prompt.URL != iss.URL()+authtest.DevicePath || !strings.Contains(prompt.CompleteURL, prompt.UserCode) || left < 9*time.Minute || left > 10*time.Minute {
+	if left := time.Until(prompt.Expires); prompt.URL != iss.URL()+authtest.DevicePath ||
+		!strings.Contains(prompt.CompleteURL, prompt.UserCode) || left < 9*time.Minute || left > 10*time.Minute {
 		t.Errorf("the prompt is %+v", prompt)
 	}
 }
@@ -108,7 +109,8 @@ func TestCtrlCEndsTheDeviceLogin(t *testing.T) {
 }
 
 func TestDeviceAnswersThatCannotBeShown(t *testing.T) {
-	good := map[string]any{"device_code": "device-secret", "user_code": "ABCD-EFGH", "verification_uri": "https://login.example.com/device", "interval": 1, "expires_in": 1}
+	good := map[string]any{"device_code": "device-secret", "user_code": "ABCD-EFGH", "verification_uri": "https://login.example.com/device",
+		"interval": 1, "expires_in": 1}
 	for _, test := range []struct {
 		field string
 		value any

@@ -38,14 +38,16 @@ func discover(ctx context.Context, c Config) (metadata, error) {
 		return m, unreachable(ctx, c.Issuer, err)
 	}
 	if status == http.StatusNotFound || status == http.StatusGone {
-		return m, &ConfigError{Setting: "OIDC_ISSUER", Wrong: fmt.Sprintf("is %s, but there is no issuer: %s answered %d", shown(c.Issuer), shown(address), status),
+		return m, &ConfigError{Setting: "OIDC_ISSUER", Wrong: fmt.Sprintf("is %s, but there is no issuer: %s answered %d", shown(c.Issuer),
+			shown(address), status),
 			Instead: "set it to exactly what the issuer calls itself, with the whole path (such as /realms/NAME or /oauth2/default)"}
 	}
 	if status != http.StatusOK {
 		return m, &UnreachableError{Issuer: c.Issuer, Answered: true, Err: fmt.Errorf("%s answered %d, not 200", address, status)}
 	}
 	if json.Unmarshal(body, &m) != nil {
-		return m, &UnreachableError{Issuer: c.Issuer, Answered: true, Err: fmt.Errorf("%s answered something that is no discovery document", address)}
+		return m, &UnreachableError{Issuer: c.Issuer, Answered: true, Err: fmt.Errorf("%s answered something that is no discovery document",
+			address)}
 	}
 	if m.Issuer != c.Issuer {
 		return m, &ConfigError{Setting: "OIDC_ISSUER", Wrong: "is " + shown(c.Issuer) + ", but the issuer there calls itself " + shown(m.Issuer),
@@ -68,7 +70,8 @@ func (m metadata) check() error {
 			err = errors.New("it must use https as the issuer does")
 		}
 		if err != nil {
-			return &UnreachableError{Issuer: m.Issuer, Answered: true, Err: fmt.Errorf("its %s %s cannot be used: %w", endpoint.name, shown(endpoint.address), err)}
+			return &UnreachableError{Issuer: m.Issuer, Answered: true, Err: fmt.Errorf("its %s %s cannot be used: %w", endpoint.name,
+				shown(endpoint.address), err)}
 		}
 	}
 	return nil

@@ -65,7 +65,8 @@ func TestIDTokensThatProveNothing(t *testing.T) {
 			access := s.sign(nil, authtest.Claims{"email": "ann@example.com"})
 			tokens, err := s.logIn(s.config(), func(_ url.Values, nonce string) (int, any) {
 				id = test.id(s, nonce)
-				return 200, map[string]any{"access_token": access, "token_type": "Bearer", "id_token": id, "refresh_token": "refresh-secret", "expires_in": 60}
+				return 200, map[string]any{"access_token": access, "token_type": "Bearer", "id_token": id, "refresh_token": "refresh-secret",
+					"expires_in": 60}
 			})
 			if test.says == "" {
 				if err != nil || tokens.User != "ann@example.com" {
@@ -116,9 +117,11 @@ func TestSecretsThatTheIssuerRepeats(t *testing.T) {
 	_, err := s.logIn(s.config(), func(form url.Values, _ string) (int, any) {
 		verifier = form.Get("code_verifier")
 		return 400, map[string]any{"error": "invalid_request",
-			"error_description": "no \x1b[2J good:\n code " + form.Get("code") + " with " + verifier + " and " + token + strings.Repeat(" blah", 1000)}
+			"error_description": "no \x1b[2J good:\n code " + form.Get("code") + " with " + verifier + " and " + token +
+				strings.Repeat(" blah", 1000)}
 	})
-	e := requireError[*sso.DeniedError](t, err, []string{"invalid_request", "no", "good: code [secret] with [secret] and [secret] blah"}, "the-code", token, "\x1b", "\n")
+	e := requireError[*sso.DeniedError](t, err, []string{"invalid_request", "no", "good: code [secret] with [secret] and [secret] blah"},
+		"the-code", token, "\x1b", "\n")
 	requireNoSecret(t, err.Error(), verifier)
 	if len(e.Error()) > 700 {
 		t.Errorf("the error has %d bytes", len(e.Error()))
@@ -171,8 +174,10 @@ func TestIssuerThatCannotBeUsed(t *testing.T) {
 		mode  authtest.Mode
 		words []string
 	}{
-		"down": {authtest.Down, []string{"OIDC_ISSUER"}}, "failing": {authtest.Failing, []string{"500"}}, "garbage": {authtest.Garbage, []string{"no discovery document"}},
-		"endless": {authtest.Endless, []string{"cannot reach"}}, "redirect": {authtest.Redirect, []string{"302"}}, "slow": {authtest.Slow, []string{"cannot reach"}},
+		"down": {authtest.Down, []string{"OIDC_ISSUER"}}, "failing": {authtest.Failing, []string{"500"}},
+		"garbage": {authtest.Garbage, []string{"no discovery document"}},
+		"endless": {authtest.Endless, []string{"cannot reach"}}, "redirect": {authtest.Redirect, []string{"302"}},
+		"slow": {authtest.Slow, []string{"cannot reach"}},
 	} {
 		iss := authtest.Start(t, authtest.Options{})
 		iss.SetMode(test.mode)
@@ -211,7 +216,8 @@ func TestDiscoveryWithoutAnEndpoint(t *testing.T) {
 	_, err = sso.LoginBrowser(short(t), s.config(), nil)
 	requireError[*sso.UnsupportedError](t, err, []string{"token endpoint"})
 
-	for _, address := range []string{"http://evil.example.com/token", "ftp://localhost/token", "//x", "https://u@evil.example.com/", "https://x/\x1b[2J", "https://x/#y", "javascript:alert(1)"} {
+	for _, address := range []string{"http://evil.example.com/token", "ftp://localhost/token", "//x", "https://u@evil.example.com/",
+		"https://x/\x1b[2J", "https://x/#y", "javascript:alert(1)"} {
 		for _, name := range []string{"authorization_endpoint", "token_endpoint", "device_authorization_endpoint", "revocation_endpoint"} {
 			s := newStub(t)
 			s.metadata[name] = address
@@ -238,7 +244,10 @@ func TestSettingsThatCannotWork(t *testing.T) {
 		{"no client", "OIDC_CLIENT_ID", func(c *sso.Config) { c.ClientID = "" }},
 		{"scope that is none", "OIDC_SCOPES", func(c *sso.Config) { c.Scopes = []string{"openid", "two words"} }},
 		{"prompt that means nothing", "OIDC_PROMPT", func(c *sso.Config) { c.Prompt = "consent none" }},
-		{"second callback elsewhere", "CALLBACK_URL", func(c *sso.Config) { c.CallbackURL = sso.DefaultCallbackURL + ",http://example.com:8085/callback" }},
+		{"second callback elsewhere", "CALLBACK_URL", func(c *sso.Config) {
+			c.CallbackURL = sso.DefaultCallbackURL +
+				",http://example.com:8085/callback"
+		}},
 		{"callback of nothing", "CALLBACK_URL", func(c *sso.Config) { c.CallbackURL = sso.DefaultCallbackURL + "," }},
 		{"callback elsewhere", "CALLBACK_URL", func(c *sso.Config) { c.CallbackURL = "http://example.com:8085/callback" }},
 		{"callback on every address", "CALLBACK_URL", func(c *sso.Config) { c.CallbackURL = "http://0.0.0.0:8085/callback" }},

@@ -68,9 +68,11 @@ func (e *DeniedError) Error() string {
 	case "access_denied":
 		return "the login was refused" + colon(e.Reason) + "; run gprxy login again, or ask whoever runs " + shown(e.Issuer) + " for access"
 	case "invalid_grant":
-		return "the issuer did not accept the code of this login, which was used already or is too old" + colon(e.Reason) + "; run gprxy login again"
+		return "the issuer did not accept the code of this login, which was used already or is too old" + colon(e.Reason) +
+			"; run gprxy login again"
 	default:
-		return "the issuer " + shown(e.Issuer) + " refused the login (" + shown(e.Code) + ")" + colon(e.Reason) + "; show this to whoever runs the issuer"
+		return "the issuer " + shown(e.Issuer) + " refused the login (" + shown(e.Code) + ")" + colon(e.Reason) +
+			"; show this to whoever runs the issuer"
 	}
 }
 
@@ -83,10 +85,12 @@ type UnreachableError struct {
 
 func (e *UnreachableError) Error() string {
 	if e.Answered {
-		return fmt.Sprintf("what answers as the issuer %s cannot be used: %v; check OIDC_ISSUER and whether a proxy or a login page of the network is in between, and try again",
+		return fmt.Sprintf("what answers as the issuer %s cannot be used: %v; check OIDC_ISSUER and whether a proxy or a login page of the "+
+			"network is in between, and try again",
 			shown(e.Issuer), e.Err)
 	}
-	return fmt.Sprintf("cannot reach the issuer %s: %v; check the network (VPN, HTTPS_PROXY) and OIDC_ISSUER, and try again", shown(e.Issuer), e.Err)
+	return fmt.Sprintf("cannot reach the issuer %s: %v; check the network (VPN, HTTPS_PROXY) and OIDC_ISSUER, and try again", shown(e.Issuer),
+		e.Err)
 }
 
 func (e *UnreachableError) Unwrap() error { return e.Err }

@@ -30,7 +30,8 @@ type answered struct {
 func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
 	given, ok := a[r.URL.Path]
 	if !ok && r.URL.Path == wellKnown {
-		given = answered{http.StatusOK, "application/json", []byte(`{"issuer":"` + hostile + `","jwks_uri":"` + hostile + `/keys","authorization_endpoint":"` +
+		given = answered{http.StatusOK, "application/json", []byte(`{"issuer":"` + hostile + `","jwks_uri":"` + hostile +
+			`/keys","authorization_endpoint":"` +
 			hostile + `/authorize","token_endpoint":"` + hostile + `/token","device_authorization_endpoint":"` + hostile + `/device"}`)}
 	} else if !ok {
 		given = answered{status: http.StatusNotFound}

@@ -15,7 +15,8 @@ import (
 
 // FuzzCallback: only a request with the state, on the path, under the name, is the answer.
 func FuzzCallback(f *testing.F) {
-	for _, query := range []string{"state=right&code=x", "state=wrong&code=x", "code=x", "state=right&state=right", "state=right&error=access_denied&iss=y", "state=right;code=x", "%73tate=right", "state=right%00", ""} {
+	for _, query := range []string{"state=right&code=x", "state=wrong&code=x", "code=x", "state=right&state=right",
+		"state=right&error=access_denied&iss=y", "state=right;code=x", "%73tate=right", "state=right%00", ""} {
 		f.Add("GET", "localhost:8085", "/callback", query)
 	}
 	f.Add("POST", "localhost:8085", "/callback", "state=right")
@@ -52,7 +53,8 @@ func FuzzPasted(f *testing.F) {
 		"http://localhost:8085/callback?code=secret-code&state=right", " \"localhost:8085/callback?state=right&code=secret-code#_=_\"\r\n",
 		"http://localhost:8085/callback?error=access_denied&state=right", "http://localhost:8085/callback?code=secret-code&state=wrong",
 		"https://login.example.com/authorize?state=right&redirect_uri=x", "http://evil.example.com/callback?code=secret-code&state=right",
-		"code=secret-code&state=right", "secret-code", "", "\x00", "http://localhost:8085/callback?code=secret-code&code=b&state=right", "http://[::1/%zz",
+		"code=secret-code&state=right", "secret-code", "", "\x00", "http://localhost:8085/callback?code=secret-code&code=b&state=right",
+		"http://[::1/%zz",
 	} {
 		f.Add(text)
 	}
@@ -65,7 +67,8 @@ func FuzzPasted(f *testing.F) {
 		if strings.Contains(problem, "secret-code") {
 			t.Errorf("%q is repeated: %s", text, problem)
 		}
-		if problem == "" && (!strings.Contains(text, "state=") && !strings.Contains(text, "%") || !strings.Contains(strings.ToLower(text), "localhost:8085/callback?")) {
+		if problem == "" && (!strings.Contains(text, "state=") && !strings.Contains(text, "%") ||
+			!strings.Contains(strings.ToLower(text), "localhost:8085/callback?")) {
 			t.Errorf("%q was taken", text)
 		}
 	})
@@ -77,7 +80,8 @@ func FuzzClean(f *testing.F) {
 	f.Add("token eyJhbGciOiJub25lIn0.e30.", "x")
 	f.Fuzz(func(t *testing.T, text, secret string) {
 		got := clean(text, auth.Secret(secret))
-		if len(got) > maxShown+len("…") || strings.ContainsFunc(got, func(r rune) bool { return unicode.IsControl(r) }) || strings.Contains(got, "eyJ") {
+		if len(got) > maxShown+len("…") || strings.ContainsFunc(got, func(r rune) bool { return unicode.IsControl(r) }) ||
+			strings.Contains(got, "eyJ") {
 			t.Errorf("%q becomes %q", text, got)
 		}
 		if len(secret) > 8 && !strings.Contains("[secret]", secret) && strings.Contains(got, secret) {

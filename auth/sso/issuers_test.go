@@ -123,7 +123,8 @@ func TestRefreshTokenForConsentAlone(t *testing.T) {
 	// The person does not consent: they are logged in all the same, and are asked the next time, too.
 	for range 2 {
 		tokens, p, seen := logIn(c, "")
-		if tokens.Refresh != "" || tokens.User != "alice@example.com" || !slices.Equal(prompts(p), []string{"", "consent"}) || !strings.Contains(seen.page, "You are logged in") {
+		if tokens.Refresh != "" || tokens.User != "alice@example.com" || !slices.Equal(prompts(p), []string{"", "consent"}) ||
+			!strings.Contains(seen.page, "You are logged in") {
 			t.Errorf("refused consent: %q, prompts %q, the browser saw %d %s", tokens.User, prompts(p), seen.status, seen.page)
 		}
 	}
@@ -142,7 +143,8 @@ func TestRefreshTokenForConsentAlone(t *testing.T) {
 	if tokens, p, _ := logIn(c, "alice"); tokens.Refresh == "" || !slices.Equal(prompts(p), []string{"consent"}) {
 		t.Errorf("the next login: prompts %q, a refresh token: %v", prompts(p), tokens.Refresh != "")
 	}
-	if data, err := os.ReadFile(c.Habits.Path); err != nil || !strings.Contains(string(data), `"consent": "needed"`) || strings.Contains(string(data), "eyJ") {
+	if data, err := os.ReadFile(c.Habits.Path); err != nil || !strings.Contains(string(data), `"consent": "needed"`) ||
+		strings.Contains(string(data), "eyJ") {
 		t.Errorf("remembered: %s, %v", data, err)
 	}
 	chosen := c
@@ -167,7 +169,8 @@ func TestConsentThatIsOfNoUse(t *testing.T) {
 		shown = nil
 		nonce := ""
 		s.answers["/token"] = func(url.Values) (int, any) {
-			return 200, map[string]any{"access_token": s.sign(nil, nil), "id_token": s.idToken(authtest.Claims{"nonce": nonce, "aud": "cli"}), "expires_in": 60}
+			return 200, map[string]any{"access_token": s.sign(nil, nil), "id_token": s.idToken(authtest.Claims{"nonce": nonce, "aud": "cli"}),
+				"expires_in": 60}
 		}
 		var visit func(address string) error
 		visit = func(address string) error {
@@ -231,7 +234,8 @@ func TestPastedAddress(t *testing.T) {
 	if len(addresses) != 2 || tokens.Refresh == "" {
 		t.Errorf("%d addresses were shown; a refresh token: %v", len(addresses), tokens.Refresh != "")
 	}
-	want := []string{"", "not where the browser ends", "not where the browser ends", "another login", "not where the browser ends", "not the whole address", "longer than", "not the whole address", ""}
+	want := []string{"", "not where the browser ends", "not where the browser ends", "another login", "not where the browser ends",
+		"not the whole address", "longer than", "not the whole address", ""}
 	if len(problems) != len(want) {
 		t.Fatalf("problems %q", problems)
 	}
@@ -281,9 +285,11 @@ func TestSeveralCallbackPorts(t *testing.T) {
 	}
 	c := configFor(iss)
 	c.Port = -1
-	c.CallbackURL = fmt.Sprintf("http://127.0.0.1:%d/callback, http://localhost:%d/callback,http://127.0.0.1:%d/callback", ports[0], ports[1], ports[2])
+	c.CallbackURL = fmt.Sprintf("http://127.0.0.1:%d/callback, http://localhost:%d/callback,http://127.0.0.1:%d/callback", ports[0], ports[1],
+		ports[2])
 	_, err := sso.LoginBrowser(short(t), c, nil)
-	requireError[*sso.PortError](t, err, []string{"any address of CALLBACK_URL", fmt.Sprint(ports[0]), fmt.Sprint(ports[1]), fmt.Sprint(ports[2]), "another program", "several with commas"})
+	requireError[*sso.PortError](t, err, []string{"any address of CALLBACK_URL", fmt.Sprint(ports[0]), fmt.Sprint(ports[1]),
+		fmt.Sprint(ports[2]), "another program", "several with commas"})
 
 	var busy []string
 	c.Busy = func(e *sso.PortError) { busy = append(busy, e.Address) }
@@ -293,14 +299,16 @@ func TestSeveralCallbackPorts(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.wait(t)
-	if want := []string{held[0].Addr().String(), held[1].Addr().String()}; !slices.Equal(busy, want) || !strings.Contains(b.back, fmt.Sprint(ports[2])) {
+	if want := []string{held[0].Addr().String(), held[1].Addr().String()}; !slices.Equal(busy, want) ||
+		!strings.Contains(b.back, fmt.Sprint(ports[2])) {
 		t.Errorf("told of %q, want %q; the browser came back to %s", busy, want, b.back[:strings.Index(b.back, "?")])
 	}
 }
 
 // What answers, but not as asked, is not told as a network that is down.
 func TestAnswersThatAreNoOutage(t *testing.T) {
-	iss := authtest.Start(t, authtest.Options{Path: "/realms/corp", Without: []string{authtest.DeviceCodePath}, Announced: []string{authtest.DeviceCodePath}})
+	iss := authtest.Start(t, authtest.Options{Path: "/realms/corp", Without: []string{authtest.DeviceCodePath},
+		Announced: []string{authtest.DeviceCodePath}})
 	c := configFor(iss)
 	_, err := sso.LoginDevice(short(t), c, nil)
 	e := requireError[*sso.UnsupportedError](t, err, []string{"offers no login on another device", "answered 404", "without --device"})

@@ -17,7 +17,8 @@ const (
 )
 
 // PromptInstead is what to type for an OIDC_PROMPT that is refused.
-const PromptInstead = "set it to " + PromptAuto + ", " + PromptOff + ", or one or more of login, consent and select_account with blanks between"
+const PromptInstead = "set it to " + PromptAuto + ", " + PromptOff +
+	", or one or more of login, consent and select_account with blanks between"
 
 // CheckPrompt says what is wrong with an OIDC_PROMPT. The standard's none is not among its words: it is for
 // programs that must not show anything, and here somebody is to log in.

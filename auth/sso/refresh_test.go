@@ -61,7 +61,8 @@ func TestRefreshTokensAreNotLost(t *testing.T) {
 	s.answers["/token"] = func(url.Values) (int, any) {
 		return 200, map[string]any{"access_token": "two words", "refresh_token": "refresh-2"}
 	}
-	old = sso.Tokens{Issuer: s.url, ClientID: "cli", Audience: "gprxy", Access: "access-1", Refresh: "refresh-1", User: "ann", Subject: "test|1"}
+	old = sso.Tokens{Issuer: s.url, ClientID: "cli", Audience: "gprxy", Access: "access-1", Refresh: "refresh-1", User: "ann",
+		Subject: "test|1"}
 	got, err = sso.Refresh(short(t), s.config(), old)
 	requireError[*sso.IDTokenError](t, err, []string{"odd characters"}, "two words")
 	if !reflect.DeepEqual(got, old) {
@@ -115,7 +116,8 @@ func TestRotatedTokenSurvives(t *testing.T) {
 			s.answers["/token"] = func(url.Values) (int, any) {
 				return 200, map[string]any{"access_token": s.sign(nil, nil), "refresh_token": "refresh-2", "id_token": s.idToken(test.claims)}
 			}
-			old := sso.Tokens{Issuer: s.url, ClientID: "cli", Audience: "gprxy", Access: "access-1", Refresh: "refresh-1", User: "ann", Subject: "test|1"}
+			old := sso.Tokens{Issuer: s.url, ClientID: "cli", Audience: "gprxy", Access: "access-1", Refresh: "refresh-1", User: "ann",
+				Subject: "test|1"}
 			got, err := sso.Refresh(short(t), s.config(), old)
 			test.check(t, err)
 			want := old
@@ -132,9 +134,11 @@ func TestCtrlCDoesNotTearARefresh(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	s.answers["/token"] = func(form url.Values) (int, any) {
 		cancel() // rotated, and the answer is on its way
-		return 200, map[string]any{"access_token": s.sign(nil, authtest.Claims{"email": "ann@example.com"}), "refresh_token": "refresh-2", "expires_in": 600}
+		return 200, map[string]any{"access_token": s.sign(nil, authtest.Claims{"email": "ann@example.com"}), "refresh_token": "refresh-2",
+			"expires_in": 600}
 	}
-	old := sso.Tokens{Issuer: s.url, ClientID: "cli", Audience: "gprxy", Access: "access-1", Refresh: "refresh-1", User: "before", Subject: "test|1"}
+	old := sso.Tokens{Issuer: s.url, ClientID: "cli", Audience: "gprxy", Access: "access-1", Refresh: "refresh-1", User: "before",
+		Subject: "test|1"}
 	got, err := sso.Refresh(ctx, s.config(), old)
 	if err != nil || got.Refresh != "refresh-2" || got.User != "ann@example.com" || got.Subject != "test|1" {
 		t.Errorf("got %+v, error %v", got, err)
@@ -245,7 +249,8 @@ func TestOpaqueAccessTokens(t *testing.T) {
 	s.answers["/token"] = func(url.Values) (int, any) {
 		return 200, map[string]any{"access_token": "opaque-2", "refresh_token": "refresh-2"}
 	}
-	got, err := sso.Refresh(short(t), s.config(), sso.Tokens{Issuer: s.url, ClientID: "cli", Access: "opaque-1", ID: "a.b.c", Refresh: "refresh-1", User: "ann"})
+	got, err := sso.Refresh(short(t), s.config(), sso.Tokens{Issuer: s.url, ClientID: "cli", Access: "opaque-1", ID: "a.b.c",
+		Refresh: "refresh-1", User: "ann"})
 	requireError[*sso.ExpiredError](t, err, []string{"ann", "run gprxy login"})
 	if got.Refresh != "refresh-2" {
 		t.Error("the rotated refresh token is lost")

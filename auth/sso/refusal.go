@@ -24,7 +24,8 @@ func (f *flow) refusal(ctx context.Context, err error, secrets ...auth.Secret) e
 	if _, ok := errors.AsType[*url.Error](err); ok || ctx.Err() != nil {
 		return unreachable(ctx, f.config.Issuer, err)
 	}
-	return &UnreachableError{Issuer: f.config.Issuer, Answered: true, Err: errors.New("it answered something else than the standard says (RFC 6749)")}
+	return &UnreachableError{Issuer: f.config.Issuer, Answered: true,
+		Err: errors.New("it answered something else than the standard says (RFC 6749)")}
 }
 
 func status(r *http.Response) int {
@@ -43,10 +44,12 @@ func (f *flow) refused(status int, code, reason string) error {
 	case "server_error", "temporarily_unavailable":
 		return &UnreachableError{Issuer: c.Issuer, Answered: true, Err: errors.New("it answered " + code + colon(reason))}
 	case "invalid_client", "unauthorized_client":
-		return &ConfigError{Setting: "OIDC_CLIENT_ID", Wrong: "is " + shown(c.ClientID) + ", which the issuer does not allow this (" + code + ")" + colon(reason),
+		return &ConfigError{Setting: "OIDC_CLIENT_ID", Wrong: "is " + shown(c.ClientID) + ", which the issuer does not allow this (" + code +
+			")" + colon(reason),
 			Instead: "use the id of a native (public) client with the authorization code, device and refresh grants"}
 	case "invalid_scope":
-		return &ConfigError{Setting: "OIDC_SCOPES", Wrong: "(" + shown(strings.Join(f.oauth.Scopes, " ")) + ") has a scope that the issuer does not give this client (invalid_scope)" + colon(reason),
+		return &ConfigError{Setting: "OIDC_SCOPES", Wrong: "(" + shown(strings.Join(f.oauth.Scopes, " ")) +
+			") has a scope that the issuer does not give this client (invalid_scope)" + colon(reason),
 			Instead: "set it to scopes that the client may ask for, or allow them for the client at the issuer"}
 	case "invalid_target":
 		return &ConfigError{Setting: "AUDIENCE", Wrong: "is " + shown(c.Audience) + ", which the issuer does not know" + colon(reason),

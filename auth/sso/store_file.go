@@ -62,7 +62,8 @@ func checkPrivate(path string, info fs.FileInfo, mode string) error {
 		return &PermissionError{Path: path, Mode: info.Mode(), Why: "belongs to another user", Fix: "chown \"$USER\" " + quoteShell(path)}
 	}
 	if isOpen(info) {
-		return &PermissionError{Path: path, Mode: info.Mode(), Why: fmt.Sprintf("can be used by other users of this machine (mode %04o)", info.Mode().Perm()),
+		return &PermissionError{Path: path, Mode: info.Mode(), Why: fmt.Sprintf("can be used by other users of this machine (mode %04o)",
+			info.Mode().Perm()),
 			Fix: "chmod " + mode + " " + quoteShell(path)}
 	}
 	return nil
@@ -154,7 +155,8 @@ func (r *replacement) discard() {
 }
 
 func unwritable(path string, err error) error {
-	return &FileError{Path: path, What: "cannot be written", Fix: "free space on its disk, or make its folder writable for you", Err: reason(err)}
+	return &FileError{Path: path, What: "cannot be written", Fix: "free space on its disk, or make its folder writable for you",
+		Err: reason(err)}
 }
 
 // reason is an error of the file system without the path, which the text around it has.

@@ -164,7 +164,8 @@ func TestFileThatOthersCanUse(t *testing.T) {
 				"save":   func() error { return s.Save(t.Context(), ann) },
 				"delete": func() error { return s.Delete(t.Context(), ann) },
 			} {
-				e := requireError[*sso.PermissionError](t, f(), []string{test.of(s), "other users", fmt.Sprintf("%04o", test.mode), "chmod"}, "access-ann")
+				e := requireError[*sso.PermissionError](t, f(), []string{test.of(s), "other users", fmt.Sprintf("%04o", test.mode), "chmod"},
+					"access-ann")
 				if hint = e.Fix; e.Path != test.of(s) {
 					t.Errorf("%s blames %s", name, e.Path)
 				}
@@ -299,5 +300,6 @@ func TestSavesAtOnce(t *testing.T) {
 
 func TestSecretsAreNotPrinted(t *testing.T) {
 	tokens := tokensOf("https://a.example.com", "ann")
-	requireNoSecret(t, fmt.Sprintf("%v %+v %#v %q %s %x", tokens, tokens, tokens, tokens, tokens, tokens), "access-ann", "id-ann", "refresh-ann")
+	requireNoSecret(t, fmt.Sprintf("%v %+v %#v %q %s %x", tokens, tokens, tokens, tokens, tokens, tokens), "access-ann", "id-ann",
+		"refresh-ann")
 }

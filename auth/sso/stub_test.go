@@ -25,7 +25,8 @@ type stub struct {
 
 func newStub(t *testing.T) *stub {
 	t.Helper()
-	s := &stub{t: t, signer: authtest.Start(t, authtest.Options{}), answers: map[string]func(url.Values) (int, any){}, forms: map[string][]url.Values{}}
+	s := &stub{t: t, signer: authtest.Start(t, authtest.Options{}), answers: map[string]func(url.Values) (int, any){},
+		forms: map[string][]url.Values{}}
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	s.url = server.URL

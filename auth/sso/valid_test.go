@@ -49,7 +49,8 @@ func TestValid(t *testing.T) {
 			t.Errorf("with %v left it was refreshed %d times, want %d", test.left, n, test.refreshs)
 		}
 		requireGood(t, iss, "gprxy", got)
-		if kept, err := s.Load(t.Context(), "", "", ""); err != nil || kept.Refresh != got.Refresh || kept.Access != got.Access || !kept.Expires.Equal(got.Expires) {
+		if kept, err := s.Load(t.Context(), "", "", ""); err != nil || kept.Refresh != got.Refresh || kept.Access != got.Access ||
+			!kept.Expires.Equal(got.Expires) {
 			t.Errorf("kept %+v, returned %+v, error %v", kept, got, err)
 		}
 		tokens = got
@@ -132,7 +133,8 @@ func TestValidWithoutARefreshToken(t *testing.T) {
 func TestRotatedTokenIsSavedWhateverFails(t *testing.T) {
 	s, store := newStub(t), newStore(t)
 	s.answers["/token"] = func(url.Values) (int, any) {
-		return 200, map[string]any{"access_token": s.sign(nil, nil), "refresh_token": "refresh-2", "id_token": s.idToken(authtest.Claims{"aud": "another"})}
+		return 200, map[string]any{"access_token": s.sign(nil, nil), "refresh_token": "refresh-2",
+			"id_token": s.idToken(authtest.Claims{"aud": "another"})}
 	}
 	save(t, store, sso.Tokens{Issuer: s.url, ClientID: "cli", Access: "access-1", Refresh: "refresh-1"})
 	_, err := store.Valid(short(t), sso.Config{})

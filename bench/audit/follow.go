@@ -43,7 +43,8 @@ func measureFollow(ctx context.Context, p plan) (figures []figure, err error) {
 	var late []time.Duration
 	for n := range followed + 1 {
 		id := store.NewSessionID(time.Now())
-		event := store.Event{Time: time.Now(), Session: id, Fact: store.SessionConnected{Client: "10.0.0.1:1", RequestedUser: "follower", Database: "shop", Protocol: "3.0"}}
+		event := store.Event{Time: time.Now(), Session: id, Fact: store.SessionConnected{Client: "10.0.0.1:1", RequestedUser: "follower",
+			Database: "shop", Protocol: "3.0"}}
 		end := store.Event{Time: time.Now(), Session: id, Fact: store.SessionEnded{Reason: "client_terminated"}}
 		if err := log.Append(ctx, event, end); err != nil {
 			return nil, err

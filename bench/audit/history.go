@@ -98,7 +98,8 @@ func (h *history) begin(n int) {
 		Database: fmt.Sprintf("shop_%d", who%databases), ApplicationName: "psql", TLS: "TLSv1.3", Protocol: "3.0",
 	})
 	if n%50 == 49 {
-		h.add(id, time.Millisecond, store.AuthFailed{Method: "token", User: person, Issuer: "https://login.example.com/", Reason: "expired", Detail: "since 3m"})
+		h.add(id, time.Millisecond, store.AuthFailed{Method: "token", User: person, Issuer: "https://login.example.com/", Reason: "expired",
+			Detail: "since 3m"})
 		h.add(id, time.Millisecond, store.SessionRefused{SQLState: "28P01", Reason: "bad_token", Message: "authentication failed"})
 		return
 	}
@@ -108,7 +109,8 @@ func (h *history) begin(n int) {
 		Roles: []string{"reader", "staff"}, TokenID: fmt.Sprintf("t%010d", n), TokenExpires: &expires,
 	})
 	h.add(id, time.Millisecond, store.RoleMapped{Role: "reader", ServiceAccount: account, Rule: "ROLE_MAPPING_READER"})
-	h.add(id, 3*time.Millisecond, store.SessionStarted{ServiceAccount: account, BackendPID: uint32(4000 + n%200), Backend: "10.0.0.2:5432", WaitMS: 0.4, Reused: true})
+	h.add(id, 3*time.Millisecond, store.SessionStarted{ServiceAccount: account, BackendPID: uint32(4000 + n%200), Backend: "10.0.0.2:5432",
+		WaitMS: 0.4, Reused: true})
 	h.open = append(h.open, visit{id, h.now})
 	h.run(id, h.runs.early)
 }
@@ -123,7 +125,8 @@ func (h *history) run(id string, n int) {
 	for i := range statements {
 		which := h.random.IntN(texts)
 		statements[i] = store.Statement{
-			Kind: store.KindExtended, Parsed: true, SQL: fmt.Sprintf("SELECT id, name, price FROM products_%03d WHERE id = $1 AND shop = $2 ORDER BY name", which),
+			Kind: store.KindExtended, Parsed: true, SQL: fmt.Sprintf("SELECT id, name, price FROM products_%03d WHERE id = $1 AND shop = $2 "+
+				"ORDER BY name", which),
 			Name: fmt.Sprint("stmt_", which), Tag: "SELECT", Rows: 1, TxStatus: "I", BytesIn: 52, BytesOut: 148,
 			Start: at, US: int64(150 + h.random.IntN(400)),
 		}

@@ -54,7 +54,8 @@ func measure(ctx context.Context, p plan) (figures []figure, err error) {
 			times = append(times, took)
 		}
 		slices.Sort(times)
-		figures = append(figures, figure{What: fmt.Sprint("gprxy ", q), Value: float64(times[len(times)/2].Microseconds()) / 1000, Unit: "ms", Limit: 200})
+		figures = append(figures, figure{What: fmt.Sprint("gprxy ", q), Value: float64(times[len(times)/2].Microseconds()) / 1000, Unit: "ms",
+			Limit: 200})
 	}
 	size, err := measureSize(ctx, p)
 	if err != nil {
@@ -77,7 +78,8 @@ func measureWhole(ctx context.Context, p plan, events float64) (figures []figure
 	if err != nil {
 		return nil, err
 	}
-	figures = append(figures, figure{What: "audit report --html, without verify", Value: float64(took.Milliseconds()), Unit: "ms", Limit: 10_000})
+	figures = append(figures, figure{What: "audit report --html, without verify", Value: float64(took.Milliseconds()), Unit: "ms",
+		Limit: 10_000})
 	for _, format := range []string{"jsonl", "csv", "ocsf"} {
 		took, peak, err := discard(ctx, p, "audit", "export", "--format", format)
 		if err != nil {

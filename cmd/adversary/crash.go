@@ -41,7 +41,8 @@ func (s *scene) awaitRecovery(ctx context.Context, offset int64) (string, error)
 }
 
 // judged plays a round until PostgreSQL lives through it, and counts that one.
-func (l *lane) judged(ctx context.Context, strict bool, all []conversation, t *tally, note func(format string, args ...any)) ([]finding, error) {
+func (l *lane) judged(ctx context.Context, strict bool, all []conversation, t *tally, note func(format string, args ...any)) ([]finding,
+	error) {
 	for range mostCrashes {
 		offset, err := l.told()
 		if err != nil {

@@ -318,7 +318,8 @@ func (g *generator) forgery() string {
 	all += g.one(
 		func() string { return g.query("discard @ all") + g.query("/*own*/ @ "+tagQuestion) },
 		func() string {
-			return g.query("set @ statement_timeout to 0; set @ default_transaction_isolation to 'read committed'; set @ gprxy.proof to '"+guess+"'; show @ gprxy.proof") +
+			return g.query("set @ statement_timeout to 0; set @ default_transaction_isolation to 'read committed'; set @ gprxy.proof to "+
+				"'"+guess+"'; show @ gprxy.proof") +
 				g.query("discard @ all") + g.query("set transaction @ isolation level read committed; select @ '"+guess+"'::text, false, "+tagColumns)
 		})
 	if g.chance(2) {

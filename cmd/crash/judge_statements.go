@@ -36,7 +36,8 @@ func (j *judgement) checkStatement(v *visit, told []*story, id int64) {
 func mention(statements []store.Statement, id int64) bool {
 	digits := strconv.FormatInt(id, 10)
 	return slices.ContainsFunc(statements, func(s store.Statement) bool {
-		return strings.Contains(s.SQL, "COPY ledger") || strings.Contains(s.SQL, "("+digits+")") || strings.Contains(s.SQL, "SELECT "+digits+" FROM") ||
+		return strings.Contains(s.SQL, "COPY ledger") || strings.Contains(s.SQL, "("+digits+")") ||
+			strings.Contains(s.SQL, "SELECT "+digits+" FROM") ||
 			slices.ContainsFunc(s.Params, func(p store.Param) bool { return p.Text == digits })
 	})
 }

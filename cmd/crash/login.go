@@ -33,9 +33,11 @@ func (r *round) pickLogin(random *rand.Rand) login {
 	case 2:
 		return login{user: "bob", password: r.token(person, "baker"), database: database, sqlstate: "28000", reason: "no_mapped_role"}
 	case 3:
-		return login{user: "bob", password: r.token(person, "reader"), database: "nowhere", person: person, sqlstate: "3D000", reason: "postgresql_3d000"}
+		return login{user: "bob", password: r.token(person, "reader"), database: "nowhere", person: person, sqlstate: "3D000",
+			reason: "postgresql_3d000"}
 	case 4:
-		return login{user: "bob", password: r.token(person, "reader"), database: database, parameter: "role", sqlstate: "42501", reason: "parameter_denied", unjudged: true}
+		return login{user: "bob", password: r.token(person, "reader"), database: database, parameter: "role", sqlstate: "42501",
+			reason: "parameter_denied", unjudged: true}
 	case 5:
 		return login{knocks: true}
 	case 6, 7:

@@ -144,7 +144,8 @@ func checkRebuild(ctx context.Context, path string) (int64, error) {
 	}
 	after, events, err := readSessions(ctx, path)
 	if err == nil && !slices.Equal(before, after) {
-		err = fmt.Errorf("the sessions of %s are not what its events give: %d before, %d after they were folded anew", path, len(before), len(after))
+		err = fmt.Errorf("the sessions of %s are not what its events give: %d before, %d after they were folded anew", path, len(before),
+			len(after))
 	}
 	return events, err
 }

@@ -69,7 +69,8 @@ func (r *round) visit(ctx context.Context, random *rand.Rand) {
 // config is how the client connects: with or without TLS, patient or not.
 func (r *round) config(v *visit, random *rand.Rand) (*pgconn.Config, error) {
 	// Every name that pgconn would take from the environment or a file is given.
-	config, err := pgconn.ParseConfig("host=127.0.0.1 port=1 user=x password=x dbname=x sslmode=disable application_name=crash target_session_attrs=any")
+	config, err := pgconn.ParseConfig("host=127.0.0.1 port=1 user=x password=x dbname=x sslmode=disable application_name=crash " +
+		"target_session_attrs=any")
 	if err != nil {
 		return nil, err
 	}

@@ -151,7 +151,8 @@ func (g *guest) transact(ctx context.Context) error {
 	if !commits {
 		g.gone = append(g.gone, ids...)
 	}
-	for _, sql := range []string{"BEGIN", "INSERT INTO ledger (id) VALUES " + values(ids[:2]), "INSERT INTO ledger (id) VALUES " + values(ids[2:])} {
+	for _, sql := range []string{"BEGIN", "INSERT INTO ledger (id) VALUES " + values(ids[:2]),
+		"INSERT INTO ledger (id) VALUES " + values(ids[2:])} {
 		if err := g.run(ctx, sql); err != nil {
 			return err // COMMIT was not sent; that the rows are gone is not needed
 		}

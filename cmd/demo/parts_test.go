@@ -26,7 +26,8 @@ func TestCompareFindsWhatDiffers(t *testing.T) {
 		says   string // "": all is well
 	}{
 		{"as PostgreSQL said", func(_, _ *recorded) {}, ""},
-		{"another account", func(a, _ *recorded) { a.ServiceAccount = "app_writer" }, "the session of alice in step 4: PostgreSQL said app_reader"},
+		{"another account", func(a, _ *recorded) { a.ServiceAccount = "app_writer" },
+			"the session of alice in step 4: PostgreSQL said app_reader"},
 		{"another person", func(a, _ *recorded) { a.User = "bob@x" }, "the record says app_reader for bob@x"},
 		{"another backend", func(a, _ *recorded) { a.BackendPID = 8 }, "on backend 8"},
 		{"another user asked for", func(a, _ *recorded) { a.RequestedUser = "bob" }, `recorded for "bob"`},

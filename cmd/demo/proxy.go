@@ -48,7 +48,8 @@ func startProxy(ctx context.Context, d *demo) error {
 	}
 	d.screen.ok("listening on 127.0.0.1:%s; its log is %s", d.port, d.logPath())
 	d.screen.say("From here on:")
-	d.screen.command(fmt.Sprintf("export EVENT_LOG=%s PGHOST=localhost PGHOSTADDR=127.0.0.1 PGPORT=%s PGDATABASE=%s PGSSLMODE=verify-full PGSSLROOTCERT=%s",
+	d.screen.command(fmt.Sprintf("export EVENT_LOG=%s PGHOST=localhost PGHOSTADDR=127.0.0.1 PGPORT=%s PGDATABASE=%s PGSSLMODE=verify-full "+
+		"PGSSLROOTCERT=%s",
 		d.eventLog(), d.port, database, d.rootCert()))
 	return nil
 }

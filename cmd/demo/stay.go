@@ -30,7 +30,8 @@ func (d *demo) stay(ctx context.Context) error {
 	} {
 		d.offer(offer.what, fmt.Sprintf("EVENT_LOG=%s %s %s", d.eventLog(), d.gprxy, offer.args))
 	}
-	fmt.Fprintf(d.screen.out, "\ngprxy's log is %s\nPress Enter to stop it all and clean up; Ctrl-C does so too, and in an hour it ends by itself.\n", d.logPath())
+	fmt.Fprintf(d.screen.out, "\ngprxy's log is %s\nPress Enter to stop it all and clean up; Ctrl-C does so too, and in an hour it ends "+
+		"by itself.\n", d.logPath())
 	ctx, done := context.WithTimeout(ctx, stayLimit)
 	defer done()
 	select {

@@ -158,7 +158,8 @@ func saySessionEnded(f store.SessionEnded) string {
 	if f.Reason == store.EndAborted {
 		return "ended: aborted, the proxy died"
 	}
-	text := fmt.Sprintf("ended: %s, %s, %s", terminal.InWords(f.Reason), terminal.Counted(f.Statements, "statement"), terminal.Milliseconds(f.DurationMS))
+	text := fmt.Sprintf("ended: %s, %s, %s", terminal.InWords(f.Reason), terminal.Counted(f.Statements, "statement"),
+		terminal.Milliseconds(f.DurationMS))
 	if f.Errors > 0 {
 		text += ", " + terminal.Counted(f.Errors, "error")
 	}

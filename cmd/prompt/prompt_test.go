@@ -23,11 +23,13 @@ func TestScripts(t *testing.T) {
 		out, errs    []string // stand in the outputs
 	}{
 		{name: "stops and says where", script: "select 1;\n\nselect nothing;\nselect 'never';", code: 3,
-			out: []string{"(1 row)"}, errs: []string{`ERROR:  column "nothing" does not exist`, "LINE 1: select nothing;\n               ^", "stopped at line 3 of the script"}},
+			out: []string{"(1 row)"}, errs: []string{`ERROR:  column "nothing" does not exist`, "LINE 1: select nothing;\n               ^",
+				"stopped at line 3 of the script"}},
 		{name: "unknown command", script: "\\watch 2\nselect 1;", code: 3, errs: []string{`there is no command \watch`, "stopped at line 1"}},
 		{name: "quit is no word of scripts", script: "quit;\nselect 1;", code: 3, errs: []string{`syntax error at or near "quit"`}},
 		{name: "an output file for \\g", script: `select 1 \g out.txt`, code: 3, errs: []string{`\copy (QUERY) to FILE`}},
-		{name: "a file that is not there", script: `\i nowhere.sql`, code: 3, errs: []string{"open nowhere.sql: no such file or directory", "stopped at line 1 of the script"}},
+		{name: "a file that is not there", script: `\i nowhere.sql`, code: 3, errs: []string{"open nowhere.sql: no such file or directory",
+			"stopped at line 1 of the script"}},
 		{name: "a folder", script: `\i .`, code: 3, errs: []string{"is a folder"}},
 		{name: "a copy of nothing", script: `\copy t`, code: 3, errs: []string{`\copy takes: TABLE`}},
 		{name: "a copy to stdin", script: `\copy t to stdin`, code: 3, errs: []string{`\copy takes: TABLE`}},
@@ -38,8 +40,10 @@ func TestScripts(t *testing.T) {
 		{name: "wrong toggle", script: "\\x maybe", code: 3, errs: []string{`can be "on" or "off"`}},
 		{name: "a lost connection", script: "select pg_terminate_backend(pg_backend_pid());\nselect 'never';", code: 2,
 			errs: []string{"FATAL:  terminating connection due to administrator command", "stopped at line 1"}},
-		{name: "another database", script: "\\c other\nselect current_database();\n\\connect \"other\"\n\\c\n", out: []string{"connected to database \"other\"", " other\n"}},
-		{name: "a database that is not there", script: "\\c nowhere\nselect 1;", code: 3, errs: []string{`database "nowhere" does not exist`, "The connection to postgres is kept."}},
+		{name: "another database", script: "\\c other\nselect current_database();\n\\connect \"other\"\n\\c\n",
+			out: []string{"connected to database \"other\"", " other\n"}},
+		{name: "a database that is not there", script: "\\c nowhere\nselect 1;", code: 3,
+			errs: []string{`database "nowhere" does not exist`, "The connection to postgres is kept."}},
 		{name: "a NUL byte", script: "select 'a\x00b';", code: 3, errs: []string{"holds a NUL byte"}},
 		{name: "help", script: `\?`, out: []string{`\timing`}},
 		{name: "timing", script: "\\timing\nselect 1;", out: []string{"Timing is on.", "\nTime: ", " ms\n"}},
@@ -47,13 +51,15 @@ func TestScripts(t *testing.T) {
 		{name: "restricted", script: "\\restrict k\n\\d\n", code: 3, errs: []string{`only \unrestrict is allowed`}},
 		{name: "unrestricted", script: "\\restrict k\nselect 1;\n\\unrestrict k\n\\x\n", out: []string{"Expanded display is on."}},
 		{name: "unrestricted by another key", script: "\\restrict k\n\\unrestrict j\n", code: 3, errs: []string{"needs the key"}},
-		{name: "terminal codes from the server", script: "do $$ begin raise notice E'\\x1b[2J'; end $$; select E'\\u202e' as \"\x1b[2J\";", out: []string{`\u202E`, `\x1B[2J`}, errs: []string{`NOTICE:  \x1B[2J`}},
+		{name: "terminal codes from the server", script: "do $$ begin raise notice E'\\x1b[2J'; end $$; select E'\\u202e' as \"\x1b[2J\";",
+			out: []string{`\u202E`, `\x1B[2J`}, errs: []string{`NOTICE:  \x1B[2J`}},
 		{name: "databases", script: `\l`, out: []string{"List of databases", " other "}},
 		{name: "one database", script: `\l oth*`, out: []string{"(1 row)"}},
 		{name: "no relation", script: `\d nothing`, code: 3, errs: []string{`there is no relation named "nothing"`}},
 		{name: "no relations at all", script: `\dt`, errs: []string{"no relations"}},
 		{name: "a pattern that is none", script: `\d "open`, code: 3, errs: []string{"is no name"}},
-		{name: "a system table", script: `\d pg_catalog.pg_class`, out: []string{`Table "pg_catalog.pg_class"`, `"pg_class_oid_index" `, `, btree (oid)`}},
+		{name: "a system table", script: `\d pg_catalog.pg_class`, out: []string{`Table "pg_catalog.pg_class"`, `"pg_class_oid_index" `,
+			`, btree (oid)`}},
 		{name: "injection", script: `\d x';drop`, code: 3, errs: []string{"there is no relation"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -98,7 +104,8 @@ create sequence counter;
 		t.Run(command, func(t *testing.T) { compare(t, "set search_path = shop;\n"+command+"\n") })
 	}
 	got := runScript(t, "set search_path = shop;\n\\d counter\n\\d item_lower\n")
-	if got.code != 0 || !strings.Contains(got.out, `Sequence "shop.counter"`) || !strings.Contains(got.out, "CREATE INDEX item_lower ON shop.item") {
+	if got.code != 0 || !strings.Contains(got.out, `Sequence "shop.counter"`) || !strings.Contains(got.out,
+		"CREATE INDEX item_lower ON shop.item") {
 		t.Errorf("%+v", got)
 	}
 }
@@ -152,7 +159,8 @@ func TestTheEndOfCtxEndsAScript(t *testing.T) {
 	t.Run("while it waits for input", func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		var out, errs bytes.Buffer
-		code, err := Run(ctx, Config{In: &endless{"select 1;\n", t.Context().Done()}, Out: stopper{&out, stop}, Err: &errs, Connect: connectSuperuser})
+		code, err := Run(ctx, Config{In: &endless{"select 1;\n", t.Context().Done()}, Out: stopper{&out, stop}, Err: &errs,
+			Connect: connectSuperuser})
 		if !errors.Is(err, context.Canceled) || code != 1 || !strings.Contains(out.String(), "(1 row)") {
 			t.Errorf("exit %d, %v\n%s%s", code, err, out.String(), errs.String())
 		}
@@ -160,7 +168,8 @@ func TestTheEndOfCtxEndsAScript(t *testing.T) {
 	t.Run("while a statement runs", func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		var out, errs bytes.Buffer
-		code, err := Run(ctx, Config{In: strings.NewReader("do $$ begin raise notice 'on'; perform pg_sleep(60); end $$;\nselect 1;\n"), Out: &out, Err: stopper{&errs, stop}, Connect: connectSuperuser})
+		code, err := Run(ctx, Config{In: strings.NewReader("do $$ begin raise notice 'on'; perform pg_sleep(60); end $$;\nselect 1;\n"),
+			Out: &out, Err: stopper{&errs, stop}, Connect: connectSuperuser})
 		if err != nil || code != ScriptFailed || !strings.Contains(errs.String(), "canceling statement due to user request") || out.Len() != 0 {
 			t.Errorf("exit %d, %v\n%s%s", code, err, out.String(), errs.String())
 		}
@@ -186,7 +195,8 @@ func (brokenPipe) Write([]byte) (int, error) {
 
 func TestBrokenOutputAndLogin(t *testing.T) {
 	var errs bytes.Buffer
-	for _, script := range []string{"select i from generate_series(1, 100000) i; select 1;", "copy (select i from generate_series(1, 100000) i) to stdout;", "\\l\n"} {
+	for _, script := range []string{"select i from generate_series(1, 100000) i; select 1;",
+		"copy (select i from generate_series(1, 100000) i) to stdout;", "\\l\n"} {
 		_, err := Run(t.Context(), Config{In: strings.NewReader(script), Out: brokenPipe{}, Err: &errs, Connect: connectSuperuser})
 		if !errors.Is(err, syscall.EPIPE) || errs.Len() > 0 {
 			t.Errorf("%s: %v, %s", script, err, errs.String())

@@ -43,13 +43,15 @@ var alike = []string{
 	"select '漢字' as 日本, 'ü' as u, 'e' || U&'\\0301' as combined;",
 	"select E'tab\\there' as t, E'cr\\rhere', E'bell\\x07', E'esc\\x1b[2J';",
 	"select i, i*i as square, 'item ' || i as name from generate_series(1, 12) i;",
-	"select 1::int2, 1::int8, 1::float4, 1.5::float8, 1::numeric, 1::oid, '1'::xid, '1'::money, '1'::text, now()::date - '2000-01-01'::date > 0;",
+	"select 1::int2, 1::int8, 1::float4, 1.5::float8, 1::numeric, 1::oid, '1'::xid, '1'::money, '1'::text, now()::date - " +
+		"'2000-01-01'::date > 0;",
 	"\\x\nselect 1 as a, 'text' as long_name;\nselect 1 as a where false;",
 	"\\x on\nselect i, repeat('x', i*7) as xs from generate_series(1, 3) i;\n\\x off\nselect 1;",
 	"\\x\nselect E'two\\nlines' as t, 7 as n, E'\\nx' as u;",
 	"\\x\nselect 'a very long value that is wider than the head of the record' as c;\nselect 1 as a_very_long_column_name_that_is_wider;",
 	"\\x\nselect;",
-	"create temp table t (a int, b text);\ninsert into t values (1, 'x'), (2, null);\nupdate t set a = a + 1;\nselect * from t order by a;\ndelete from t returning a;\ndrop table t;",
+	"create temp table t (a int, b text);\ninsert into t values (1, 'x'), (2, null);\nupdate t set a = a + 1;\nselect * from t order by " +
+		"a;\ndelete from t returning a;\ndrop table t;",
 	"begin; select 1; rollback;",
 	"select 1; select 2;  select 3",
 	"select 1;;\n;\n-- nothing\n/* at all */ ;",
@@ -57,7 +59,8 @@ var alike = []string{
 	"select 1 -- a comment; with semicolon\n+ 1 /* and /* nested; */ ; */ as two;",
 	"select (1;\n2);",
 	"create function pg_temp.f() returns int language sql begin atomic select 1; select case when true then 2 end; end; select pg_temp.f();",
-	"create temp table t (a int, b text);\ncopy t from stdin;\n1\tone\n2\t\\N\n\\.\nselect * from t;\ncopy t to stdout;\ncopy (select 1, 2) to stdout with (format csv);",
+	"create temp table t (a int, b text);\ncopy t from stdin;\n1\tone\n2\t\\N\n\\.\nselect * from t;\ncopy t to stdout;\ncopy (select 1, " +
+		"2) to stdout with (format csv);",
 	"create temp table t (a int);\ncopy t from stdin; select count(*) from t;\n1\n2\n\\.\nselect sum(a) from t;",
 	"create temp table t (a int);\ncopy t from stdin;\n1\n2",
 	"do $$ begin raise notice 'hello'; raise warning 'careful' using detail = 'd', hint = 'h'; end $$;",
@@ -82,7 +85,8 @@ var alike = []string{
 	"\\df now",
 	"\\df pg_catalog.pg_get_function_*",
 	"\\copy (select i, 'a to b' from generate_series(1, 3) i) to stdout",
-	"create temp table t (a int, \"from\" text);\n\\copy t (a, \"from\") from stdin with (format text)\n1\tx\n2\ty,z\n\\.\nselect * from t;", // in CSV, psql before 18 sends 18 the end as a line
+	// in CSV, psql before 18 sends 18 the end as a line
+	"create temp table t (a int, \"from\" text);\n\\copy t (a, \"from\") from stdin with (format text)\n1\tx\n2\ty,z\n\\.\nselect * from t;",
 	"listen a; unlisten a;",
 }
 
@@ -99,7 +103,8 @@ var failing = []string{
 	"select 1;\nselect nothing;\nselect 2;",
 	"select 1\n  + nothing\n  + 2;",
 	"selec 1;",
-	"select 'abc' || repeat('x', 10) || 'a long line that goes on and on' || nothing || ' and then some more text that is long' from pg_class;",
+	"select 'abc' || repeat('x', 10) || 'a long line that goes on and on' || nothing || ' and then some more text that is long' from " +
+		"pg_class;",
 	"select 1, 2, 3, 4, 5, 6, 7, 8, 9, nothing, 'a tail that is very long indeed, longer than sixty columns for sure';",
 	"select '漢字漢字', nothing;",
 	"select\t'tab',\tnothing;",
@@ -135,7 +140,8 @@ func compare(t *testing.T, text string) outcome {
 		got.out, want.out = signs.ReplaceAllString(got.out, " +"), signs.ReplaceAllString(want.out, " +")
 	}
 	if got.err != nil || got.code != want.code || got.out != want.out || errs != want.errs {
-		t.Errorf("got  exit %d, %v\n%s%s\nwant exit %d\n%s%s\n%q\n%q", got.code, got.err, got.out, errs, want.code, want.out, want.errs, got.out+errs, want.out+want.errs)
+		t.Errorf("got  exit %d, %v\n%s%s\nwant exit %d\n%s%s\n%q\n%q", got.code, got.err, got.out, errs, want.code, want.out, want.errs,
+			got.out+errs, want.out+want.errs)
 	}
 	return got
 }

@@ -251,7 +251,8 @@ func dollarTag(rest string) string {
 		return ""
 	}
 	name := rest[1:end]
-	if name != "" && !isWordStart(name[0]) || strings.ContainsFunc(name, func(r rune) bool { return r < 0x80 && !isWordStart(byte(r)) && !isDigit(byte(r)) }) {
+	if name != "" && !isWordStart(name[0]) || strings.ContainsFunc(name,
+		func(r rune) bool { return r < 0x80 && !isWordStart(byte(r)) && !isDigit(byte(r)) }) {
 		return ""
 	}
 	return rest[:end+1]

@@ -71,7 +71,8 @@ func TestSplit(t *testing.T) {
 		{text: `select '\d'; \x`, items: []string{`select '\d';`, `\x`}, sign: '='},
 		{text: "create function f() returns int begin atomic select 1; select case 1 when 1 then 2 end; end; select 2;",
 			items: []string{"create function f() returns int begin atomic select 1; select case 1 when 1 then 2 end; end;", "select 2;"}, sign: '='},
-		{text: "create or replace procedure p() begin atomic select 1; end;", items: []string{"create or replace procedure p() begin atomic select 1; end;"}, sign: '='},
+		{text: "create or replace procedure p() begin atomic select 1; end;",
+			items: []string{"create or replace procedure p() begin atomic select 1; end;"}, sign: '='},
 		{text: "begin; select 1; end;", items: []string{"begin;", "select 1;", "end;"}, sign: '='},
 		{text: "create table begin (a int);", items: []string{"create table begin (a int);"}, sign: '='},
 		{text: ";;", items: []string{";", ";"}, sign: '='},
@@ -118,7 +119,8 @@ func FuzzSplit(f *testing.F) {
 		if !strings.Contains(text, `\`) {
 			same(t, text, all.String(), rest)
 		}
-		if !strings.ContainsAny(text, "\\'\"$/-()") && !strings.Contains(strings.ToLower(text), "create") && len(items) != strings.Count(text, ";") {
+		if !strings.ContainsAny(text, "\\'\"$/-()") && !strings.Contains(strings.ToLower(text), "create") &&
+			len(items) != strings.Count(text, ";") {
 			t.Errorf("%d statements in %q", len(items), text)
 		}
 	})

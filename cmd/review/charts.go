@@ -161,7 +161,8 @@ func heat(r *store.Review) (cells []rect, days, hours []label) {
 			if n > 0 {
 				shade = 1 + int(4*(n-1)/most)
 			}
-			cells = append(cells, rect{X: float64(left + h*hourSize), Y: y, W: hourSize - 2, H: hourSize - 2, Class: fmt.Sprintf("heat%d", min(shade, 5)),
+			cells = append(cells, rect{X: float64(left + h*hourSize), Y: y, W: hourSize - 2, H: hourSize - 2,
+				Class: fmt.Sprintf("heat%d", min(shade, 5)),
 				Title: fmt.Sprintf("%s %02d:00 to %02d:59 UTC: %d sessions", weekdays[d], h, h, n)})
 		}
 	}
@@ -208,7 +209,8 @@ func refusals(r *store.Review, a axis) (s strip, legend []label) {
 			x, w := a.place(i)
 			h := float64(chartHeight) * float64(stack[kind]) / float64(s.Most)
 			y -= h
-			s.Bars = append(s.Bars, rect{X: x, Y: y, W: w, H: h, Class: kind, Title: fmt.Sprintf("%s: %d of %d refused", a.title(i), stack[kind], sums[i])})
+			s.Bars = append(s.Bars, rect{X: x, Y: y, W: w, H: h, Class: kind, Title: fmt.Sprintf("%s: %d of %d refused", a.title(i), stack[kind],
+				sums[i])})
 		}
 	}
 	return s, legend

@@ -92,7 +92,8 @@ func policy() string {
 		s := sha256.Sum256([]byte(text))
 		return base64.StdEncoding.EncodeToString(s[:])
 	}
-	return fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; script-src 'sha256-%s'; base-uri 'none'; form-action 'none'", sum(style), sum(script))
+	return fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; script-src 'sha256-%s'; base-uri 'none'; form-action 'none'", sum(style),
+		sum(script))
 }
 
 // figure writes a number with spaces between thousands.

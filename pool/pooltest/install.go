@@ -44,7 +44,8 @@ func installApt(ctx context.Context, progress io.Writer, name string) error {
 	for _, step := range [][]string{
 		{"sh", "-c", "mkdir -p " + filepath.Dir(noCluster) + " && echo 'create_main_cluster = false' > " + noCluster},
 		{"apt-get", "update", "-qq"},
-		{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-qq", "-o", "DPkg::Lock::Timeout=120", "--no-install-recommends", name},
+		{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-qq", "-o", "DPkg::Lock::Timeout=120", "--no-install-recommends",
+			name},
 		{"rm", "-f", noCluster}, // the next installation is the administrator's
 	} {
 		command := slices.Concat(asRoot, step)

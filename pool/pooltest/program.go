@@ -33,7 +33,8 @@ func (s *Server) Program(name string) (string, error) {
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {
-		return "", fmt.Errorf("no %s is beside the server in %s, in the usual folders or in PATH: install PostgreSQL's client programs", name, s.bin)
+		return "", fmt.Errorf("no %s is beside the server in %s, in the usual folders or in PATH: install PostgreSQL's client programs", name,
+			s.bin)
 	}
 	return path, nil
 }

@@ -47,7 +47,8 @@ func TestWalkerSeesTheSameFramesInAnyChunks(t *testing.T) {
 	stream := frame('Q', "select 1\x00") + frame('S', "") + frame('Z', "I") +
 		frame('D', strings.Repeat("x", 300)) + frame('S', "name\x00value\x00") + frame('Z', "T")
 	whole := walkInChunks(stream, len(stream))
-	if want := []string{"Q9", "S0", `S=""`, "Z1", `Z="I"`, "D300", "S11", `S="name\x00value\x00"`, "Z1", `Z="T"`}; fmt.Sprint(whole) != fmt.Sprint(want) {
+	if want := []string{"Q9", "S0", `S=""`, "Z1", `Z="I"`, "D300", "S11", `S="name\x00value\x00"`, "Z1",
+		`Z="T"`}; fmt.Sprint(whole) != fmt.Sprint(want) {
 		t.Fatalf("frames of the whole stream\n got %v\nwant %v", whole, want)
 	}
 	for size := 1; size < len(stream); size++ {

@@ -46,7 +46,8 @@ func TestFailures(t *testing.T) {
 		{"and not even slowed where it has been in before", []step{succeeded(b, "alice"), failed("*", "alice", 500)}, b, "alice", 0, false},
 		{"an unknown origin is one", []step{failed("", "alice", 5)}, "", "alice", LongestWait, true},
 		{"but no address for all its users", []step{failed("", "", 60)}, "", "alice", 0, false},
-		{"clocks that go back forget nothing", []step{later(time.Hour), failed(a, "alice", 5), later(-2 * time.Hour)}, a, "alice", LongestWait, true},
+		{"clocks that go back forget nothing", []step{later(time.Hour), failed(a, "alice", 5), later(-2 * time.Hour)}, a, "alice", LongestWait,
+			true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -21,14 +21,16 @@ func TestOfGivesNothingInsideAway(t *testing.T) {
 		err          error
 		code, reason string
 	}{
-		"an error of the house":       {inside, CodeInternal, "internal"},
-		"a canceled login":            {fmt.Errorf("%w: %w", context.Canceled, inside), CodeCannotConnectNow, "draining"},
-		"a login that took too long":  {fmt.Errorf("%w: %w", context.DeadlineExceeded, inside), CodeQueryCanceled, "login_timeout"},
-		"a pool that is closed":       {fmt.Errorf("%w: %w", pool.ErrClosed, inside), CodeCannotConnectNow, "draining"},
-		"a name that cannot be sent":  {fmt.Errorf("%w: %w", pool.ErrBadRequest, inside), CodeProtocolViolation, "malformed"},
-		"a refusal within another":    {fmt.Errorf("%w: %w", inside, ErrNoUser), CodeInvalidAuthorization, "no_user"},
-		"a wrong password":            {&AuthFailure{Method: auth.MethodPassword, Reason: "rejected_by_postgresql", Detail: inside.Error()}, CodeInvalidPassword, "rejected_by_postgresql"},
-		"a token that is not genuine": {&AuthFailure{Method: auth.MethodToken, Reason: auth.ReasonExpired, Detail: inside.Error()}, CodeInvalidPassword, auth.ReasonExpired},
+		"an error of the house":      {inside, CodeInternal, "internal"},
+		"a canceled login":           {fmt.Errorf("%w: %w", context.Canceled, inside), CodeCannotConnectNow, "draining"},
+		"a login that took too long": {fmt.Errorf("%w: %w", context.DeadlineExceeded, inside), CodeQueryCanceled, "login_timeout"},
+		"a pool that is closed":      {fmt.Errorf("%w: %w", pool.ErrClosed, inside), CodeCannotConnectNow, "draining"},
+		"a name that cannot be sent": {fmt.Errorf("%w: %w", pool.ErrBadRequest, inside), CodeProtocolViolation, "malformed"},
+		"a refusal within another":   {fmt.Errorf("%w: %w", inside, ErrNoUser), CodeInvalidAuthorization, "no_user"},
+		"a wrong password": {&AuthFailure{Method: auth.MethodPassword, Reason: "rejected_by_postgresql", Detail: inside.Error()},
+			CodeInvalidPassword, "rejected_by_postgresql"},
+		"a token that is not genuine": {&AuthFailure{Method: auth.MethodToken, Reason: auth.ReasonExpired, Detail: inside.Error()},
+			CodeInvalidPassword, auth.ReasonExpired},
 		"a wrong token of OAUTHBEARER": {&AuthFailure{Method: auth.MethodOAuth, Reason: auth.ReasonMalformed, Detail: inside.Error()},
 			CodeInvalidAuthorization, auth.ReasonMalformed},
 	} {
@@ -47,7 +49,8 @@ func TestOfGivesNothingInsideAway(t *testing.T) {
 
 // Only who has a genuine token is told that it has expired.
 func TestAnExpiredTokenIsToldToItsOwner(t *testing.T) {
-	failure := &AuthFailure{Method: auth.MethodToken, Reason: auth.ReasonExpired, Genuine: true, Expires: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	failure := &AuthFailure{Method: auth.MethodToken, Reason: auth.ReasonExpired, Genuine: true,
+		Expires: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	if r := Of(failure, "ann"); r.Detail != "It was good until 2026-01-02 03:04:05 UTC." || r.Code != CodeInvalidPassword {
 		t.Errorf("%+v", r)
 	}

@@ -34,7 +34,8 @@ func commandTag(body []byte) (tag string, rows int64) {
 // tags are those that come often: their strings are made once.
 var tags = func() map[string]string {
 	all := map[string]string{}
-	for _, tag := range []string{"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "FETCH", "COPY", "BEGIN", "COMMIT", "ROLLBACK", "SET", "SHOW", "SAVEPOINT", "RELEASE"} {
+	for _, tag := range []string{"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "FETCH", "COPY", "BEGIN", "COMMIT", "ROLLBACK", "SET",
+		"SHOW", "SAVEPOINT", "RELEASE"} {
 		all[tag] = tag
 	}
 	return all

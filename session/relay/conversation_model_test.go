@@ -42,7 +42,8 @@ const (
 )
 
 var outcomes = map[byte]map[byte]string{
-	'Q': {late: "TDCeZ", '0': "TDCZ", '1': "CZ", '2': "IZ", fails: "EZ", '4': "TDDCTCZ", copies: "G", '6': "HddcCZ", '7': "TDEZ", another: "CG"},
+	'Q': {late: "TDCeZ", '0': "TDCZ", '1': "CZ", '2': "IZ", fails: "EZ", '4': "TDDCTCZ", copies: "G", '6': "HddcCZ", '7': "TDEZ",
+		another: "CG"},
 	'F': {'0': "VZ", fails: "EZ"},
 	'P': {late: "1e", '0': "1", fails: "E"},
 	'B': {late: "2e", '0': "2", fails: "E"},
@@ -197,7 +198,8 @@ func FuzzConversationModel(f *testing.F) {
 	for _, script := range []string{
 		"Q0<<<<", "QQQ010<<<<<<<<", "PBDES00000<<<<<<<", "PBES30000<<", "PBESPBES3000<0000<<<<<", "PBE0<H<S", "PBE0Q0<<<<",
 		"Q5<dddc000000<<", "Q5<ddf0000<<", "Qddc5000<<<", "Q5<dc0" + "8<dc00<<<", "PBES050<G<dcS000<<<", "BE05<dS9000<<", "Q5<SSSdc00000<<",
-		"F0<<F3<<", "!Q!0<<!<!<", "PH3<BEQS0000<", "PBES0003<<<<", "Q5<cSS000<<<<", "E5<dcS900<<", "E5<dfS000<<", "E5<cF000<<<<", "Q8<dc00<<", "E7S0<<<", "C0S0<<", "Q5<Q0<<", "fcdH0000",
+		"F0<<F3<<", "!Q!0<<!<!<", "PH3<BEQS0000<", "PBES0003<<<<", "Q5<cSS000<<<<", "E5<dcS900<<", "E5<dfS000<<", "E5<cF000<<<<", "Q8<dc00<<",
+		"E7S0<<<", "C0S0<<", "Q5<Q0<<", "fcdH0000",
 		// The timeout runs out while PostgreSQL waits, and the error falls on what comes next.
 		"PH00<td0<<Q0<<", "PH00<tc0<Q<<0<<S0<", "PH00<tH0<Q0BES000<", "PH00<tQ0<<", "PH00<tS0<<", "PH00<tP0<S0<", "PEH000<<<tf0<QPBES000<0<0<<",
 		"PBE00lS<<<<<0<", "PBE00lQ<<<<<0S0<", "PBE00ld0<<<<<S0<", "PlS<<0<", "Ql<<<<<Q0",

@@ -48,8 +48,10 @@ func BenchmarkRecord(b *testing.B) {
 					r.seeReplies(down)
 				}
 			}
-			ask(frame('P', "P_0\x00SELECT abalance FROM pgbench_accounts WHERE aid = $1;\x00\x00\x00")+frame('S', ""), frame('1', "")+frame('Z', "I"))()
-			run := ask(frame('B', "\x00P_0\x00\x00\x00\x00\x01\x00\x00\x00\x0554321\x00\x01\x00\x00")+frame('D', "P\x00")+frame('E', "\x00\x00\x00\x00\x00")+frame('S', ""),
+			ask(frame('P', "P_0\x00SELECT abalance FROM pgbench_accounts WHERE aid = $1;\x00\x00\x00")+frame('S', ""),
+				frame('1', "")+frame('Z', "I"))()
+			run := ask(frame('B', "\x00P_0\x00\x00\x00\x00\x01\x00\x00\x00\x0554321\x00\x01\x00\x00")+frame('D', "P\x00")+frame('E',
+				"\x00\x00\x00\x00\x00")+frame('S', ""),
 				frame('2', "")+frame('T', "\x00\x01abalance\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x17\x00\x04\xff\xff\xff\xff\x00\x00")+
 					frame('D', "\x00\x01\x00\x00\x00\x010")+frame('C', "SELECT 1\x00")+frame('Z', "I"))
 			b.ReportAllocs()

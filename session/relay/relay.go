@@ -65,7 +65,8 @@ const (
 
 // New returns a relay of two sockets, which stay the caller's. status is that of the last ReadyForQuery that the client has.
 func New(client, backend net.Conn, status byte) *Relay {
-	r := &Relay{client: client, backend: backend, up: socket.NewReader(client), down: socket.NewReader(backend), clientOut: socket.NewWriter(client), backendOut: socket.NewWriter(backend),
+	r := &Relay{client: client, backend: backend, up: socket.NewReader(client), down: socket.NewReader(backend),
+		clientOut: socket.NewWriter(client), backendOut: socket.NewWriter(backend),
 		over: make(chan struct{})}
 	r.conversation.status = status
 	r.conversation.room = make(chan struct{}, 1)
@@ -389,5 +390,6 @@ func (r *Relay) Figures() Figures {
 	c := &r.conversation
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Figures{Statements: c.statements, Errors: c.errors, Rows: c.rows, BytesIn: r.bytesIn.Load(), BytesOut: r.bytesOut.Load(), Doubt: c.doubt}
+	return Figures{Statements: c.statements, Errors: c.errors, Rows: c.rows, BytesIn: r.bytesIn.Load(), BytesOut: r.bytesOut.Load(),
+		Doubt: c.doubt}
 }

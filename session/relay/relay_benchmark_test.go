@@ -19,7 +19,8 @@ func BenchmarkRelay(b *testing.B) {
 	go func() { relayed <- r.Run(nil) }()
 	request := []byte(frame('P', "\x00select 1\x00\x00\x00") + frame('B', "\x00\x00\x00\x00\x00\x00\x00\x00") +
 		frame('D', "P\x00") + frame('E', "\x00\x00\x00\x00\x00") + frame('S', ""))
-	answer := []byte(frame('1', "") + frame('2', "") + frame('T', "\x00\x01?column?\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x17\x00\x04\xff\xff\xff\xff\x00\x00") +
+	answer := []byte(frame('1', "") + frame('2', "") + frame('T',
+		"\x00\x01?column?\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x17\x00\x04\xff\xff\xff\xff\x00\x00") +
 		frame('D', "\x00\x01\x00\x00\x00\x011") + frame('C', "SELECT 1\x00") + frame('Z', "I"))
 	go answerEach(backend, len(request), answer) // ends with the connection
 	got := make([]byte, len(answer))

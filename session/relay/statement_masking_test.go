@@ -13,7 +13,8 @@ func TestMarksArePersons(t *testing.T) {
 	if !bytes.Equal(key, maskingKeyOf(auth.Identity{Method: auth.MethodToken, Issuer: "https://a", User: "bob", TokenID: "another"})) {
 		t.Error("a person's key changes from session to session")
 	}
-	for _, other := range []auth.Identity{{Method: auth.MethodToken, Issuer: "https://a", User: "eve"}, {Method: auth.MethodToken, Issuer: "https://b", User: "bob"},
+	for _, other := range []auth.Identity{{Method: auth.MethodToken, Issuer: "https://a", User: "eve"},
+		{Method: auth.MethodToken, Issuer: "https://b", User: "bob"},
 		{Method: auth.MethodPassword, User: "bob"}, {}} {
 		if bytes.Equal(key, maskingKeyOf(other)) {
 			t.Errorf("%+v has the key of another", other)

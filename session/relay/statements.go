@@ -324,7 +324,8 @@ func (s *statements) failedInDoubt(body []byte) {
 // block, in some of their forms perhaps (PreventInTransactionBlock; CONCURRENTLY), and code that may hold a COMMIT.
 func mayCommit(tag string) bool {
 	switch tag {
-	case "CALL", "DO", "DISCARD ALL", "VACUUM", "ANALYZE", "CLUSTER", "REPACK", "REINDEX", "CREATE INDEX", "DROP INDEX", "ALTER TABLE", "ALTER INDEX", "ALTER SYSTEM":
+	case "CALL", "DO", "DISCARD ALL", "VACUUM", "ANALYZE", "CLUSTER", "REPACK", "REINDEX", "CREATE INDEX", "DROP INDEX", "ALTER TABLE",
+		"ALTER INDEX", "ALTER SYSTEM":
 		return true
 	}
 	verb, kind, _ := strings.Cut(tag, " ")

@@ -36,12 +36,16 @@ func FuzzStatements(f *testing.F) {
 		return string(binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(body)+4))) + body
 	}
 	f.Add(q('Q', "select 1; select 2\x00"), q('C', "SELECT 1\x00")+q('C', "SELECT 1\x00")+q('Z', "I"), uint8(3), false)
-	f.Add(q('P', "s\x00select $1\x00\x00\x01\x00\x00\x00\x17")+q('B', "p\x00s\x00\x00\x01\x00\x01\x00\x01\x00\x00\x00\x04\x00\x00\x00\x07\x00\x00")+q('E', "p\x00\x00\x00\x00\x00")+q('S', ""),
+	f.Add(q('P', "s\x00select $1\x00\x00\x01\x00\x00\x00\x17")+q('B',
+		"p\x00s\x00\x00\x01\x00\x01\x00\x01\x00\x00\x00\x04\x00\x00\x00\x07\x00\x00")+q('E', "p\x00\x00\x00\x00\x00")+q('S', ""),
 		q('1', "")+q('2', "")+q('C', "SELECT 1\x00")+q('Z', "I"), uint8(9), true)
-	f.Add(q('P', "\x00select\x00\x00\x00")+q('B', "\x00\x00\x00\x00\x00\x00\x00\x00")+q('E', "\x00\x00\x00\x00\x00")+q('S', ""), q('E', "SERROR\x00C42601\x00Mno\x00\x00")+q('Z', "I"), uint8(255), true)
-	f.Add(q('Q', "copy t from stdin\x00")+q('d', "1\n")+q('c', ""), q('G', "\x00\x00\x01\x00\x00")+q('C', "COPY 1\x00")+q('Z', "T"), uint8(4), false)
+	f.Add(q('P', "\x00select\x00\x00\x00")+q('B', "\x00\x00\x00\x00\x00\x00\x00\x00")+q('E', "\x00\x00\x00\x00\x00")+q('S', ""),
+		q('E', "SERROR\x00C42601\x00Mno\x00\x00")+q('Z', "I"), uint8(255), true)
+	f.Add(q('Q', "copy t from stdin\x00")+q('d', "1\n")+q('c', ""), q('G', "\x00\x00\x01\x00\x00")+q('C', "COPY 1\x00")+q('Z', "T"), uint8(4),
+		false)
 	f.Add(q('F', "\x00\x00\x00\x07\x00\x00\x00\x01\x00\x00\x00\x01x\x00\x00"), q('V', "\xff\xff\xff\xff")+q('Z', "I"), uint8(7), true)
-	f.Add(q('C', "Ss\x00")+q('Q', "deallocate s\x00")+q('D', "Ss\x00"), q('3', "")+q('C', "DEALLOCATE\x00")+q('t', "\x00\x01\x00\x00\x00\x17"), uint8(5), false)
+	f.Add(q('C', "Ss\x00")+q('Q', "deallocate s\x00")+q('D', "Ss\x00"), q('3', "")+q('C', "DEALLOCATE\x00")+q('t',
+		"\x00\x01\x00\x00\x00\x17"), uint8(5), false)
 	f.Fuzz(func(t *testing.T, up, down string, step uint8, strict bool) {
 		c, got := listen(RecordParams, strict)
 		var u, d wire.Walker
@@ -81,7 +85,8 @@ func FuzzBoundValues(f *testing.F) {
 		f.Add(oid, "\x00\x01\x00\x01\x00\x01\x00\x00\x00\x08\x00\x00\x00\x00\x00\x00\x00\x07", true)
 		f.Add(oid, "\x00\x00\x00\x02\xff\xff\xff\xff\x00\x00\x00\x01x", false)
 	}
-	f.Add(uint32(pgtype.Int4ArrayOID), "\x00\x01\x00\x01\x00\x01\x00\x00\x00\x14\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x17\x7f\xff\xff\xff\x00\x00\x00\x01", true)
+	f.Add(uint32(pgtype.Int4ArrayOID),
+		"\x00\x01\x00\x01\x00\x01\x00\x00\x00\x14\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x17\x7f\xff\xff\xff\x00\x00\x00\x01", true)
 	f.Fuzz(func(t *testing.T, oid uint32, body string, whole bool) {
 		c, _ := listen(RecordParams, false)
 		params := c.record.boundValues(&prepared{types: []uint32{oid, oid, oid}}, []byte(body), whole)

@@ -48,7 +48,8 @@ func TestPaddingAndRareCommandsHideNoCode(t *testing.T) {
 		"delete " + strings.Repeat(comments, 100) + " from orders", "delete " + strings.Repeat(comments+" ", 100) + " from orders",
 		"update orders " + strings.Repeat(comments, 100) + " set n = 5", "select " + strings.Repeat(columns, 100) + " lo_unlink(5)",
 		"refresh materialized view m", "comment on table orders is null", "security label on table orders is null", "reindex table orders",
-		"create collation c from x", "drop statistics s", "drop text search parser p", "alter large object 5 owner to eve", "drop access method m",
+		"create collation c from x", "drop statistics s", "drop text search parser p", "alter large object 5 owner to eve",
+		"drop access method m",
 		"set role admin", "set session authorization admin", "reset role", "discard all", "declare c cursor for table orders",
 		"drop tablespace s",
 	} {

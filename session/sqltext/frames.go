@@ -104,10 +104,12 @@ func (r *reader) opened(f *frame, shut string) {
 }
 
 // beforeGroup are words after which a parenthesis begins an expression.
-var beforeGroup = set("select", "distinct", "all", "where", "having", "on", "and", "or", "not", "case", "when", "then", "else", "return", "returning", "by", "limit", "offset")
+var beforeGroup = set("select", "distinct", "all", "where", "having", "on", "and", "or", "not", "case", "when", "then", "else", "return",
+	"returning", "by", "limit", "offset")
 
 // isRelation are words after which a name and a parenthesis are no call.
-var isRelation = set("into", "table", "exists", "references", "view", "copy", "function", "procedure", "type", "update", "aggregate", "index", "truncate")
+var isRelation = set("into", "table", "exists", "references", "view", "copy", "function", "procedure", "type", "update", "aggregate",
+	"index", "truncate")
 
 // relation tells whether the statement makes or changes a table or the like, in which names are those of columns.
 func (r *reader) relation() bool {

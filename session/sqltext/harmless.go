@@ -64,7 +64,8 @@ const longestCommand = 16
 // commands are the words that statements begin with, and those that put another query into one.
 var commands = func() commandWords {
 	c := commandWords(set("union", "except", "intersect", "into"))
-	for _, w := range slices.Concat(slices.Collect(maps.Keys(statements)), slices.Collect(maps.Keys(namedStatements)), slices.Collect(maps.Keys(loneStatements))) {
+	for _, w := range slices.Concat(slices.Collect(maps.Keys(statements)), slices.Collect(maps.Keys(namedStatements)),
+		slices.Collect(maps.Keys(loneStatements))) {
 		c[w] = true
 	}
 	return c

@@ -38,7 +38,8 @@ func (r *reader) beginLiteral(t token) {
 	content, _ := decode(t.content(), r.quoting, r.wide)
 	r.closed, r.columns = false, false
 	r.statement.executes = notExecuting
-	r.held, r.text = "", plainText{begun: r.before == "|" || r.last == literal} // of what goes on with another literal, nothing is the beginning
+	// of what goes on with another literal, nothing is the beginning
+	r.held, r.text = "", plainText{begun: r.before == "|" || r.last == literal}
 	if r.before == "language" && r.language == "" {
 		r.language = strings.ToLower(content)
 	}

@@ -16,9 +16,12 @@ func tokens(text string, r reading) (all []token) {
 
 // Whatever a client sends: nothing panics, nothing grows, and no byte of code is lost.
 func FuzzText(f *testing.F) {
-	for _, seed := range []string{"select 'a'; select $x$;$x$", "alter role a password E'x\\'y'", `create function f() begin atomic; end; "x`, "u&'", "/* /*", "1E'", "$a$$a",
-		"select set_config('password', '\\''; select 1 --", "do $$ begin execute 'alter role a password ''x'' \\' || 'y'; end", "insert into t (a, password) values ('a', 'b'), (1, 2345",
-		"do 'x' language plperl; update users set (a, token) = ('x', [array['y')", "prepare p as select token = $1; execute p('\x83\\', 1234)", "-- password=\n/*token:'*/ E'\\", "set x.password = y'z'"} {
+	for _, seed := range []string{"select 'a'; select $x$;$x$", "alter role a password E'x\\'y'", `create function f() begin atomic; end; "x`,
+		"u&'", "/* /*", "1E'", "$a$$a",
+		"select set_config('password', '\\''; select 1 --", "do $$ begin execute 'alter role a password ''x'' \\' || 'y'; end",
+		"insert into t (a, password) values ('a', 'b'), (1, 2345",
+		"do 'x' language plperl; update users set (a, token) = ('x', [array['y')", "prepare p as select token = $1; execute p('\x83\\', 1234)",
+		"-- password=\n/*token:'*/ E'\\", "set x.password = y'z'"} {
 		f.Add(seed, false, false, 3)
 		f.Add(seed, true, true, 100)
 	}

@@ -371,8 +371,10 @@ func (r *reader) endName(f *frame, w string) {
 }
 
 var (
-	endsValue = set("and", "or", "from", "where", "group", "order", "having", "limit", "offset", "fetch", "returning", "on", "set", "values", "select",
-		"union", "intersect", "except", "join", "left", "right", "inner", "full", "cross", "natural", "using", "window", "for", "then", "when", "else", "end", "loop", "into", "with")
+	endsValue = set("and", "or", "from", "where", "group", "order", "having", "limit", "offset", "fetch", "returning", "on", "set", "values",
+		"select",
+		"union", "intersect", "except", "join", "left", "right", "inner", "full", "cross", "natural", "using", "window", "for", "then", "when",
+		"else", "end", "loop", "into", "with")
 	joins = set("collate", "uescape", "operator", "at", "like", "ilike", "similar", "in", "is", "not")
 )
 

@@ -98,30 +98,43 @@ func isStatement(l lexer) bool {
 
 // statements are the words that statements begin with, and what has to come: next, or later.
 var statements = map[string][]string{
-	"select": {"later", "(", "from", "*", "into"}, "insert": {"next", "into"}, "delete": {"next", "from"}, "merge": {"next", "into"}, "update": {"later", "set"},
+	"select": {"later", "(", "from", "*", "into"}, "insert": {"next", "into"}, "delete": {"next", "from"}, "merge": {"next", "into"},
+	"update":   {"later", "set"},
 	"truncate": {}, "with": {"later", "as"}, "values": {"next", "("},
-	"create": {"next", "table", "or", "role", "user", "group", "function", "procedure", "trigger", "view", "schema", "extension", "temp", "temporary", "unlogged", "index", "unique",
-		"type", "domain", "rule", "sequence", "server", "subscription", "publication", "foreign", "materialized", "event", "policy", "database", "aggregate", "operator", "cast", "language",
-		"collation", "conversion", "text", "tablespace", "statistics", "access", "transform", "trusted", "procedural", "recursive", "constraint", "global", "local", "default"},
-	"drop": {"next", "table", "role", "user", "group", "function", "procedure", "routine", "trigger", "view", "schema", "extension", "index", "type", "domain", "rule", "sequence",
-		"server", "subscription", "publication", "foreign", "materialized", "event", "policy", "database", "aggregate", "operator", "cast", "owned", "language",
+	"create": {"next", "table", "or", "role", "user", "group", "function", "procedure", "trigger", "view", "schema", "extension", "temp",
+		"temporary", "unlogged", "index", "unique",
+		"type", "domain", "rule", "sequence", "server", "subscription", "publication", "foreign", "materialized", "event", "policy", "database",
+		"aggregate", "operator", "cast", "language",
+		"collation", "conversion", "text", "tablespace", "statistics", "access", "transform", "trusted", "procedural", "recursive", "constraint",
+		"global", "local", "default"},
+	"drop": {"next", "table", "role", "user", "group", "function", "procedure", "routine", "trigger", "view", "schema", "extension", "index",
+		"type", "domain", "rule", "sequence",
+		"server", "subscription", "publication", "foreign", "materialized", "event", "policy", "database", "aggregate", "operator", "cast",
+		"owned", "language",
 		"collation", "conversion", "text", "tablespace", "statistics", "access", "transform", "procedural"},
-	"alter": {"next", "table", "role", "user", "group", "function", "procedure", "routine", "trigger", "view", "schema", "extension", "index", "type", "domain", "rule", "sequence",
-		"server", "subscription", "publication", "foreign", "materialized", "event", "policy", "database", "system", "default", "aggregate", "operator", "language",
+	"alter": {"next", "table", "role", "user", "group", "function", "procedure", "routine", "trigger", "view", "schema", "extension", "index",
+		"type", "domain", "rule", "sequence",
+		"server", "subscription", "publication", "foreign", "materialized", "event", "policy", "database", "system", "default", "aggregate",
+		"operator", "language",
 		"collation", "conversion", "text", "tablespace", "statistics", "large", "procedural"},
-	"grant": {"later", "to", "on"}, "revoke": {"later", "from", "on"}, "copy": {"later", "from", "to"}, "call": {"later", "("}, "do": {"next", "'", "language"},
-	"set":     {"later", "=", "to", "role", "authorization", "constraints", "transaction", "zone", "characteristics"},
-	"explain": {"later", "select", "insert", "update", "delete", "with", "execute", "merge", "table", "values", "declare", "create", "refresh"}, "execute": {}, "perform": {"later", "("},
+	"grant": {"later", "to", "on"}, "revoke": {"later", "from", "on"}, "copy": {"later", "from", "to"}, "call": {"later", "("},
+	"do":  {"next", "'", "language"},
+	"set": {"later", "=", "to", "role", "authorization", "constraints", "transaction", "zone", "characteristics"},
+	"explain": {"later", "select", "insert", "update", "delete", "with", "execute", "merge", "table", "values", "declare", "create",
+		"refresh"}, "execute": {}, "perform": {"later", "("},
 	"prepare": {"later", "as", "transaction"}, "start": {"next", "transaction"}, "reassign": {"next", "owned"}, "import": {"next", "foreign"},
 	"comment": {"next", "on"}, "security": {"next", "label"}, "refresh": {"next", "materialized"},
-	"reindex": {"next", "table", "index", "schema", "database", "system", "concurrently", "("}, "discard": {"next", "all", "plans", "sequences", "temp", "temporary"},
+	"reindex": {"next", "table", "index", "schema", "database", "system", "concurrently", "("},
+	"discard": {"next", "all", "plans", "sequences", "temp", "temporary"},
 	"declare": {"later", "cursor"}, "load": {"next", "'"},
 }
 
 // namedStatements are ordinary words: they begin a statement if one name follows, and then nothing but what may stand there.
 var namedStatements = map[string]map[string]bool{
-	"table": set("order", "limit", "offset", "fetch", "for", "union", "except", "intersect"), "lock": set("in", "nowait"), "cluster": set("using"),
-	"notify": nil, "listen": nil, "unlisten": nil, "vacuum": nil, "analyze": nil, "analyse": nil, "reset": nil, "show": nil, "close": nil, "fetch": set("from", "in"), "move": set("from", "in"),
+	"table": set("order", "limit", "offset", "fetch", "for", "union", "except", "intersect"), "lock": set("in", "nowait"),
+	"cluster": set("using"),
+	"notify":  nil, "listen": nil, "unlisten": nil, "vacuum": nil, "analyze": nil, "analyse": nil, "reset": nil, "show": nil, "close": nil,
+	"fetch": set("from", "in"), "move": set("from", "in"),
 	"savepoint": nil, "release": nil, "deallocate": nil,
 }
 
@@ -130,7 +143,8 @@ var beforeNames = set("table", "only", "full", "freeze", "verbose", "analyze", "
 
 // loneStatements need nothing, but these words may follow.
 var loneStatements = map[string]map[string]bool{
-	"begin": set("work", "transaction", "isolation", "read", "not", "deferrable"), "commit": set("work", "transaction", "and", "prepared"), "end": set("work", "transaction", "and"),
+	"begin": set("work", "transaction", "isolation", "read", "not", "deferrable"), "commit": set("work", "transaction", "and", "prepared"),
+	"end":      set("work", "transaction", "and"),
 	"rollback": set("work", "transaction", "and", "to", "prepared"), "abort": set("work", "transaction", "and"), "checkpoint": nil,
 	"vacuum": nil, "analyze": nil, "analyse": nil, "cluster": nil,
 }

@@ -27,7 +27,8 @@ func (m *Masker) Stream(most int, o Options) *Stream {
 func (m *Masker) stream(o Options, all []ways) *Stream {
 	s := &Stream{weave: weave{m: m}}
 	for _, w := range all {
-		s.readers = append(s.readers, &reader{lexer: lexer{reading: w.reading}, bodies: w.bodies, findings: &findings{names: m.names, executes: o.Executes}})
+		s.readers = append(s.readers, &reader{lexer: lexer{reading: w.reading}, bodies: w.bodies,
+			findings: &findings{names: m.names, executes: o.Executes}})
 	}
 	s.listen()
 	return s

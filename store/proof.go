@@ -162,8 +162,8 @@ func (p *proof) checkTexts(ctx context.Context, conn rawConn) error {
 		shown := rows.text(3)
 		whole, err := unpack(shown, rows.blobOrNull(4), rows.int(2))
 		sum := sha256.Sum256([]byte(whole))
-		if err != nil || string(sum[:]) != string(rows.blob(1)) || int64(len(whole)) != rows.int(2) || shown != whole &&
-			shown != beginning(whole) {
+		if err != nil || string(sum[:]) != string(rows.blob(1)) || int64(len(whole)) != rows.int(2) ||
+			shown != whole && shown != beginning(whole) {
 			return &BrokenError{Seq: seq, What: fmt.Sprintf("the text %d, which it names, is not the one that was written", id)}
 		}
 	}

@@ -125,6 +125,6 @@ func (b *behindValue) takeName(k kind, text string) bool {
 // setsRole tells whether the statement is one whose words stand beside values without being their names.
 func (r *reader) setsRole() bool {
 	w := r.words
-	return len(w) > 1 && (w[0] == "create" || w[0] == "alter") && (w[1] == "role" || w[1] == "user" || w[1] == "group") || len(w) > 0 &&
-		w[0] == "copy"
+	return len(w) > 1 && (w[0] == "create" || w[0] == "alter") && (w[1] == "role" || w[1] == "user" || w[1] == "group") ||
+		len(w) > 0 && w[0] == "copy"
 }

@@ -40,6 +40,11 @@ var rooms = map[string][]string{
 	},
 	"gprxy/session/socket":  {},
 	"gprxy/session/sqltext": {},
+	"gprxy/session/startup": {"gprxy/pool", "gprxy/pool/wire", "gprxy/session/refusal", "gprxy/session/socket"},
+	"gprxy/session/tunnel": {
+		"gprxy/auth", "gprxy/auth/sso", "gprxy/pool/wire", "gprxy/session/refusal", "gprxy/session/relay", "gprxy/session/socket",
+		"gprxy/session/startup",
+	},
 }
 
 // homes is where a module may be imported, by prefix of the import path; the longest prefix counts.

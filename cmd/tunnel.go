@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"path/filepath"
@@ -18,7 +19,7 @@ import (
 	"gprxy/auth/sso"
 	"gprxy/cmd/terminal"
 	"gprxy/listener"
-	"gprxy/session"
+	"gprxy/session/tunnel"
 )
 
 const (
@@ -49,8 +50,8 @@ func tunnelCommand() command {
 }
 
 type tunnelOptions struct {
-	to   targetOptions
-	door doorOptions
+	to     targetOptions
+	listen tunnelListenOptions
 
 	// Complete after validate.
 	sso    *ssoSettings
@@ -59,12 +60,12 @@ type tunnelOptions struct {
 
 func (o *tunnelOptions) flags(fs *pflag.FlagSet) {
 	o.to.flags(fs)
-	o.door.flags(fs)
+	o.listen.flags(fs)
 	addSSOFlags(fs, whichLogin...)
 }
 
 func (o *tunnelOptions) validate(c *call) (err error) {
-	if err := o.door.validate(c); err != nil {
+	if err := o.listen.validate(c); err != nil {
 		return err
 	}
 	if o.sso, err = loadSSO(c); err != nil {
@@ -81,31 +82,35 @@ func (o *tunnelOptions) run(ctx context.Context, c *call) error {
 	if err != nil {
 		return err // now, rather than to a tool that may hide it
 	}
-	tunnel, err := o.tunnel(c)
+	config, err := o.config(c)
 	if err != nil {
 		return err
 	}
-	root := o.secureNear(c, tunnel)
-	d, err := o.door.open(ctx)
+	root := o.secureNear(c, &config)
+	t, err := tunnel.New(config)
+	if err != nil {
+		return err
+	}
+	d, err := o.listen.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer d.close()
-	o.check(ctx, c, tunnel)
+	o.check(ctx, c, t)
 	o.announce(c, d, who, root)
-	return serveTunnel(ctx, c, tunnel, d.Listener)
+	return serveTunnel(ctx, c, t, config.Log, d.Listener)
 }
 
-func (o *tunnelOptions) tunnel(c *call) (*session.Tunnel, error) {
+func (o *tunnelOptions) config(c *call) (tunnel.Config, error) {
 	config, err := o.target.tlsConfig()
 	if err != nil {
-		return nil, err
+		return tunnel.Config{}, err
 	}
 	log := newLogger(c.IO, c.Environment, LogProduction, FormatText)
 	if o.target.known != nil {
 		o.target.known.tell = func(format string, args ...any) { log.Info(fmt.Sprintf(format, args...)) }
 	}
-	return &session.Tunnel{
+	return tunnel.Config{
 		Network:      o.target.network(),
 		Address:      o.target.address(),
 		TLS:          config,
@@ -122,15 +127,15 @@ func (o *tunnelOptions) tunnel(c *call) (*session.Tunnel, error) {
 // signed it. The folder is not that of PROXY_CERT=auto: whoever trusts a gprxy by that CA must not trust a tunnel for it.
 // Without TLS the tunnel serves all other tools, so a folder that cannot be written is no reason to fail. On a Unix
 // socket nobody asks for TLS.
-func (o *tunnelOptions) secureNear(c *call, tunnel *session.Tunnel) (root string) {
-	if o.door.socket != "" || c.home() == "" {
+func (o *tunnelOptions) secureNear(c *call, config *tunnel.Config) (root string) {
+	if o.listen.socket != "" || c.home() == "" {
 		return ""
 	}
 	files, err := listener.EnsureLocalCA(filepath.Join(c.home(), ".gprxy", "tls", "tunnel"), "")
 	if err == nil {
 		var certificate *listener.Certificate
-		if certificate, err = listener.LoadCertificate(files.CertFile, files.KeyFile, tunnel.Log); err == nil {
-			tunnel.NearTLS = certificate.ServerConfig()
+		if certificate, err = listener.LoadCertificate(files.CertFile, files.KeyFile, config.Log); err == nil {
+			config.NearTLS = certificate.ServerConfig()
 			return files.RootFile
 		}
 	}
@@ -148,16 +153,16 @@ func (o *tunnelOptions) token(ctx context.Context) (auth.Secret, error) {
 }
 
 // check only warns: the VPN may come up later.
-func (o *tunnelOptions) check(ctx context.Context, c *call, tunnel *session.Tunnel) {
+func (o *tunnelOptions) check(ctx context.Context, c *call, t *tunnel.Tunnel) {
 	ctx, done := context.WithTimeout(ctx, tunnelCheckTimeout)
 	defer done()
-	if err := tunnel.Check(ctx); err != nil && !errors.Is(context.Cause(ctx), context.Canceled) {
+	if err := t.Check(ctx); err != nil && !errors.Is(context.Cause(ctx), context.Canceled) {
 		c.warn(err.Error())
 	}
 }
 
 // announce prints what to paste.
-func (o *tunnelOptions) announce(c *call, d *door, who sso.Tokens, root string) {
+func (o *tunnelOptions) announce(c *call, d *tunnelListener, who sso.Tokens, root string) {
 	user := first(o.target.account, first(who.User, who.Subject))
 	fmt.Fprintf(c.Out, "Tunnel to %s as %s. On this side: no password, and no need for TLS.\n\n", terminal.Printable(o.target.address()),
 		terminal.Printable(first(who.User, who.Subject)))
@@ -186,7 +191,7 @@ func (o *tunnelOptions) announce(c *call, d *door, who sso.Tokens, root string) 
 }
 
 // connectionURL is what libpq and its kin understand.
-func (d *door) connectionURL(user, database string) string {
+func (d *tunnelListener) connectionURL(user, database string) string {
 	u := url.URL{Scheme: "postgres", User: url.User(user), Host: d.Addr().String(), Path: "/" + database}
 	query := "sslmode=disable"
 	if d.socket != "" {
@@ -199,7 +204,7 @@ func (d *door) connectionURL(user, database string) string {
 }
 
 // jdbcURL is "" for a Unix socket, which JDBC cannot use.
-func (d *door) jdbcURL(user, database string) string {
+func (d *tunnelListener) jdbcURL(user, database string) string {
 	if d.socket != "" {
 		return ""
 	}
@@ -207,8 +212,8 @@ func (d *door) jdbcURL(user, database string) string {
 }
 
 // serveTunnel serves until ctx ends, then lets what is running finish.
-func serveTunnel(ctx context.Context, c *call, tunnel *session.Tunnel, l net.Listener) error {
-	server := &listener.Server{Handle: tunnel.ServeConn, Log: tunnel.Log}
+func serveTunnel(ctx context.Context, c *call, t *tunnel.Tunnel, log *slog.Logger, l net.Listener) error {
+	server := &listener.Server{Handle: t.ServeConn, Log: log}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(ctx, l) }()
 	var err error
@@ -219,7 +224,7 @@ func serveTunnel(ctx context.Context, c *call, tunnel *session.Tunnel, l net.Lis
 	}
 	limit, done := context.WithTimeout(context.WithoutCancel(ctx), tunnelDrainTimeout)
 	defer done()
-	tunnel.Drain()
+	t.Drain()
 	if n := server.Open(); n > 0 {
 		c.note("stopping: running queries may finish, Ctrl-C again ends at once")
 	}

@@ -14,6 +14,7 @@ import (
 	"gprxy/auth"
 	"gprxy/pool"
 	"gprxy/session/refusal"
+	"gprxy/session/startup"
 	"gprxy/store"
 )
 
@@ -78,7 +79,7 @@ func (s *session) askPassword() (string, error) {
 	if err := s.sendAuthentication(&pgproto3.AuthenticationCleartextPassword{}); err != nil {
 		return "", err
 	}
-	body, err := readFrame(s.client.conn, 'p', maxPasswordBody)
+	body, err := startup.ReadFrame(s.client.conn, 'p', startup.MaxPassword)
 	if err != nil {
 		return "", err
 	}

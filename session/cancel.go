@@ -14,6 +14,7 @@ import (
 	"gprxy/pool"
 	"gprxy/session/admission"
 	"gprxy/session/refusal"
+	"gprxy/session/startup"
 	"gprxy/store"
 )
 
@@ -77,7 +78,7 @@ func (k *cancelKeys) add(session string, from netip.Prefix, protocol, pid uint32
 
 func newSecret(protocol uint32) []byte {
 	size := secretSize30
-	if protocol >= protocol32 {
+	if protocol >= startup.Protocol32 {
 		size = secretSize32
 	}
 	secret := make([]byte, size)

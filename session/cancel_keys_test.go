@@ -7,6 +7,7 @@ import (
 
 	"gprxy/pool"
 	"gprxy/session/admission"
+	"gprxy/session/startup"
 )
 
 // Two servers behind one name, or one that was restarted while sessions of the old
@@ -17,7 +18,7 @@ func TestKeysOfTheSamePID(t *testing.T) {
 	backends := []*pool.Lease{{}, {}, {}}
 	minted := []backendKey{
 		keys.add("a", here, 3<<16, 4711, backends[0]),
-		keys.add("b", here, protocol32, 4711, backends[1]),
+		keys.add("b", here, startup.Protocol32, 4711, backends[1]),
 		keys.add("c", here, 3<<16, 4711, backends[2]),
 	}
 	want := func(when string, open ...bool) {
@@ -48,8 +49,8 @@ func TestKeysOfTheSamePID(t *testing.T) {
 func TestSecretsMustBeWhole(t *testing.T) {
 	keys := cancelKeys{wrong: admission.LRU[netip.Prefix, admission.LeakyBucket]{Most: wrongKeysOrigins}}
 	here := from("192.0.2.1")
-	key := keys.add("a", here, protocol32, 1, &pool.Lease{})
-	other := keys.add("b", here, protocol32, 2, &pool.Lease{})
+	key := keys.add("a", here, startup.Protocol32, 1, &pool.Lease{})
+	other := keys.add("b", here, startup.Protocol32, 2, &pool.Lease{})
 	for name, secret := range map[string][]byte{
 		"nothing": nil, "a part": key.secret[:31], "more": append(key.secret[:32:32], 0), "another's": other.secret,
 	} {
@@ -63,11 +64,11 @@ func TestSecretsMustBeWhole(t *testing.T) {
 func TestAGuesserStaysLocked(t *testing.T) {
 	keys := cancelKeys{wrong: admission.LRU[netip.Prefix, admission.LeakyBucket]{Most: wrongKeysOrigins}}
 	now, there := time.Now(), from("192.0.2.1")
-	key := keys.add("a", from("192.0.2.2"), protocol32, 1, &pool.Lease{})
+	key := keys.add("a", from("192.0.2.2"), startup.Protocol32, 1, &pool.Lease{})
 	for range 1000 {
 		keys.find(backendKey{1, make([]byte, 32)}, there, now)
 	}
-	if _, why := keys.find(keys.add("b", there, protocol32, 2, &pool.Lease{}), there, now); why != "" {
+	if _, why := keys.find(keys.add("b", there, startup.Protocol32, 2, &pool.Lease{}), there, now); why != "" {
 		t.Errorf("a session of its own: %q", why)
 	}
 	if _, why := keys.find(key, netip.Prefix{}, now); why != "" {

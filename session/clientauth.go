@@ -1,9 +1,8 @@
 package session
 
 import (
-	"strings"
-
 	"gprxy/session/refusal"
+	"gprxy/session/startup"
 )
 
 // AuthMethod is what a client is asked for.
@@ -22,18 +21,13 @@ type OAuth struct {
 	Scope  string // the scopes to ask the issuer for
 }
 
-// authParameter is a startup parameter of gprxy's own, by which a client chooses
-// what it is asked for. It stands in options, or by itself where a driver lets
-// people set any parameter; PostgreSQL never sees it.
-const authParameter = "gprxy.auth"
-
 var authMethods = map[string]AuthMethod{"password": AuthPassword, "oauth": AuthOAuth, "device": AuthDevice}
 
 // chooseAuth decides what the client is asked for, and takes its choice out of
 // the parameters.
 func (s *session) chooseAuth() error {
 	s.login.method = s.handler.ClientAuth
-	rest, choice, chosen := takeAuthChoice(s.asked.parameters)
+	rest, choice, chosen := startup.TakeAuthChoice(s.asked.parameters)
 	s.asked.parameters = rest
 	if !chosen {
 		return nil
@@ -41,32 +35,12 @@ func (s *session) chooseAuth() error {
 	method, known := authMethods[choice]
 	switch {
 	case !known:
-		return refusal.UnknownAuthMethod(authParameter, choice)
+		return refusal.UnknownAuthMethod(startup.AuthParameter, choice)
 	case method == AuthOAuth && s.handler.Tokens == nil:
-		return refusal.AuthMethodOff(authParameter, choice, "OIDC_ISSUER")
+		return refusal.AuthMethodOff(startup.AuthParameter, choice, "OIDC_ISSUER")
 	case method == AuthDevice && s.handler.Device.Login == nil:
-		return refusal.AuthMethodOff(authParameter, choice, "DEVICE_LOGIN=on")
+		return refusal.AuthMethodOff(startup.AuthParameter, choice, "DEVICE_LOGIN=on")
 	}
 	s.login.method = method
 	return nil
-}
-
-// takeAuthChoice takes the choice out of the parameters. The last one counts, as
-// for all options.
-func takeAuthChoice(asked parameters) (rest parameters, choice string, chosen bool) {
-	choice, chosen = asked.lookup(authParameter)
-	rest = asked.without(authParameter)
-	options, inOptions := rest.lookup("options")
-	if !inOptions {
-		return rest, choice, chosen
-	}
-	others, value, found := cutOption(options, authParameter)
-	switch {
-	case !found:
-		return rest, choice, chosen
-	case strings.TrimSpace(others) == "":
-		return rest.without("options"), value, true
-	default:
-		return rest.with("options", others), value, true
-	}
 }

@@ -9,6 +9,8 @@ import (
 	"gprxy/auth"
 	"gprxy/auth/sso"
 	"gprxy/session/refusal"
+	"gprxy/session/socket"
+	"gprxy/session/startup"
 )
 
 // Device is login with a browser for clients that know nothing of it.
@@ -37,11 +39,11 @@ func (s *session) authenticateDevice(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stop := whenDone(s.handler.draining, func() { cancel(refusal.ErrDraining) }) // a person may take minutes
+	stop := socket.WhenDone(s.handler.draining, func() { cancel(refusal.ErrDraining) }) // a person may take minutes
 	defer stop()
 	tokens, err := s.handler.Device.Login(ctx, s.showPrompt)
 	if err != nil {
-		err = explain(ctx, err)
+		err = startup.Reason(ctx, err)
 		if unsuited(err) {
 			s.client.log.Error("login with a browser does not work with this identity provider (DEVICE_LOGIN)", "error", err)
 		}

@@ -44,8 +44,8 @@
 //	its own                       enterAside             enterAside
 //	the login's deadline          limitLogin (timer)     done of limitLogin stops it; it only ends a context
 //	a look for a client that
-//	leaves meanwhile              watchDisconnect         disconnectWatch.stop
-//	what a context's end does     whenDone               the stop that it returns
+//	leaves meanwhile              WatchDisconnect        its Stop
+//	what a context's end does     socket.WhenDone        the stop that it returns
 //	the word that it waits        pool.Acquire (timer)   pool.Acquire
 //	the expiry of a token         watchExpiry (timers)   the stop that it returns
 //	counts of many refusals       admission.Condenser    Handler.Close

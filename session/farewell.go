@@ -96,7 +96,7 @@ const (
 // lingeringClose follows hangUp. It ends with ctx.
 func (c *client) lingeringClose(ctx context.Context) {
 	conn := c.belowTLS()
-	stop := whenDone(ctx, func() { conn.SetReadDeadline(socket.LongAgo) })
+	stop := socket.WhenDone(ctx, func() { conn.SetReadDeadline(socket.LongAgo) })
 	defer stop()
 	buf := make([]byte, lingerChunk) // small, for there may be many
 	end := time.Now().Add(lingerTime)

@@ -15,6 +15,7 @@ import (
 	"gprxy/session/refusal"
 	"gprxy/session/relay"
 	"gprxy/session/socket"
+	"gprxy/session/startup"
 	"gprxy/store"
 )
 
@@ -237,16 +238,16 @@ func (s *session) admit(ctx context.Context) error {
 		return err
 	}
 	s.login.slot.Pin()
-	ctx, watch := watchDisconnect(ctx, s.client.conn)
+	ctx, watch := startup.WatchDisconnect(ctx, s.client.conn)
 	defer s.endDisconnectWatch(watch)
 	if err := s.authenticate(ctx, secret); err != nil {
-		return explain(ctx, err)
+		return startup.Reason(ctx, err)
 	}
 	if err := s.countClient(); err != nil {
 		return err
 	}
 	if err := s.lease(ctx); err != nil {
-		return explain(ctx, err)
+		return startup.Reason(ctx, err)
 	}
 	s.endDisconnectWatch(watch)
 	return s.greet()

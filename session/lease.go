@@ -11,6 +11,7 @@ import (
 	"gprxy/auth"
 	"gprxy/pool"
 	"gprxy/session/refusal"
+	"gprxy/session/socket"
 	"gprxy/store"
 )
 
@@ -84,7 +85,7 @@ func (s *session) recordBackend(ctx context.Context, backend *pool.Lease) error 
 func (s *session) acquire(ctx context.Context, request pool.Request) (*pool.Lease, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer whenDone(s.handler.loginsClosed, func() { cancel(refusal.ErrDraining) })()
+	defer socket.WhenDone(s.handler.loginsClosed, func() { cancel(refusal.ErrDraining) })()
 	request.Tell, request.TellAfter = s.tellWait, s.handler.WaitNotice
 	return s.handler.Pools.Acquire(ctx, request)
 }
@@ -107,7 +108,7 @@ func (s *session) stamp() (settings []pool.Setting) {
 	if s.handler.StampApplicationName {
 		// First, for PostgreSQL shows 63 bytes of it, and in ASCII, for it shows other characters as question marks.
 		name := fmt.Sprintf("[%s]", pool.ASCII(s.served.identity.User))
-		if own := s.asked.parameters.get("application_name"); own != "" {
+		if own := s.asked.parameters.Get("application_name"); own != "" {
 			name += " " + own
 		}
 		settings = append(settings, pool.Setting{Name: "application_name", Value: name})

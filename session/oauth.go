@@ -13,6 +13,7 @@ import (
 	"gprxy/auth"
 	"gprxy/pool/wire"
 	"gprxy/session/refusal"
+	"gprxy/session/startup"
 )
 
 // OAUTHBEARER is RFC 7628 as PostgreSQL 18 speaks it (manual: "SASL
@@ -62,7 +63,7 @@ func (s *session) sendAuthentication(request pgproto3.BackendMessage) error {
 // readInitialResponse reads a SASLInitialResponse, or the response that follows
 // one without data.
 func (s *session) readInitialResponse() ([]byte, error) {
-	body, err := readFrame(s.client.conn, 'p', maxPasswordBody)
+	body, err := startup.ReadFrame(s.client.conn, 'p', startup.MaxPassword)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +80,7 @@ func (s *session) readInitialResponse() ([]byte, error) {
 		if err := s.sendAuthentication(&pgproto3.AuthenticationSASLContinue{}); err != nil {
 			return nil, err
 		}
-		return readFrame(s.client.conn, 'p', maxPasswordBody)
+		return startup.ReadFrame(s.client.conn, 'p', startup.MaxPassword)
 	case int64(size) != int64(len(data)):
 		return nil, refusal.Malformed("invalid SASLInitialResponse message")
 	}
@@ -101,7 +102,7 @@ func (s *session) tellWhereToLogIn() error {
 	if err := s.sendAuthentication(&pgproto3.AuthenticationSASLContinue{Data: challenge}); err != nil {
 		return err
 	}
-	_, err = readFrame(s.client.conn, 'p', maxPasswordBody) // whatever it says, this login has failed
+	_, err = startup.ReadFrame(s.client.conn, 'p', startup.MaxPassword) // whatever it says, this login has failed
 	return err
 }
 

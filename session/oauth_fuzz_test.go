@@ -12,6 +12,8 @@ import (
 
 	"gprxy/session/refusal"
 	"gprxy/session/socket"
+	"gprxy/session/startup"
+	"gprxy/session/startup/startuptest"
 )
 
 // RFC 7628, section 3.1, as one expression: what a client may answer.
@@ -58,22 +60,23 @@ func FuzzClientResponse(f *testing.F) {
 func FuzzPasswordMessage(f *testing.F) {
 	initial := func(mechanism, response string) string {
 		size := binary.BigEndian.AppendUint32(nil, uint32(len(response)))
-		return frame('p', mechanism+"\x00"+string(size)+response)
+		return startuptest.Frame('p', mechanism+"\x00"+string(size)+response)
 	}
 	for _, seed := range []string{
-		frame('p', "secret\x00"), frame('p', "\x00"), frame('p', ""), frame('p', "no end"), frame('p', "two\x00ends\x00"), frame('X', ""),
-		frame('Q', "select 1\x00"),
+		startuptest.Frame('p', "secret\x00"), startuptest.Frame('p', "\x00"), startuptest.Frame('p', ""), startuptest.Frame('p', "no end"),
+		startuptest.Frame('p', "two\x00ends\x00"), startuptest.Frame('X', ""),
+		startuptest.Frame('Q', "select 1\x00"),
 		"p\xff\xff\xff\xff", "p\x00\x00\x00\x03", "p\x00\x01\x00\x04", "p\x00",
 		initial("OAUTHBEARER", "n,,\x01auth=Bearer a.b.c\x01\x01"), initial("OAUTHBEARER", "n,,\x01auth=\x01\x01"),
 		initial("SCRAM-SHA-256", "n,,n=,r=x"),
-		frame('p', "OAUTHBEARER\x00\xff\xff\xff\xff") + frame('p', "n,,\x01auth=Bearer x\x01\x01"),
-		frame('p', "OAUTHBEARER\x00\x00\x00\x00\x09n,,"), frame('p', "OAUTHBEARER"),
+		startuptest.Frame('p', "OAUTHBEARER\x00\xff\xff\xff\xff") + startuptest.Frame('p', "n,,\x01auth=Bearer x\x01\x01"),
+		startuptest.Frame('p', "OAUTHBEARER\x00\x00\x00\x00\x09n,,"), startuptest.Frame('p', "OAUTHBEARER"),
 	} {
 		f.Add([]byte(seed), false, byte(0))
 		f.Add([]byte(seed), true, byte(9))
 	}
 	f.Fuzz(func(t *testing.T, stream []byte, oauth bool, step byte) {
-		conn := newScripted(stream, int(step))
+		conn := startuptest.New(stream, int(step))
 		s := newHandler(Config{LoginTimeout: time.Minute, Log: slog.New(slog.DiscardHandler)}).newSession(conn)
 		s.login.method = AuthPassword
 		if oauth {
@@ -87,18 +90,18 @@ func FuzzPasswordMessage(f *testing.F) {
 			}
 			return
 		}
-		if len(secret) > maxPasswordBody || strings.Contains(secret, "\x00") || !strings.Contains(string(stream), secret) {
+		if len(secret) > startup.MaxPassword || strings.Contains(secret, "\x00") || !strings.Contains(string(stream), secret) {
 			t.Errorf("the secret is %q", secret)
 		}
-		if messages, whole := splitMessages(conn.answered()); !whole || len(messages) == 0 || len(messages) > 2 {
-			t.Errorf("asked with %q", conn.answered())
+		if messages, whole := startuptest.SplitMessages(conn.Answered()); !whole || len(messages) == 0 || len(messages) > 2 {
+			t.Errorf("asked with %q", conn.Answered())
 		}
 	})
 }
 
 // The fuzzers' connection behaves as a net.Conn.
 func TestScripted(t *testing.T) {
-	conn := newScripted([]byte("abc"), 2)
+	conn := startuptest.New([]byte("abc"), 2)
 	if got, err := io.ReadAll(conn); string(got) != "abc" || err != nil {
 		t.Errorf("read %q, %v", got, err)
 	}

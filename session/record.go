@@ -9,6 +9,7 @@ import (
 	"gprxy/auth"
 	"gprxy/session/admission"
 	"gprxy/session/refusal"
+	"gprxy/session/startup"
 	"gprxy/store"
 )
 
@@ -38,7 +39,7 @@ func (s *session) noted() []store.Event {
 func (s *session) record(ctx context.Context, facts ...store.Fact) error {
 	s.note(facts...)
 	if err := s.handler.Events.Append(ctx, s.noted()...); err != nil {
-		return fmt.Errorf("record the session: %w", explain(ctx, err))
+		return fmt.Errorf("record the session: %w", startup.Reason(ctx, err))
 	}
 	return nil
 }

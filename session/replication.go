@@ -5,13 +5,14 @@ import (
 
 	"gprxy/pool"
 	"gprxy/session/refusal"
+	"gprxy/session/startup"
 	"gprxy/store"
 )
 
 // readReplication says what the parameter replication asks for. As in PostgreSQL
 // every one of them must make sense, "database" once is enough, and the last one
 // says whether at all.
-func readReplication(asked parameters) (pool.Replication, error) {
+func readReplication(asked startup.Parameters) (pool.Replication, error) {
 	on, logical := false, false
 	for _, parameter := range asked {
 		if parameter.Name != "replication" {

@@ -9,6 +9,7 @@ import (
 	"gprxy/pool/wire"
 	"gprxy/session/refusal"
 	"gprxy/session/relay"
+	"gprxy/session/socket"
 	"gprxy/store"
 )
 
@@ -27,9 +28,9 @@ func (s *session) serve(ctx context.Context) {
 		Backend: s.served.backend, Log: s.client.log})
 	defer r.CloseRecord()
 	s.client.conn.SetDeadline(time.Time{})
-	stopDrain := whenDone(s.handler.draining, func() { r.DrainAfterStatement(refusal.ErrShutdown) })
-	stopLate := whenDone(s.handler.loginsClosed, func() { r.Drain(refusal.ErrShutdown) })
-	stopEnd := whenDone(ctx, func() { r.End(refusal.ErrShutdown) })
+	stopDrain := socket.WhenDone(s.handler.draining, func() { r.DrainAfterStatement(refusal.ErrShutdown) })
+	stopLate := socket.WhenDone(s.handler.loginsClosed, func() { r.Drain(refusal.ErrShutdown) })
+	stopEnd := socket.WhenDone(ctx, func() { r.End(refusal.ErrShutdown) })
 	stopExpiry := s.watchExpiry(r)
 	stopWatch := r.WatchPeers(s.handler.PeerTimeout)
 	why := r.Run(s.login.early)

@@ -13,6 +13,7 @@ import (
 	"gprxy/session/admission"
 	"gprxy/session/refusal"
 	"gprxy/session/socket"
+	"gprxy/session/startup"
 	"gprxy/store"
 )
 
@@ -41,8 +42,8 @@ type client struct {
 // asked is what the startup packet asks for; no more than that until the client is authenticated.
 type asked struct {
 	protocol    uint32
-	negotiated  []byte     // NegotiateProtocolVersion to send, if any
-	parameters  parameters // as the packet has them; nil before it was accepted
+	negotiated  []byte             // NegotiateProtocolVersion to send, if any
+	parameters  startup.Parameters // as the packet has them; nil before it was accepted
 	replication pool.Replication
 	user        string
 	database    string
@@ -98,7 +99,7 @@ func (s *session) limitLogin(ctx context.Context) (context.Context, func()) {
 	s.client.conn.SetDeadline(s.login.deadline)
 	plain := s.client.conn
 	s.login.giveUp = func(why error) { cancel(why); plain.SetReadDeadline(socket.LongAgo) }
-	stop := whenDone(s.handler.loginsClosed, func() { plain.SetReadDeadline(socket.LongAgo) })
+	stop := socket.WhenDone(s.handler.loginsClosed, func() { plain.SetReadDeadline(socket.LongAgo) })
 	return ctx, func() { stop(); s.login.limit.Stop(); cancel(nil) }
 }
 
@@ -108,18 +109,6 @@ func (s *session) moveDeadline(until time.Time) {
 	s.login.deadline = until
 	s.login.limit.Reset(time.Until(until))
 	s.client.conn.SetDeadline(until)
-}
-
-// whenDone runs f once ctx has ended. After stop has returned f neither runs nor
-// will.
-func whenDone(ctx context.Context, f func()) (stop func()) {
-	finished := make(chan struct{})
-	prevent := context.AfterFunc(ctx, func() { defer close(finished); f() })
-	return func() {
-		if !prevent() {
-			<-finished
-		}
-	}
 }
 
 // refuse records why a client is not let in, tells it and parts with it.
@@ -177,7 +166,7 @@ func (c *client) milliseconds() float64 {
 }
 
 // endDisconnectWatch takes over what the client sent while it was watched.
-func (s *session) endDisconnectWatch(w *disconnectWatch) {
-	s.login.early = w.stop()
+func (s *session) endDisconnectWatch(w *startup.DisconnectWatch) {
+	s.login.early = w.Stop()
 	s.client.conn.SetReadDeadline(s.login.deadline)
 }

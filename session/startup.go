@@ -15,19 +15,8 @@ import (
 	"gprxy/pool/wire"
 	"gprxy/session/refusal"
 	"gprxy/session/socket"
+	"gprxy/session/startup"
 	"gprxy/store"
-)
-
-// Codes that stand in a startup packet in place of a protocol version.
-const (
-	codeCancelRequest = 1234<<16 | 5678
-	codeSSLRequest    = 1234<<16 | 5679
-	codeGSSENCRequest = 1234<<16 | 5680
-)
-
-const (
-	protocol30 = 3 << 16
-	protocol32 = 3<<16 | 2 // the newest this proxy speaks
 )
 
 // startup reads up to and including the StartupMessage or CancelRequest,
@@ -38,7 +27,7 @@ func (s *session) startup(ctx context.Context) error {
 	if _, err := io.ReadFull(s.client.conn, first); err != nil {
 		return refusal.ClientLeft(err)
 	}
-	direct := s.offersTLS() && first[0] == handshakeRecord
+	direct := s.offersTLS() && first[0] == startup.HandshakeRecord
 	if direct {
 		if err := s.acceptDirectTLS(ctx, first); err != nil {
 			return err
@@ -47,22 +36,22 @@ func (s *session) startup(ctx context.Context) error {
 	}
 	askedTLS, askedGSS := false, false
 	for {
-		body, err := readStartupBody(io.MultiReader(bytes.NewReader(first), s.client.conn))
+		body, err := startup.ReadPacket(io.MultiReader(bytes.NewReader(first), s.client.conn))
 		if err != nil {
 			return err
 		}
 		first = nil
 		code := binary.BigEndian.Uint32(body)
 		switch {
-		case code == codeCancelRequest:
+		case code == startup.CancelRequest:
 			return s.readCancelRequest(body)
-		case code == codeSSLRequest && !askedTLS:
+		case code == startup.SSLRequest && !askedTLS:
 			askedTLS = true
 			if err := s.answerSSLRequest(ctx); err != nil {
 				return err
 			}
 			askedGSS = askedGSS || s.client.secured != ""
-		case code == codeGSSENCRequest && !askedGSS:
+		case code == startup.GSSENCRequest && !askedGSS:
 			askedGSS = true
 			if err := s.decline("GSSAPI encryption request"); err != nil {
 				return err
@@ -104,10 +93,6 @@ func (s *session) answerSSLRequest(ctx context.Context) error {
 // offersTLS: never on a Unix socket, as PostgreSQL. What passes there passes through the kernel of this machine alone.
 func (s *session) offersTLS() bool { return s.handler.TLS != nil && !s.client.unix }
 
-// handshakeRecord begins a TLS handshake. No startup packet begins with it: its
-// length would be far too large.
-const handshakeRecord = 0x16
-
 // acceptDirectTLS serves a client that begins with the handshake instead of a
 // packet (PostgreSQL 17's sslnegotiation=direct); first is what was read of it.
 func (s *session) acceptDirectTLS(ctx context.Context, first []byte) error {
@@ -115,15 +100,11 @@ func (s *session) acceptDirectTLS(ctx context.Context, first []byte) error {
 	if err := s.shakeHands(ctx); err != nil {
 		return err
 	}
-	// Without ALPN the client could be one of another protocol that an attacker
-	// talked into sending its bytes here (ALPACA). PostgreSQL insists too.
-	if s.client.conn.(*tls.Conn).ConnectionState().NegotiatedProtocol != alpnProtocol {
+	if s.client.conn.(*tls.Conn).ConnectionState().NegotiatedProtocol != startup.ALPN {
 		return refusal.Unintelligible("received direct SSL connection request without ALPN protocol negotiation extension")
 	}
 	return nil
 }
-
-const alpnProtocol = "postgresql"
 
 func (s *session) shakeHands(ctx context.Context) error {
 	s.client.handshaking = true
@@ -150,7 +131,7 @@ func (s *session) readStartupMessage(version uint32, body []byte) error {
 	if version>>16 != 3 {
 		return refusal.UnsupportedProtocol(version)
 	}
-	asked, layout := parseParameters(body)
+	asked, layout := startup.ParseParameters(body)
 	var err error
 	if s.asked.replication, err = readReplication(asked); err != nil {
 		return err
@@ -159,7 +140,7 @@ func (s *session) readStartupMessage(version uint32, body []byte) error {
 		return layout
 	}
 	asked = s.negotiate(version, asked)
-	s.asked.user = truncateName(asked.get("user"))
+	s.asked.user = truncateName(asked.Get("user"))
 	if s.asked.user == "" {
 		return refusal.ErrNoUser
 	}
@@ -172,8 +153,8 @@ func (s *session) readStartupMessage(version uint32, body []byte) error {
 
 // chooseDatabase: without a name it is the user's. Physical replication is of all
 // databases.
-func (s *session) chooseDatabase(asked parameters) string {
-	name := truncateName(asked.get("database"))
+func (s *session) chooseDatabase(asked startup.Parameters) string {
+	name := truncateName(asked.Get("database"))
 	switch {
 	case s.asked.replication == pool.PhysicalReplication:
 		return ""
@@ -187,18 +168,18 @@ func (s *session) chooseDatabase(asked parameters) string {
 // negotiate prepares the answer to a client that asks for more than there is: a
 // newer minor version, or protocol options (names that begin with "_pq_.", in
 // small letters), and returns the other parameters.
-func (s *session) negotiate(version uint32, asked parameters) (others parameters) {
+func (s *session) negotiate(version uint32, asked startup.Parameters) (others startup.Parameters) {
 	var unknown []string
 	for _, parameter := range asked {
 		if strings.HasPrefix(parameter.Name, "_pq_.") {
 			unknown = append(unknown, parameter.Name)
 		}
 	}
-	s.asked.protocol = min(version, protocol32)
-	if version > protocol32 || len(unknown) > 0 {
+	s.asked.protocol = min(version, startup.Protocol32)
+	if version > startup.Protocol32 || len(unknown) > 0 {
 		s.asked.negotiated = negotiateProtocolVersion(s.asked.protocol, unknown)
 	}
-	return asked.without(unknown...)
+	return asked.Without(unknown...)
 }
 
 func negotiateProtocolVersion(newest uint32, unknown []string) []byte {
@@ -222,7 +203,7 @@ func (s *session) connectedFact() store.SessionConnected {
 		Via:             s.client.via,
 		RequestedUser:   s.asked.user,
 		Database:        s.asked.database,
-		ApplicationName: truncateName(s.asked.parameters.get("application_name")),
+		ApplicationName: truncateName(s.asked.parameters.Get("application_name")),
 		TLS:             s.client.secured,
 		Protocol:        s.protocolName(),
 		Peer:            s.client.peer.fact(),

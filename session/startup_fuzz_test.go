@@ -14,39 +14,15 @@ import (
 	"gprxy/pool"
 	"gprxy/pool/wire"
 	"gprxy/session/refusal"
+	"gprxy/session/startup"
+	"gprxy/session/startup/startuptest"
 )
-
-// packet is a startup packet: a code or version, and what follows.
-func packet(code uint32, body string) string {
-	head := binary.BigEndian.AppendUint32(nil, uint32(8+len(body)))
-	return string(binary.BigEndian.AppendUint32(head, code)) + body
-}
-
-// startSeeds are streams that begin a connection, for the fuzzers that read one.
-func startSeeds() []string {
-	plain := packet(protocol30, "user\x00alice\x00database\x00demo\x00\x00")
-	return []string{
-		plain,
-		packet(codeSSLRequest, "") + plain,
-		packet(codeGSSENCRequest, "") + packet(codeSSLRequest, "") + plain,
-		packet(codeSSLRequest, "") + packet(codeSSLRequest, "") + plain,
-		packet(codeCancelRequest, "\x00\x00\x00\x01\x00\x00\x00\x02"),
-		packet(codeCancelRequest, "\x00\x00\x00\x01"+strings.Repeat("k", 256)),
-		packet(protocol30+9999, "user\x00alice\x00_pq_.x\x00y\x00_pq_.a\x00\x00\x00"),
-		packet(2<<16, "alice\x00\x00"),
-		packet(4<<16, "user\x00alice\x00\x00"),
-		packet(protocol30, "user\x00"+strings.Repeat("é", 60)+"\x00options\x00-c a=b -c gprxy.auth=oauth\x00\x00"),
-		packet(protocol30, "database\x00x\x00\x00"),
-		packet(protocol30, "user\x00alice"),
-		"\x00\x00\x00\x04", "\xff\xff\xff\xff\x00\x03\x00\x00", "\x16\x03\x01\x00\x05hello", "GET / HTTP/1.1\r\n\r\n", "",
-	}
-}
 
 // FuzzStartup: whatever comes first on a connection is read packet by packet, not
 // a byte too much, and ends as a cancel request, as a login with a name, or as an
 // error that a client may read.
 func FuzzStartup(f *testing.F) {
-	for _, seed := range startSeeds() {
+	for _, seed := range startuptest.Seeds() {
 		f.Add([]byte(seed), byte(0))
 		f.Add([]byte(seed), byte(7))
 	}
@@ -56,7 +32,7 @@ func FuzzStartup(f *testing.F) {
 		if mode&1 == 1 {
 			config = secured
 		}
-		conn := newScripted(stream, int(mode>>1))
+		conn := startuptest.New(stream, int(mode>>1))
 		h := newHandler(Config{TLS: config, LoginTimeout: time.Minute, Log: slog.New(slog.DiscardHandler)})
 		s := h.newSession(conn)
 		err := s.startup(t.Context())
@@ -64,10 +40,10 @@ func FuzzStartup(f *testing.F) {
 	})
 }
 
-func checkStartup(t *testing.T, s *session, conn *scripted, stream []byte, err error) {
+func checkStartup(t *testing.T, s *session, conn *startuptest.Conn, stream []byte, err error) {
 	t.Helper()
-	answers := conn.answered()
-	direct := s.handler.TLS != nil && len(stream) > 0 && stream[0] == handshakeRecord
+	answers := conn.Answered()
+	direct := s.handler.TLS != nil && len(stream) > 0 && stream[0] == startup.HandshakeRecord
 	if !direct && bytes.IndexByte(answers, 'S') < 0 && strings.Trim(string(answers), "N") != "" {
 		t.Errorf("answered %q", answers)
 	}
@@ -75,8 +51,8 @@ func checkStartup(t *testing.T, s *session, conn *scripted, stream []byte, err e
 		wantTellable(t, err)
 		return
 	}
-	if !wholePackets(stream[:len(stream)-conn.left()]) {
-		t.Errorf("%d bytes are left: they do not begin a packet", conn.left())
+	if !startuptest.WholePackets(stream[:len(stream)-conn.Left()]) {
+		t.Errorf("%d bytes are left: they do not begin a packet", conn.Left())
 	}
 	if s.asked.cancelKey != nil {
 		if n := len(s.asked.cancelKey.secret); n < 1 || n > maxSecretSize || !bytes.Contains(stream, s.asked.cancelKey.secret) {
@@ -88,7 +64,7 @@ func checkStartup(t *testing.T, s *session, conn *scripted, stream []byte, err e
 		len(s.asked.database) > wire.MaxName || strings.Contains(s.asked.user+s.asked.database, "\x00") {
 		t.Errorf("user %q, database %q", s.asked.user, s.asked.database)
 	}
-	if s.asked.protocol < protocol30 || s.asked.protocol > protocol32 {
+	if s.asked.protocol < startup.Protocol30 || s.asked.protocol > startup.Protocol32 {
 		t.Errorf("protocol %x", s.asked.protocol)
 	}
 	for _, p := range s.asked.parameters {
@@ -100,16 +76,6 @@ func checkStartup(t *testing.T, s *session, conn *scripted, stream []byte, err e
 }
 
 // wholePackets tells whether the bytes are packets with nothing behind the last.
-func wholePackets(stream []byte) bool {
-	for len(stream) >= wire.LengthSize {
-		size := int(binary.BigEndian.Uint32(stream))
-		if size < 2*wire.LengthSize || size > len(stream) {
-			return false
-		}
-		stream = stream[size:]
-	}
-	return len(stream) == 0
-}
 
 // checkNegotiation reads a NegotiateProtocolVersion as a client does.
 func checkNegotiation(t *testing.T, message []byte) {
@@ -117,7 +83,7 @@ func checkNegotiation(t *testing.T, message []byte) {
 	if message == nil {
 		return
 	}
-	messages, whole := splitMessages(message)
+	messages, whole := startuptest.SplitMessages(message)
 	if !whole || len(messages) != 1 || message[0] != 'v' || len(message) < 13 {
 		t.Fatalf("negotiation %q", message)
 	}
@@ -145,7 +111,7 @@ func wantTellable(t *testing.T, err error) {
 		t.Errorf("%v becomes %+v", err, r)
 	}
 	message, encodeErr := encode(nil, refusal.Response(err, "alice"))
-	if messages, whole := splitMessages(message); encodeErr != nil || !whole || len(messages) != 1 {
+	if messages, whole := startuptest.SplitMessages(message); encodeErr != nil || !whole || len(messages) != 1 {
 		t.Errorf("%v becomes the message %q (%v)", err, message, encodeErr)
 	}
 }

@@ -12,10 +12,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgproto3/v2"
+
 	"gprxy/auth"
 	"gprxy/auth/sso"
 	"gprxy/pool"
 	"gprxy/pool/wire"
+	"gprxy/session/startup"
+	"gprxy/session/startup/startuptest"
 	"gprxy/store"
 )
 
@@ -105,28 +109,31 @@ func checkStrangersLog(tb testing.TB, ctx context.Context, path string) {
 // G9: whatever a stranger sends, nobody is let in, nothing breaks, and whoever was
 // asked for something and waits for an answer gets one that a client can read.
 func FuzzStranger(f *testing.F) {
-	password := frame('p', "secret\x00")
-	for _, seed := range startSeeds() {
+	password := startuptest.Frame('p', "secret\x00")
+	for _, seed := range startuptest.Seeds() {
 		f.Add([]byte(seed), byte(0))
 		f.Add([]byte(seed+password), byte(0xfd))
 	}
-	oauth := packet(protocol30, "user\x00alice\x00options\x00-c gprxy.auth=oauth\x00\x00")
-	f.Add([]byte(oauth+frame('p', "OAUTHBEARER\x00\x00\x00\x00\x09n,,\x01auth=\x01\x01")+frame('p', "\x01")), byte(0xfd))
-	f.Add([]byte(oauth+frame('p', "OAUTHBEARER\x00\xff\xff\xff\xff")+frame('p', "n,,\x01auth=Bearer e30.e30.\x01\x01")), byte(0xfd))
-	f.Add([]byte(packet(protocol32, "user\x00alice\x00gprxy.auth\x00device\x00_pq_.x\x00\x00\x00")), byte(0xfd))
-	f.Add([]byte(packet(protocol30, "user\x00alice\x00\x00")+frame('p', "eyJhbGciOiJFUzI1NiJ9.e30.AAAA\x00")), byte(0xfd))
+	oauth := startuptest.Packet(startup.Protocol30, "user\x00alice\x00options\x00-c gprxy.auth=oauth\x00\x00")
+	f.Add([]byte(oauth+startuptest.Frame('p', "OAUTHBEARER\x00\x00\x00\x00\x09n,,\x01auth=\x01\x01")+startuptest.Frame('p', "\x01")),
+		byte(0xfd))
+	f.Add([]byte(oauth+startuptest.Frame('p', "OAUTHBEARER\x00\xff\xff\xff\xff")+startuptest.Frame('p',
+		"n,,\x01auth=Bearer e30.e30.\x01\x01")), byte(0xfd))
+	f.Add([]byte(startuptest.Packet(startup.Protocol32, "user\x00alice\x00gprxy.auth\x00device\x00_pq_.x\x00\x00\x00")), byte(0xfd))
+	f.Add([]byte(startuptest.Packet(startup.Protocol30, "user\x00alice\x00\x00")+startuptest.Frame('p', "eyJhbGciOiJFUzI1NiJ9.e30.AAAA\x00")),
+		byte(0xfd))
 	secured := strangersHandler(f)
 	plain := secured.Config
 	plain.TLS = nil
 	handlers := []*Handler{secured, newHandler(plain)}
 	f.Fuzz(func(t *testing.T, stream []byte, mode byte) {
-		conn := newScripted(stream, int(mode>>2))
-		conn.patient = mode&1 == 1
+		conn := startuptest.New(stream, int(mode>>2))
+		conn.Patient = mode&1 == 1
 		h := handlers[mode>>1&1]
 		h.ServeConn(t.Context(), conn)
-		checkAnswers(t, conn.answered(), h.TLS != nil)
-		if conn.patient && isAsked(conn.answered()) && !isTold(conn.answered()) && !impossibleLength.Match(stream) {
-			t.Errorf("a client that waits was left with %q", conn.answered())
+		checkAnswers(t, conn.Answered(), h.TLS != nil)
+		if conn.Patient && isAsked(conn.Answered()) && !isTold(conn.Answered()) && !impossibleLength.Match(stream) {
+			t.Errorf("a client that waits was left with %q", conn.Answered())
 		}
 	})
 }
@@ -140,7 +147,7 @@ func checkAnswers(t *testing.T, answers []byte, secured bool) {
 	case bytes.HasPrefix(rest, []byte("EFATAL:  ")) && bytes.HasSuffix(rest, []byte("\n\x00")):
 		return // protocol 2
 	}
-	messages, whole := splitMessages(rest)
+	messages, whole := startuptest.SplitMessages(rest)
 	if !whole {
 		t.Fatalf("answered %q", answers)
 	}
@@ -160,14 +167,14 @@ func checkAnswers(t *testing.T, answers []byte, secured bool) {
 var impossibleLength = regexp.MustCompile(`p\x00\x00\x00[\x00-\x03]`)
 
 func isAsked(answers []byte) bool {
-	messages, _ := splitMessages(bytes.TrimLeft(answers, "N"))
+	messages, _ := startuptest.SplitMessages(bytes.TrimLeft(answers, "N"))
 	return slices.ContainsFunc(messages, func(m []byte) bool { return m[0] == 'R' })
 }
 
 // isTold: the last message is an error, in whatever form; inside TLS nobody can tell.
 func isTold(answers []byte) bool {
 	rest := bytes.TrimLeft(answers, "N")
-	messages, _ := splitMessages(rest)
+	messages, _ := startuptest.SplitMessages(rest)
 	return len(messages) > 0 && messages[len(messages)-1][0] == 'E' ||
 		bytes.HasPrefix(rest, []byte("E")) || bytes.HasPrefix(rest, []byte("S")) || bytes.HasPrefix(rest, []byte{0x15})
 }
@@ -176,7 +183,7 @@ func isTold(answers []byte) bool {
 // AuthenticationOk without which no client shows the notice of a device login.
 func isQuestion(m []byte) bool {
 	switch binary.BigEndian.Uint32(m[wire.HeaderSize:]) {
-	case authOK, authCleartext, authSASL, authContinue:
+	case pgproto3.AuthTypeOk, pgproto3.AuthTypeCleartextPassword, pgproto3.AuthTypeSASL, pgproto3.AuthTypeSASLContinue:
 		return true
 	}
 	return false

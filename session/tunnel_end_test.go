@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"gprxy/session"
+	"gprxy/session/tunnel"
 )
 
 func TestHalfCloseThroughATunnel(t *testing.T) {
@@ -45,7 +45,7 @@ func TestAnOrphanQueryBehindATunnelIsCancelled(t *testing.T) {
 // A client that leaves while gprxy lets it wait frees its place there.
 func TestAClientMayLeaveWhileTheTunnelLogsIn(t *testing.T) {
 	t.Parallel()
-	u := startTunnel(t, func(_ *session.Tunnel, o *options) { o.pool.MaxConns = 1; o.pool.AcquireTimeout = time.Minute })
+	u := startTunnel(t, func(_ *tunnel.Config, o *options) { o.pool.MaxConns = 1; o.pool.AcquireTimeout = time.Minute })
 	u.raw()
 	conn := dial(t, u.addr)
 	send(t, conn, startupPacket(3<<16, "user", "bob", "database", database))

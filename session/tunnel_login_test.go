@@ -12,7 +12,7 @@ import (
 
 	"gprxy/auth"
 	"gprxy/auth/sso"
-	"gprxy/session"
+	"gprxy/session/tunnel"
 )
 
 // The client reads gprxy's ErrorResponse byte for byte.
@@ -42,7 +42,7 @@ func TestARefusedLoginComesThroughAsItIs(t *testing.T) {
 			direct := dial(t, u.proxy.addr)
 			send(t, direct, sslRequest)
 			receiveByte(t, direct)
-			secured := tls.Client(direct, u.TLS)
+			secured := tls.Client(direct, u.tls)
 			send(t, secured, startupPacket(3<<16, pairs...))
 			if name != "a bad parameter" { // refused before the question
 				receive(t, secured)
@@ -101,21 +101,21 @@ func TestTheTokenStaysHereUnlessTheOtherEndIsTrusted(t *testing.T) {
 	deaf.Close()
 	tests := []struct {
 		name   string
-		change func(*session.Tunnel)
+		change func(*tunnel.Config)
 		says   string // "": the login succeeds
 	}{
-		{"the CA is not known", func(u *session.Tunnel) { u.TLS = &tls.Config{ServerName: "localhost"} },
+		{"the CA is not known", func(u *tunnel.Config) { u.TLS = &tls.Config{ServerName: "localhost"} },
 			"not trusted, so the token was not sent"},
-		{"the name is another", func(u *session.Tunnel) { u.TLS.ServerName = "proxy.example.com" }, "not proxy.example.com"},
-		{"no TLS is offered", func(u *session.Tunnel) { u.Address = plain.addr }, "offers no TLS"},
-		{"no TLS is offered, and none is needed", func(u *session.Tunnel) { u.Address, u.OrPlain = plain.addr, func() bool { return true } }, ""},
-		{"no TLS is wanted", func(u *session.Tunnel) { u.Address, u.TLS = plain.addr, nil }, ""},
-		{"nobody listens", func(u *session.Tunnel) { u.Address = deaf.Addr().String() }, "connection refused"},
-		{"no such host", func(u *session.Tunnel) { u.Address = "proxy.invalid:7777" }, "proxy.invalid"},
+		{"the name is another", func(u *tunnel.Config) { u.TLS.ServerName = "proxy.example.com" }, "not proxy.example.com"},
+		{"no TLS is offered", func(u *tunnel.Config) { u.Address = plain.addr }, "offers no TLS"},
+		{"no TLS is offered, and none is needed", func(u *tunnel.Config) { u.Address, u.OrPlain = plain.addr, func() bool { return true } }, ""},
+		{"no TLS is wanted", func(u *tunnel.Config) { u.Address, u.TLS = plain.addr, nil }, ""},
+		{"nobody listens", func(u *tunnel.Config) { u.Address = deaf.Addr().String() }, "connection refused"},
+		{"no such host", func(u *tunnel.Config) { u.Address = "proxy.invalid:7777" }, "proxy.invalid"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			u := startTunnel(t, func(tunnel *session.Tunnel, _ *options) { test.change(tunnel) })
+			u := startTunnel(t, func(c *tunnel.Config, _ *options) { test.change(c) })
 			if test.says == "" {
 				connect(t, u.dsn()).Close(t.Context())
 				return
@@ -151,7 +151,7 @@ func TestALoginThroughATunnelHasADeadline(t *testing.T) {
 		<-ctx.Done()
 		return "", fmt.Errorf("ask the issuer: %w", ctx.Err())
 	}
-	u := startTunnel(t, withToken(never), func(tunnel *session.Tunnel, _ *options) { tunnel.LoginTimeout = 300 * time.Millisecond })
+	u := startTunnel(t, withToken(never), func(c *tunnel.Config, _ *options) { c.LoginTimeout = 300 * time.Millisecond })
 	for name, sent := range map[string]string{
 		"says nothing":  "",
 		"half a packet": "\x00\x00",
@@ -184,7 +184,7 @@ func TestATunnelIsForOneDatabaseAndAccountUnlessTheClientSays(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			u := startTunnel(t, withToken(both), func(tunnel *session.Tunnel, _ *options) { tunnel.User = test.account })
+			u := startTunnel(t, withToken(both), func(c *tunnel.Config, _ *options) { c.User = test.account })
 			conn := dial(t, u.addr)
 			send(t, conn, startupPacket(3<<16, append(test.pairs, "work_mem", "3MB")...))
 			receiveUntil(t, conn, 'Z')

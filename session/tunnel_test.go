@@ -23,14 +23,17 @@ import (
 	"gprxy/auth"
 	"gprxy/listener"
 	"gprxy/session"
+	"gprxy/session/tunnel"
 )
 
 // The tests are GUI tools on the person's machine: without password, without TLS.
 
 // tunnelled is a tunnel that listens, and the proxy at its other end.
 type tunnelled struct {
-	*session.Tunnel
+	*tunnel.Tunnel
 	t       *testing.T
+	log     *slog.Logger
+	tls     *tls.Config // towards gprxy
 	proxy   *proxy
 	addr    string
 	server  *listener.Server
@@ -39,7 +42,7 @@ type tunnelled struct {
 }
 
 // startTunnel starts a proxy that wants TLS and a tunnel to it for bob, a reader.
-func startTunnel(t *testing.T, change ...func(*session.Tunnel, *options)) *tunnelled {
+func startTunnel(t *testing.T, change ...func(*tunnel.Config, *options)) *tunnelled {
 	t.Helper()
 	files, err := listener.EnsureLocalCA(t.TempDir(), "localhost")
 	if err != nil {
@@ -55,38 +58,42 @@ func startTunnel(t *testing.T, change ...func(*session.Tunnel, *options)) *tunne
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(root)
-	tunnel := &session.Tunnel{
+	config := &tunnel.Config{
 		TLS:          &tls.Config{ServerName: "localhost", RootCAs: roots},
 		Database:     database,
 		LoginTimeout: 20 * time.Second,
 		Log:          slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
-	u := &tunnelled{Tunnel: tunnel, t: t}
-	tunnel.Token = func(context.Context) (auth.Secret, error) {
+	u := &tunnelled{t: t, log: config.Log, tls: config.TLS}
+	config.Token = func(context.Context) (auth.Secret, error) {
 		u.asked.Add(1)
 		return auth.Secret(token("bob@example.com", "reader")), nil
 	}
 	u.proxy = startProxy(t, func(o *options) {
 		o.session.TLS, o.session.RequireTLS = certificate.ServerConfig(), session.TLSAlways
 		for _, c := range change {
-			c(tunnel, o)
+			c(config, o)
 		}
 	})
-	if tunnel.Address == "" {
-		tunnel.Address = u.proxy.addr
+	if config.Address == "" {
+		config.Address = u.proxy.addr
 	}
-	u.listen()
+	u.listen(config)
 	return u
 }
 
 // listen serves the tunnel on a port of its own until the end of the test.
-func (u *tunnelled) listen() {
+func (u *tunnelled) listen(config *tunnel.Config) {
+	var err error
+	if u.Tunnel, err = tunnel.New(*config); err != nil {
+		u.t.Fatal(err)
+	}
 	socket, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		u.t.Fatal(err)
 	}
 	u.addr = socket.Addr().String()
-	u.server = &listener.Server{Handle: u.ServeConn, Log: u.Log}
+	u.server = &listener.Server{Handle: u.ServeConn, Log: u.log}
 	u.serving = make(chan error, 1)
 	go func() { u.serving <- u.server.Serve(u.t.Context(), socket) }()
 	u.t.Cleanup(u.stop)
@@ -120,8 +127,8 @@ func (u *tunnelled) raw() net.Conn {
 	return conn
 }
 
-func withToken(token func(context.Context) (auth.Secret, error)) func(*session.Tunnel, *options) {
-	return func(u *session.Tunnel, _ *options) { u.Token = token }
+func withToken(token func(context.Context) (auth.Secret, error)) func(*tunnel.Config, *options) {
+	return func(u *tunnel.Config, _ *options) { u.Token = token }
 }
 
 func TestATunnelNeedsNoPasswordAndNoTLS(t *testing.T) {

@@ -8,11 +8,11 @@ import (
 	"testing"
 
 	"gprxy/listener"
-	"gprxy/session"
+	"gprxy/session/tunnel"
 )
 
 // nearTLS gives a tunnel a certificate of its own; a tool that insists on TLS trusts the CA in the file root.
-func nearTLS(t *testing.T) (root string, config *tls.Config, change func(*session.Tunnel, *options)) {
+func nearTLS(t *testing.T) (root string, config *tls.Config, change func(*tunnel.Config, *options)) {
 	t.Helper()
 	files, err := listener.EnsureLocalCA(t.TempDir(), "")
 	if err != nil {
@@ -29,7 +29,7 @@ func nearTLS(t *testing.T) (root string, config *tls.Config, change func(*sessio
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
 	config = &tls.Config{ServerName: "localhost", RootCAs: roots, NextProtos: []string{"postgresql"}}
-	return files.RootFile, config, func(u *session.Tunnel, _ *options) { u.NearTLS = certificate.ServerConfig() }
+	return files.RootFile, config, func(u *tunnel.Config, _ *options) { u.NearTLS = certificate.ServerConfig() }
 }
 
 func TestATunnelForToolsThatInsistOnTLS(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"gprxy/auth"
-	"gprxy/session"
+	"gprxy/session/tunnel"
 )
 
 func TestMalformedStartupAtATunnel(t *testing.T) {
@@ -82,13 +82,13 @@ func far(t *testing.T, play func(conn net.Conn)) *tunnelled {
 		play(conn)
 	}()
 	t.Cleanup(func() { socket.Close(); <-played })
-	u := &tunnelled{t: t, Tunnel: &session.Tunnel{
+	u := &tunnelled{t: t, log: slog.New(slog.DiscardHandler)}
+	u.listen(&tunnel.Config{
 		Address:      socket.Addr().String(),
 		Token:        func(context.Context) (auth.Secret, error) { return "the.token.itself", nil },
 		LoginTimeout: 10 * time.Second,
-		Log:          slog.New(slog.DiscardHandler),
-	}}
-	u.listen()
+		Log:          u.log,
+	})
 	return u
 }
 
@@ -182,7 +182,7 @@ func TestNothingIsBelievedBeforeTLS(t *testing.T) {
 			conn.Close()
 		}
 	}()
-	u := startTunnel(t, func(tunnel *session.Tunnel, _ *options) { tunnel.Address = socket.Addr().String() })
+	u := startTunnel(t, func(c *tunnel.Config, _ *options) { c.Address = socket.Addr().String() })
 	if got := refused(t, u.dsn()); got.Code != "08001" || strings.Contains(got.Message, "evil") {
 		t.Errorf("got %+v", got)
 	}

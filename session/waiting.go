@@ -11,6 +11,7 @@ import (
 
 	"gprxy/pool"
 	"gprxy/session/refusal"
+	"gprxy/session/startup"
 )
 
 // tellWait tells a client that waits for a backend. Its events so far are durable, for
@@ -90,8 +91,8 @@ func (s *session) welcome(message, hint string) error {
 
 // wantsNotices obeys client_min_messages.
 func (s *session) wantsNotices() bool {
-	_, least, _ := cutOption(s.asked.parameters.get("options"), "client_min_messages")
-	if named := s.asked.parameters.get("client_min_messages"); named != "" {
+	_, least, _ := startup.CutOption(s.asked.parameters.Get("options"), "client_min_messages")
+	if named := s.asked.parameters.Get("client_min_messages"); named != "" {
 		least = named // the later word counts: PostgreSQL takes options first
 	}
 	switch strings.ToLower(least) {

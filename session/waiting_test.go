@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"gprxy/session"
+	"gprxy/session/tunnel"
 )
 
 // Clients that wait for a backend.
@@ -130,7 +130,7 @@ func TestWhatAClientIsToldItWaitsFor(t *testing.T) {
 // Also inside TLS, and through the tunnel of gprxy's own.
 func TestAClientOfATunnelThatWaitsIsTold(t *testing.T) {
 	t.Parallel()
-	u := startTunnel(t, func(_ *session.Tunnel, o *options) { soon(o) })
+	u := startTunnel(t, func(_ *tunnel.Config, o *options) { soon(o) })
 	enter := func() net.Conn {
 		conn := dial(t, u.addr)
 		send(t, conn, startupPacket(3<<16, "user", "eve", "database", database))

@@ -1,4 +1,4 @@
-package session
+package startup
 
 import (
 	"context"
@@ -13,10 +13,10 @@ import (
 	"gprxy/session/socket"
 )
 
-// A disconnectWatch notices a client that leaves while gprxy checks its login or
+// A DisconnectWatch notices a client that leaves while gprxy checks its login or
 // waits for a backend, so that nobody queues for a client that is gone. It reads
 // ahead to do so, and keeps what it reads.
-type disconnectWatch struct {
+type DisconnectWatch struct {
 	conn    net.Conn
 	cancel  context.CancelCauseFunc
 	reader  sync.WaitGroup
@@ -24,16 +24,16 @@ type disconnectWatch struct {
 	stopped bool
 }
 
-// watchDisconnect returns a context that ends with errClientGone when the client
-// leaves. The caller must call stop before it reads from conn itself.
-func watchDisconnect(ctx context.Context, conn net.Conn) (context.Context, *disconnectWatch) {
+// WatchDisconnect returns a context that ends with refusal.ErrClientGone when the client
+// leaves. The caller must call Stop before it reads from conn itself.
+func WatchDisconnect(ctx context.Context, conn net.Conn) (context.Context, *DisconnectWatch) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	w := &disconnectWatch{conn: conn, cancel: cancel}
+	w := &DisconnectWatch{conn: conn, cancel: cancel}
 	w.reader.Go(w.read)
 	return ctx, w
 }
 
-func (w *disconnectWatch) read() {
+func (w *DisconnectWatch) read() {
 	defer func() {
 		if fault := recover(); fault != nil {
 			w.cancel(fmt.Errorf("a fault in gprxy: %v\n%s", fault, debug.Stack()))
@@ -48,9 +48,9 @@ func (w *disconnectWatch) read() {
 	}
 }
 
-// stop ends the watch and returns what the client sent meanwhile. The caller has
+// Stop ends the watch and returns what the client sent meanwhile. The caller has
 // to set conn's read deadline anew.
-func (w *disconnectWatch) stop() []byte {
+func (w *DisconnectWatch) Stop() []byte {
 	if !w.stopped {
 		w.stopped = true
 		w.conn.SetReadDeadline(socket.LongAgo)
@@ -60,8 +60,8 @@ func (w *disconnectWatch) stop() []byte {
 	return w.early
 }
 
-// explain prefers the reason why the login was given up over what broke by it.
-func explain(ctx context.Context, err error) error {
+// Reason prefers the reason why the login was given up over what broke by it.
+func Reason(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}

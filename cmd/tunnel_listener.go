@@ -28,16 +28,16 @@ const (
 	maxSocketPath = 103 // bytes that the path of a socket may have (macOS; Linux has a few more)
 )
 
-// doorOptions are the flags that say where.
-type doorOptions struct{ listen, socket string }
+// tunnelListenOptions are the flags that say where.
+type tunnelListenOptions struct{ listen, socket string }
 
-func (o *doorOptions) flags(fs *pflag.FlagSet) {
+func (o *tunnelListenOptions) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.listen, "listen", tunnelListen, "the `ADDRESS` on loopback to listen on; port 0 takes any free one")
 	fs.StringVar(&o.socket, "socket", "", "listen on a Unix socket in the folder `DIR` instead, which must be yours alone; made if it is new")
 }
 
 // validate completes both: an address that is loopback in figures, and an absolute folder.
-func (o *doorOptions) validate(c *call) error {
+func (o *tunnelListenOptions) validate(c *call) error {
 	if o.socket != "" || c.set.Changed("socket") {
 		return o.validateSocket(c)
 	}
@@ -58,7 +58,7 @@ func (o *doorOptions) validate(c *call) error {
 	return nil
 }
 
-func (o *doorOptions) validateSocket(c *call) error {
+func (o *tunnelListenOptions) validateSocket(c *call) error {
 	switch {
 	case c.set.Changed("listen"):
 		return usagef("one of the two", "--listen and --socket exclude each other")
@@ -77,14 +77,14 @@ func (o *doorOptions) validateSocket(c *call) error {
 	return nil
 }
 
-// door is an open listener. Its owner closes it.
-type door struct {
+// tunnelListener is an open listener. Its owner closes it.
+type tunnelListener struct {
 	net.Listener
 	dir, socket string   // folder and path of a Unix socket, else ""
 	lock        *os.File // on the folder
 }
 
-func (o *doorOptions) open(ctx context.Context) (*door, error) {
+func (o *tunnelListenOptions) open(ctx context.Context) (*tunnelListener, error) {
 	if o.socket != "" {
 		return openSocket(ctx, o.socket)
 	}
@@ -95,16 +95,16 @@ func (o *doorOptions) open(ctx context.Context) (*door, error) {
 	case err != nil:
 		return nil, fmt.Errorf("listen on %s (--listen): %w", o.listen, err)
 	}
-	return &door{Listener: l}, nil
+	return &tunnelListener{Listener: l}, nil
 }
 
 // openSocket makes the socket in a folder that nobody else can enter. That protects it from the first
 // moment on; the mode of the socket itself is there in case the folder is opened up later.
-func openSocket(ctx context.Context, dir string) (*door, error) {
+func openSocket(ctx context.Context, dir string) (*tunnelListener, error) {
 	if err := ownFolder(dir); err != nil {
 		return nil, err
 	}
-	d := &door{dir: dir, socket: filepath.Join(dir, socketName)}
+	d := &tunnelListener{dir: dir, socket: filepath.Join(dir, socketName)}
 	var err error
 	if d.lock, err = lockFolder(dir); err != nil {
 		return nil, err
@@ -123,7 +123,7 @@ func openSocket(ctx context.Context, dir string) (*door, error) {
 }
 
 // close also removes the socket.
-func (d *door) close() {
+func (d *tunnelListener) close() {
 	if d.Listener != nil {
 		d.Listener.Close() // closed already when it was served
 	}
@@ -167,7 +167,7 @@ func lockFolder(dir string) (*os.File, error) {
 }
 
 // removeStale removes the socket that a killed tunnel left behind, and nothing that somebody serves.
-func (d *door) removeStale(ctx context.Context) error {
+func (d *tunnelListener) removeStale(ctx context.Context) error {
 	info, err := os.Lstat(d.socket)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -1,9 +1,11 @@
-package session
+package tunnel
 
 import (
 	"slices"
 	"strings"
 	"testing"
+
+	"gprxy/session/startup"
 )
 
 func TestRewritingAStartupMessageKeepsItsOrder(t *testing.T) {
@@ -37,7 +39,7 @@ func FuzzRewriteParameters(f *testing.F) {
 		if strings.ContainsRune(user+database, 0) {
 			return
 		}
-		want, err := parseParameters(body)
+		want, err := startup.ParseParameters(body)
 		got, rewriteErr := rewriteParameters(body, user, database)
 		if (err == nil) != (rewriteErr == nil) {
 			t.Fatalf("%q: parsing %v, rewriting %v", body, err, rewriteErr)
@@ -45,18 +47,18 @@ func FuzzRewriteParameters(f *testing.F) {
 		if err != nil {
 			return
 		}
-		read, err := parseParameters(got)
+		read, err := startup.ParseParameters(got)
 		if err != nil {
 			t.Fatalf("%q became %q: %v", body, got, err)
 		}
-		if user != "" && read.get("user") != user || user == "" && read.get("user") != want.get("user") {
+		if user != "" && read.Get("user") != user || user == "" && read.Get("user") != want.Get("user") {
 			t.Errorf("%q became %q", body, got)
 		}
-		if named := want.get("database"); read.get("database") != named && (named != "" || read.get("database") != database) {
+		if named := want.Get("database"); read.Get("database") != named && (named != "" || read.Get("database") != database) {
 			t.Errorf("%q became %q", body, got)
 		}
-		want, _, _ = takeAuthChoice(want)
-		if rest := read.without("user", "database"); !slices.Equal(rest, want.without("user", "database")) {
+		want, _, _ = startup.TakeAuthChoice(want)
+		if rest := read.Without("user", "database"); !slices.Equal(rest, want.Without("user", "database")) {
 			t.Errorf("%q became %q", body, got)
 		}
 	})

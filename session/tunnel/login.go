@@ -1,4 +1,4 @@
-package session
+package tunnel
 
 import (
 	"bytes"
@@ -12,6 +12,7 @@ import (
 	"gprxy/pool/wire"
 	"gprxy/session/refusal"
 	"gprxy/session/socket"
+	"gprxy/session/startup"
 )
 
 const (
@@ -29,30 +30,30 @@ const (
 
 // login logs in to gprxy as the person and hands gprxy's greeting on. A client that
 // leaves meanwhile ends it.
-func (c *tunnelled) login(ctx context.Context) error {
-	ctx, watch := watchDisconnect(ctx, c.near)
-	defer watch.stop()
-	token, err := c.Token(ctx)
+func (c *client) login(ctx context.Context) error {
+	ctx, watch := startup.WatchDisconnect(ctx, c.near)
+	defer watch.Stop()
+	token, err := c.tunnel.config.Token(ctx)
 	if err != nil {
-		return tunnelReason(ctx, tokenRefusal(err))
+		return tunnelReason(ctx, noToken(err))
 	}
-	if c.far, err = c.dial(ctx); err != nil {
+	if c.far, err = c.tunnel.dial(ctx); err != nil {
 		return tunnelReason(ctx, err)
 	}
-	stop := whenDone(ctx, func() { c.far.SetDeadline(socket.LongAgo) })
+	stop := socket.WhenDone(ctx, func() { c.far.SetDeadline(socket.LongAgo) })
 	err = c.converse(token)
 	stop() // before the watch ends ctx
 	if err != nil {
 		return tunnelReason(ctx, err)
 	}
-	c.early = watch.stop()
+	c.early = watch.Stop()
 	return nil
 }
 
 // converse goes through gprxy's side of the login, up to its ReadyForQuery.
 // Everything but the authentication itself is the client's business: errors,
 // notices and the protocol version go to it as they come.
-func (c *tunnelled) converse(token auth.Secret) error {
+func (c *client) converse(token auth.Secret) error {
 	if _, err := c.far.Write(c.packet); err != nil {
 		return c.lost(err)
 	}
@@ -88,7 +89,7 @@ func isAuthOK(message []byte) bool {
 
 // authenticate answers a question for the password, or for OAUTHBEARER, with the
 // token: once, and to no other question.
-func (c *tunnelled) authenticate(body []byte, token auth.Secret, spent bool) error {
+func (c *client) authenticate(body []byte, token auth.Secret, spent bool) error {
 	if len(body) < 4 {
 		return c.strange("an Authentication message that is too short")
 	}
@@ -101,7 +102,7 @@ func (c *tunnelled) authenticate(body []byte, token auth.Secret, spent bool) err
 	case method == authContinue && spent:
 		answer = []byte{1} // the token is refused: RFC 7628 wants this before the error
 	default:
-		return refusal.NotGprxy(c.Address, method)
+		return refusal.NotGprxy(c.tunnel.config.Address, method)
 	}
 	_, err := c.far.Write(withHeader(wire.Password, answer))
 	clear(answer)
@@ -135,7 +136,7 @@ func withHeader(kind byte, body []byte) []byte {
 // greet collects gprxy's greeting, which begins with AuthenticationOk, and sends
 // it on in one piece, or in two when gprxy says that it waits. From then on the
 // relay can follow the conversation.
-func (c *tunnelled) greet(greeting []byte) error {
+func (c *client) greet(greeting []byte) error {
 	for size := 0; size < maxGreeting; {
 		message, err := c.readMessage()
 		if err != nil {
@@ -166,7 +167,7 @@ func (c *tunnelled) greet(greeting []byte) error {
 }
 
 // passRefusal hands the client gprxy's own words, after what came before them.
-func (c *tunnelled) passRefusal(before, message []byte) error {
+func (c *client) passRefusal(before, message []byte) error {
 	if _, err := c.near.Write(append(before, message...)); err != nil {
 		return refusal.ClientLeft(err)
 	}
@@ -174,7 +175,7 @@ func (c *tunnelled) passRefusal(before, message []byte) error {
 }
 
 // readMessage reads one message of the login from gprxy, header included.
-func (c *tunnelled) readMessage() ([]byte, error) {
+func (c *client) readMessage() ([]byte, error) {
 	message := make([]byte, wire.HeaderSize, 128)
 	if _, err := io.ReadFull(c.far, message); err != nil {
 		return nil, c.lost(err)

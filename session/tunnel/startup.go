@@ -1,4 +1,4 @@
-package session
+package tunnel
 
 import (
 	"bytes"
@@ -11,19 +11,20 @@ import (
 	"gprxy/pool/wire"
 	"gprxy/session/refusal"
 	"gprxy/session/socket"
+	"gprxy/session/startup"
 )
 
 // readStartup reads the client's first packet that is no question for encryption
 // and prepares what gprxy gets in its place. On this machine there is nobody in
 // between, so encryption is for clients that insist on it. They ask as they would
 // ask PostgreSQL, or begin with the handshake (sslnegotiation=direct).
-func (c *tunnelled) readStartup(ctx context.Context) error {
+func (c *client) readStartup(ctx context.Context) error {
 	first := make([]byte, 1)
 	if _, err := io.ReadFull(c.near, first); err != nil {
 		return refusal.ClientLeft(err)
 	}
 	secured := false
-	if c.NearTLS != nil && first[0] == handshakeRecord {
+	if c.tunnel.config.NearTLS != nil && first[0] == startup.HandshakeRecord {
 		if err := c.acceptDirectTLS(ctx, first); err != nil {
 			return err
 		}
@@ -31,25 +32,25 @@ func (c *tunnelled) readStartup(ctx context.Context) error {
 	}
 	asked := map[uint32]bool{}
 	for {
-		body, err := readStartupBody(io.MultiReader(bytes.NewReader(first), c.near))
+		body, err := startup.ReadPacket(io.MultiReader(bytes.NewReader(first), c.near))
 		if err != nil {
 			return err
 		}
 		first = nil
 		code := binary.BigEndian.Uint32(body)
-		upgrade := code == codeSSLRequest || code == codeGSSENCRequest
+		upgrade := code == startup.SSLRequest || code == startup.GSSENCRequest
 		switch {
-		case upgrade && !asked[code] && code == codeSSLRequest && c.NearTLS != nil && !secured:
+		case upgrade && !asked[code] && code == startup.SSLRequest && c.tunnel.config.NearTLS != nil && !secured:
 			asked[code], secured = true, true
 			if err := c.answerSSLRequest(ctx); err != nil {
 				return err
 			}
-		case upgrade && !asked[code] && !(secured && code == codeGSSENCRequest):
+		case upgrade && !asked[code] && !(secured && code == startup.GSSENCRequest):
 			asked[code] = true
 			if err := c.decline(); err != nil {
 				return err
 			}
-		case code == codeCancelRequest:
+		case code == startup.CancelRequest:
 			return c.takeCancel(body)
 		default:
 			return c.takeStartup(code, body[4:])
@@ -57,7 +58,7 @@ func (c *tunnelled) readStartup(ctx context.Context) error {
 	}
 }
 
-func (c *tunnelled) decline() error {
+func (c *client) decline() error {
 	if socket.BytesWaiting(c.near) {
 		return refusal.UnencryptedData("a request for encryption")
 	}
@@ -65,7 +66,7 @@ func (c *tunnelled) decline() error {
 	return refusal.ClientLeft(err)
 }
 
-func (c *tunnelled) answerSSLRequest(ctx context.Context) error {
+func (c *client) answerSSLRequest(ctx context.Context) error {
 	if socket.BytesWaiting(c.near) { // CVE-2021-23214, as in session.answerSSLRequest
 		return refusal.UnencryptedData("a request for encryption")
 	}
@@ -76,12 +77,12 @@ func (c *tunnelled) answerSSLRequest(ctx context.Context) error {
 }
 
 // acceptDirectTLS is session.acceptDirectTLS for the tunnel's side; first is what was read.
-func (c *tunnelled) acceptDirectTLS(ctx context.Context, first []byte) error {
+func (c *client) acceptDirectTLS(ctx context.Context, first []byte) error {
 	c.near = socket.Prefixed(socket.Raw(c.near), first)
 	if err := c.shakeHands(ctx); err != nil {
 		return err
 	}
-	if c.near.(*tls.Conn).ConnectionState().NegotiatedProtocol != alpnProtocol {
+	if c.near.(*tls.Conn).ConnectionState().NegotiatedProtocol != startup.ALPN {
 		return refusal.Malformed("received direct SSL connection request without ALPN protocol negotiation extension")
 	}
 	return nil
@@ -89,8 +90,8 @@ func (c *tunnelled) acceptDirectTLS(ctx context.Context, first []byte) error {
 
 // shakeHands puts TLS over the client's socket. A client that does not trust the certificate ends it here,
 // which the person at the tunnel's terminal is told: the tool itself may not say it.
-func (c *tunnelled) shakeHands(ctx context.Context) error {
-	secured := tls.Server(socket.Raw(c.near), c.NearTLS)
+func (c *client) shakeHands(ctx context.Context) error {
+	secured := tls.Server(socket.Raw(c.near), c.tunnel.config.NearTLS)
 	if err := secured.HandshakeContext(ctx); err != nil {
 		c.log.Warn("a client gave up TLS on this side, perhaps for want of trust in the tunnel's certificate", "error", plain(err))
 		return fmt.Errorf("%w: %w", refusal.ErrClientGone, err)
@@ -99,8 +100,11 @@ func (c *tunnelled) shakeHands(ctx context.Context) error {
 	return nil
 }
 
-func (c *tunnelled) takeCancel(body []byte) error {
-	if len(body) < 4+4+1 || len(body) > 4+4+maxSecretSize {
+// maxSecret is how long the secret of a cancel key may be (protocol 3.2).
+const maxSecret = 256
+
+func (c *client) takeCancel(body []byte) error {
+	if len(body) < 4+4+1 || len(body) > 4+4+maxSecret {
 		return refusal.Malformed("invalid length of cancel request packet")
 	}
 	c.isCancel = true
@@ -108,12 +112,12 @@ func (c *tunnelled) takeCancel(body []byte) error {
 	return nil
 }
 
-func (c *tunnelled) takeStartup(version uint32, parameters []byte) error {
+func (c *client) takeStartup(version uint32, parameters []byte) error {
 	c.legacy = version>>16 < 3
 	if version>>16 != 3 {
 		return refusal.UnsupportedProtocol(version)
 	}
-	rewritten, err := rewriteParameters(parameters, c.User, c.Database)
+	rewritten, err := rewriteParameters(parameters, c.tunnel.config.User, c.tunnel.config.Database)
 	if err != nil {
 		return err
 	}
@@ -130,18 +134,18 @@ func startupPacket(body []byte) []byte {
 // rewriteParameters changes whom a StartupMessage asks for to user, unless that
 // is empty, and adds the database if it names none. All else stays, in its order.
 func rewriteParameters(body []byte, user, database string) ([]byte, error) {
-	asked, err := parseParameters(body)
+	asked, err := startup.ParseParameters(body)
 	if err != nil {
 		return nil, err
 	}
 	// The tunnel logs in itself: what the client would be asked for is not the
 	// client's choice here.
-	asked, _, _ = takeAuthChoice(asked)
-	if asked.get("database") == "" && database != "" {
-		asked = asked.with("database", database)
+	asked, _, _ = startup.TakeAuthChoice(asked)
+	if asked.Get("database") == "" && database != "" {
+		asked = asked.With("database", database)
 	}
 	if user != "" {
-		asked = asked.with("user", user)
+		asked = asked.With("user", user)
 	}
 	var rewritten []byte
 	for _, parameter := range asked {

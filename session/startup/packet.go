@@ -1,4 +1,6 @@
-package session
+// Packets: the codes of a startup packet, and how it and the frames of the login are read.
+
+package startup
 
 import (
 	"encoding/binary"
@@ -10,6 +12,26 @@ import (
 	"gprxy/session/refusal"
 )
 
+// Codes that stand in a startup packet in place of a protocol version.
+const (
+	CancelRequest = 1234<<16 | 5678
+	SSLRequest    = 1234<<16 | 5679
+	GSSENCRequest = 1234<<16 | 5680
+)
+
+const (
+	Protocol30 = 3 << 16
+	Protocol32 = 3<<16 | 2 // the newest that gprxy speaks
+)
+
+// HandshakeRecord begins a TLS handshake. No startup packet begins with it: its
+// length would be far too large.
+const HandshakeRecord = 0x16
+
+// ALPN is what a client that begins with the handshake must ask for (PostgreSQL 17's sslnegotiation=direct). Without it the
+// client could be one of another protocol that an attacker talked into sending its bytes here (ALPACA). PostgreSQL insists too.
+const ALPN = "postgresql"
+
 // A frame of the protocol is a type byte, a length that counts itself but not
 // the type, and a body (manual: "Message Formats"). Startup packets lack the
 // type. Everything here comes from strangers: a length is checked before one
@@ -17,27 +39,27 @@ import (
 
 const (
 	// PostgreSQL's MAX_STARTUP_PACKET_LENGTH, without the length itself.
-	maxStartupBody = 10_000
-	// PostgreSQL's PG_MAX_AUTH_TOKEN_LENGTH: what a password message may hold.
-	maxPasswordBody = 65_535
+	maxPacket = 10_000
+	// MaxPassword is PostgreSQL's PG_MAX_AUTH_TOKEN_LENGTH: what a password message may hold, in bytes.
+	MaxPassword = 65_535
 )
 
-// readStartupBody reads one startup packet without its length. It takes not one
+// ReadPacket reads one startup packet without its length. It takes not one
 // byte more from r than the packet has: what follows may be a TLS handshake.
-func readStartupBody(r io.Reader) ([]byte, error) {
+func ReadPacket(r io.Reader) ([]byte, error) {
 	var head [wire.LengthSize]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil, refusal.ClientLeft(err)
 	}
 	size := int64(binary.BigEndian.Uint32(head[:])) - wire.LengthSize
-	if size < wire.LengthSize || size > maxStartupBody {
+	if size < wire.LengthSize || size > maxPacket {
 		return nil, refusal.StartupLength(string(head[:]))
 	}
 	return readBody(r, int(size))
 }
 
-// readFrame reads one frame of the given type whose body is at most limit bytes.
-func readFrame(r io.Reader, kind byte, limit int) ([]byte, error) {
+// ReadFrame reads one frame of the given type whose body is at most limit bytes.
+func ReadFrame(r io.Reader, kind byte, limit int) ([]byte, error) {
 	var head [wire.HeaderSize]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil, refusal.ClientLeft(err)

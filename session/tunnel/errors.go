@@ -1,4 +1,4 @@
-package session
+package tunnel
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 
 	"gprxy/auth/sso"
 	"gprxy/session/refusal"
+	"gprxy/session/startup"
 )
 
 // What a client of a tunnel reads when the tunnel itself is the reason. Its
@@ -45,7 +46,7 @@ func tunnelReason(ctx context.Context, err error) error {
 	if _, told := errors.AsType[*passedOn](err); told {
 		return err
 	}
-	switch err = explain(ctx, err); {
+	switch err = startup.Reason(ctx, err); {
 	case errors.Is(err, context.Canceled):
 		return refusal.ErrTunnelStopped
 	case errors.Is(err, refusal.ErrLoginTimeout):
@@ -54,8 +55,8 @@ func tunnelReason(ctx context.Context, err error) error {
 	return err
 }
 
-// tokenRefusal is for a client that comes while there is no token.
-func tokenRefusal(err error) error {
+// noToken is for a client that comes while there is no token.
+func noToken(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
@@ -67,21 +68,21 @@ func tokenRefusal(err error) error {
 }
 
 func (t *Tunnel) unreachable(err error) error {
-	return refusal.Unreachable(t.Address, networkReason(err))
+	return refusal.Unreachable(t.config.Address, networkReason(err))
 }
 
 func (t *Tunnel) untrusted(err error) error {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok {
 		return t.unreachable(err)
 	}
-	return refusal.Untrusted(t.Address, plain(err))
+	return refusal.Untrusted(t.config.Address, plain(err))
 }
 
-func (c *tunnelled) lost(err error) error {
-	return refusal.LostDuringLogin(c.Address, networkReason(err))
+func (c *client) lost(err error) error {
+	return refusal.LostDuringLogin(c.tunnel.config.Address, networkReason(err))
 }
 
-func (c *tunnelled) strange(what string) error { return refusal.Strange(c.Address, what) }
+func (c *client) strange(what string) error { return refusal.Strange(c.tunnel.config.Address, what) }
 
 // networkReason is the heart of a network error: the address stands beside it.
 func networkReason(err error) string {
@@ -109,7 +110,7 @@ func plain(err error) string {
 
 // refuse tells a client why there is no connection, and the person who reads
 // the tunnel's lines too.
-func (c *tunnelled) refuse(err error) {
+func (c *client) refuse(err error) {
 	if errors.Is(err, refusal.ErrClientGone) {
 		c.log.Debug("left before the login was done")
 		return
@@ -121,8 +122,8 @@ func (c *tunnelled) refuse(err error) {
 }
 
 // tell sends the client its last message.
-func (c *tunnelled) tell(err error) {
-	message, encodeErr := encode(nil, refusal.Response(err, ""))
+func (c *client) tell(err error) {
+	message, encodeErr := refusal.Response(err, "").Encode(nil)
 	if encodeErr != nil {
 		c.log.Error("could not tell a client why it is turned away", "error", encodeErr)
 		return

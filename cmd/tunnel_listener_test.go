@@ -48,8 +48,8 @@ func TestTunnelIsForThisMachineAlone(t *testing.T) {
 }
 
 func TestConnectionStrings(t *testing.T) {
-	tcp := &door{Listener: addressOnly{&net.TCPAddr{IP: net.IPv6loopback, Port: 6432}}}
-	unix := &door{Listener: addressOnly{&net.UnixAddr{}}, dir: "/home/a b&c", socket: "/home/a b&c/.s.PGSQL.6432"}
+	tcp := &tunnelListener{Listener: addressOnly{&net.TCPAddr{IP: net.IPv6loopback, Port: 6432}}}
+	unix := &tunnelListener{Listener: addressOnly{&net.UnixAddr{}}, dir: "/home/a b&c", socket: "/home/a b&c/.s.PGSQL.6432"}
 	equal(t, "TCP", tcp.connectionURL("al'ice@x", "my/db ü"), "postgres://al%27ice%40x@[::1]:6432/my%2Fdb%20%C3%BC?sslmode=disable")
 	equal(t, "JDBC", tcp.jdbcURL("al'ice@x", "my/db&"), "jdbc:postgresql://[::1]:6432/my%2Fdb%26?user=al%27ice%40x&sslmode=disable")
 	equal(t, "socket", unix.connectionURL("alice", "app"), "postgres://alice@/app?host=%2Fhome%2Fa%20b%26c&port=6432")

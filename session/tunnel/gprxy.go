@@ -1,4 +1,6 @@
-package session
+// The other end: reaching gprxy, and handing cancel requests on to it.
+
+package tunnel
 
 import (
 	"cmp"
@@ -15,7 +17,9 @@ import (
 
 const (
 	// What gprxy is given to accept a connection and show its certificate.
-	farTimeout = 15 * time.Second
+	dialTimeout = 15 * time.Second
+	// What it is given to see to it that a cancel can hit nothing else any more.
+	cancelTimeout = 10 * time.Second
 )
 
 // askForTLS is an SSLRequest.
@@ -23,13 +27,13 @@ var askForTLS = []byte{0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f}
 
 // dial opens a connection to gprxy and TLS on it. The error is a *refusal.
 func (t *Tunnel) dial(ctx context.Context) (net.Conn, error) {
-	ctx, done := context.WithTimeout(ctx, farTimeout)
+	ctx, done := context.WithTimeout(ctx, dialTimeout)
 	defer done()
-	conn, err := new(net.Dialer).DialContext(ctx, cmp.Or(t.Network, "tcp"), t.Address)
+	conn, err := new(net.Dialer).DialContext(ctx, cmp.Or(t.config.Network, "tcp"), t.config.Address)
 	if err != nil {
 		return nil, t.unreachable(err)
 	}
-	if t.TLS == nil {
+	if t.config.TLS == nil {
 		return conn, nil
 	}
 	secured, err := t.secure(ctx, conn)
@@ -44,7 +48,7 @@ func (t *Tunnel) dial(ctx context.Context) (net.Conn, error) {
 // the handshake. Until then nothing that comes can be trusted, so an
 // ErrorResponse in its place is not shown to anybody (CVE-2024-10977).
 func (t *Tunnel) secure(ctx context.Context, conn net.Conn) (net.Conn, error) {
-	stop := whenDone(ctx, func() { conn.SetDeadline(socket.LongAgo) })
+	stop := socket.WhenDone(ctx, func() { conn.SetDeadline(socket.LongAgo) })
 	answer, err := exchangeByte(conn, askForTLS)
 	stop()
 	if err != nil {
@@ -52,15 +56,15 @@ func (t *Tunnel) secure(ctx context.Context, conn net.Conn) (net.Conn, error) {
 	}
 	switch {
 	case answer == 'S':
-		secured := tls.Client(conn, t.TLS)
+		secured := tls.Client(conn, t.config.TLS)
 		if err := secured.HandshakeContext(ctx); err != nil {
 			return nil, t.untrusted(err)
 		}
 		return secured, nil
-	case answer == 'N' && t.OrPlain != nil && t.OrPlain():
+	case answer == 'N' && t.config.OrPlain != nil && t.config.OrPlain():
 		return conn, nil
 	case answer == 'N':
-		return nil, refusal.WithoutTLS(t.Address)
+		return nil, refusal.WithoutTLS(t.config.Address)
 	default:
 		return nil, t.unreachable(fmt.Errorf("it answered %q to the question for TLS, as gprxy never does", answer))
 	}
@@ -78,16 +82,16 @@ func exchangeByte(conn net.Conn, question []byte) (byte, error) {
 // forwardCancel hands a CancelRequest on. gprxy closes the connection once the
 // cancel can hit nothing else any more, and only then the client's is closed. There
 // is no answer either way: who cancels learns from the query.
-func (c *tunnelled) forwardCancel(ctx context.Context) {
-	ctx, done := context.WithTimeout(ctx, cancelTimeout+farTimeout)
+func (c *client) forwardCancel(ctx context.Context) {
+	ctx, done := context.WithTimeout(ctx, cancelTimeout+dialTimeout)
 	defer done()
-	far, err := c.dial(ctx)
+	far, err := c.tunnel.dial(ctx)
 	if err != nil {
 		c.log.Warn("could not forward a cancel request", "error", err)
 		return
 	}
 	c.far = far
-	stop := whenDone(ctx, func() { far.SetDeadline(socket.LongAgo) })
+	stop := socket.WhenDone(ctx, func() { far.SetDeadline(socket.LongAgo) })
 	defer stop()
 	if _, err = far.Write(c.packet); err == nil {
 		_, err = io.Copy(io.Discard, io.LimitReader(far, socket.ChunkSize))

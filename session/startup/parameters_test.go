@@ -1,4 +1,4 @@
-package session
+package startup
 
 import (
 	"reflect"
@@ -10,67 +10,18 @@ import (
 )
 
 // asking is a client's startup packet.
-func asking(pairs ...string) (asked parameters) {
+func asking(pairs ...string) (asked Parameters) {
 	for i := 0; i < len(pairs); i += 2 {
 		asked = append(asked, pool.Parameter{Name: pairs[i], Value: pairs[i+1]})
 	}
 	return asked
 }
 
-func TestDeniedParameters(t *testing.T) {
-	denied := []parameters{
-		asking("role", "postgres"),
-		asking("ROLE", "postgres"),
-		asking("session_authorization", "postgres"),
-		asking("session_preload_libraries", "x"),
-		asking("local_preload_libraries", "x"),
-		asking("shared_preload_libraries", "x"),
-		asking("gprxy.user", "mallory"),
-		asking("options", "-c role=postgres"),
-		asking("options", "-crole=postgres"),
-		asking("options", "-c ROLE=postgres"),
-		asking("options", "--role=postgres"),
-		asking("options", "--session-authorization=postgres"),
-		asking("options", `-c\ role=postgres`),
-		asking("options", `-c ro\le=postgres`),
-		asking("options", "-c search_path=x -c role=postgres"),
-		asking("options", "-Pcrole=postgres"),
-		asking("options", "-c gprxy.user=mallory"),
-		asking("options", "--gprxy.user=mallory"),
-		asking("options", "\t-c\nlocal-preload-libraries=x"),
-		asking("Session_Authorization", "postgres"),
-		asking("options", "-c role=postgres", "options", ""),
-		asking("TimeZone", "UTC", "role", "postgres"),
-	}
-	for _, asked := range denied {
-		if checkParameters(asked) == nil {
-			t.Errorf("%v is allowed", asked)
-		}
-	}
-	allowed := []parameters{
-		asking(),
-		asking("application_name", "role=postgres"),
-		asking("search_path", "a,b", "TimeZone", "UTC"),
-		asking("options", "-c statement_timeout=5s --search_path=role"),
-		asking("options", "-c my.role=x"),
-		asking("options", "-cmy.role=x"),
-		asking("options", "-c application_name=role"),
-		asking("roles", "x"),
-		asking("OPTIONS", "-c role=postgres"), // a parameter that PostgreSQL does not know
-		asking("USER", "postgres"),            // likewise
-	}
-	for _, asked := range allowed {
-		if err := checkParameters(asked); err != nil {
-			t.Errorf("%v is refused: %v", asked, err)
-		}
-	}
-}
-
 // What stands before a mistake counts, as in PostgreSQL.
 func TestParametersOfAStartupPacket(t *testing.T) {
 	for _, test := range []struct {
 		name, body string
-		all        parameters
+		all        Parameters
 		good       bool
 	}{
 		{"pairs", "user\x00bob\x00database\x00demo\x00\x00", asking("user", "bob", "database", "demo"), true},
@@ -83,7 +34,7 @@ func TestParametersOfAStartupPacket(t *testing.T) {
 		{"a name without a value", "user\x00bob\x00replication\x00", asking("user", "bob"), false},
 		{"more after the terminator", "user\x00bob\x00\x00more", asking("user", "bob"), false},
 	} {
-		all, err := parseParameters([]byte(test.body))
+		all, err := ParseParameters([]byte(test.body))
 		if !slices.Equal(all, test.all) || (err == nil) != test.good {
 			t.Errorf("%s: got %v, %v", test.name, all, err)
 		}
@@ -104,26 +55,13 @@ func TestSplitOptionsAsPostgreSQLDoes(t *testing.T) {
 	}
 	for options, want := range tests {
 		var got []string
-		for _, word := range splitOptions(options) {
-			got = append(got, word.text)
+		for _, word := range SplitOptions(options) {
+			got = append(got, word.Text)
 		}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: got %q, want %q", options, got, want)
 		}
 	}
-}
-
-func FuzzOptions(f *testing.F) {
-	f.Add("-c role=postgres")
-	f.Add(`--a\ b=c\`)
-	f.Fuzz(func(t *testing.T, options string) {
-		for _, word := range splitOptions("-c " + options + " -c role=x") {
-			_ = word
-		}
-		if deniedOption(options+" -c role=x") == "" && options != "" && options[len(options)-1] != '\\' {
-			t.Errorf("%q hides a denied parameter", options)
-		}
-	})
 }
 
 // The choice of a login is taken out of the options whole, and nothing else is.
@@ -135,17 +73,17 @@ func FuzzAuthChoice(f *testing.F) {
 		f.Add(seed)
 	}
 	texts := func(options string) (all []string) {
-		for _, word := range splitOptions(options) {
-			all = append(all, word.text)
+		for _, word := range SplitOptions(options) {
+			all = append(all, word.Text)
 		}
 		return all
 	}
 	f.Fuzz(func(t *testing.T, options string) {
-		rest, value, found := cutOption(options, authParameter)
+		rest, value, found := CutOption(options, AuthParameter)
 		if !found && (rest != options || value != "") {
 			t.Errorf("%q has no choice and becomes %q, %q", options, rest, value)
 		}
-		if _, _, again := cutOption(rest, authParameter); again {
+		if _, _, again := CutOption(rest, AuthParameter); again {
 			t.Errorf("%q becomes %q, which still has a choice", options, rest)
 		}
 		before, after := texts(options), texts(rest)

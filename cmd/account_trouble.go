@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"gprxy/cmd/settings"
 	"gprxy/pool"
 )
 
@@ -45,7 +46,7 @@ func (p *proxy) servedBy(account string) string {
 	if len(roles) > 0 {
 		served = append(served, "with role "+strings.Join(roles, " or "))
 	}
-	if p.settings.PasswordLogin && p.settings.PasswordAccount == AccountService && p.settings.ServiceUser == account {
+	if p.settings.PasswordLogin && p.settings.PasswordAccount == settings.AccountService && p.settings.ServiceUser == account {
 		served = append(served, "with a password")
 	}
 	return strings.Join(served, " and ")

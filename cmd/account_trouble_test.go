@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"gprxy/auth"
+	"gprxy/cmd/settings"
 	"gprxy/pool"
 )
 
@@ -36,7 +37,7 @@ func TestTroubleWithAnAccountIsTold(t *testing.T) {
 
 func TestWhomAnAccountServes(t *testing.T) {
 	t.Parallel()
-	p := &proxy{settings: Settings{PasswordLogin: true, PasswordAccount: AccountService, ServiceUser: "app",
+	p := &proxy{settings: settings.Settings{PasswordLogin: true, PasswordAccount: settings.AccountService, ServiceUser: "app",
 		Roles: auth.RolesConfig{Mapping: map[string]auth.Login{"B": {User: "app"}, "A": {User: "app"}, "C": {User: "other"}}}}}
 	for account, want := range map[string]string{"app": "with role A or B and with a password", "other": "with role C"} {
 		if got := p.servedBy(account); got != want {

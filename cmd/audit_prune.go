@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"gprxy/cmd/settings"
 	"gprxy/cmd/terminal"
 	"gprxy/store"
 )
@@ -54,15 +55,15 @@ func (o *auditPruneOptions) validate(c *call) error {
 	if o.before, err = moment("before", o.beforeText, now); err != nil {
 		return err
 	}
-	s, warnings, err := loadOnly(Sources{Flags: c.set, Environment: c.Environment}, "EVENT_LOG", "RETENTION_MIN")
+	s, warnings, err := settings.LoadOnly(c.sources(), "EVENT_LOG", "RETENTION_MIN")
 	c.warn(warnings...)
 	if err != nil {
 		return err
 	}
 	o.path = s.EventLog
 	if least := s.Audit.RetentionMin; o.before.After(now.Add(-least)) {
-		return usagef("--before "+inDays(least)+", or an earlier date", "--before %s is less than RETENTION_MIN (%s) ago", o.beforeText,
-			inDays(least))
+		return usagef("--before "+settings.InDays(least)+", or an earlier date", "--before %s is less than RETENTION_MIN (%s) ago", o.beforeText,
+			settings.InDays(least))
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"gprxy/cmd/review"
+	"gprxy/cmd/settings"
 	"gprxy/cmd/terminal"
 	"gprxy/store"
 )
@@ -74,7 +75,7 @@ func (o *auditReportOptions) validate(c *call) error {
 	if !o.since.IsZero() && !o.since.Before(o.until) {
 		return usagef("an earlier --since, or a later --until", "--since %s is not before --until %s", f.sinceText, f.untilText)
 	}
-	s, warnings, err := loadOnly(Sources{Flags: c.set, Environment: c.Environment}, "EVENT_LOG", "RETENTION_MIN")
+	s, warnings, err := settings.LoadOnly(c.sources(), "EVENT_LOG", "RETENTION_MIN")
 	c.warn(warnings...)
 	o.path, o.retentionMin = s.EventLog, s.Audit.RetentionMin
 	return err

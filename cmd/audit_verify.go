@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"gprxy/cmd/settings"
 	"gprxy/cmd/terminal"
 	"gprxy/store"
 )
@@ -60,7 +61,7 @@ func (o *auditVerifyOptions) validate(c *call) error {
 	if o.key != "" && o.checkpoint == "" {
 		return usagef("--checkpoint FILE as well, or no --key", "--key is for --checkpoint")
 	}
-	s, warnings, err := loadOnly(Sources{Flags: c.set, Environment: c.Environment}, "EVENT_LOG", "RETENTION_MIN")
+	s, warnings, err := settings.LoadOnly(c.sources(), "EVENT_LOG", "RETENTION_MIN")
 	c.warn(warnings...)
 	o.path, o.retentionMin = s.EventLog, s.Audit.RetentionMin
 	return err

@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"gprxy/cmd/settings"
 )
 
 // openBrowser asks the desktop to show an address and does not wait: some openers live as long as the
@@ -24,7 +26,7 @@ func (c *call) openBrowser(address string) error {
 		return fmt.Errorf("there is no %s to open a browser with", opener)
 	}
 	browser := exec.Command(path, address)
-	browser.Env = without(c.Variables, tokenVariable)
+	browser.Env = without(c.Variables, settings.TokenVariable)
 	if err := browser.Start(); err != nil {
 		return fmt.Errorf("open the browser: %w", err)
 	}

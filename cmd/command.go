@@ -25,7 +25,7 @@ type example struct{ line, does string }
 type options interface {
 	// flags defines the command's flags; parsing fills the options.
 	flags(fs *pflag.FlagSet)
-	// validate completes the options. A *usageError or *SettingsError ends in exit code 2.
+	// validate completes the options. A *usageError or *settings.Error ends in exit code 2.
 	validate(c *call) error
 	// run does the work and returns when it is done or ctx has ended.
 	run(ctx context.Context, c *call) error

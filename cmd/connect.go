@@ -8,6 +8,8 @@ import (
 	"io"
 	"strings"
 
+	"gprxy/cmd/settings"
+
 	"github.com/spf13/pflag"
 )
 
@@ -40,7 +42,7 @@ type connectOptions struct {
 func (o *connectOptions) flags(fs *pflag.FlagSet) {
 	o.targetOptions.flags(fs)
 	fs.BoolVar(&o.noPsql, "no-psql", false, "the built-in prompt even if psql is installed")
-	addSSOFlags(fs, whichLogin...)
+	settings.AddPersonFlags(fs, settings.WhichLogin...)
 }
 
 // takeArguments is given what stands after --.

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"time"
 
+	"gprxy/cmd/settings"
+
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -124,7 +126,7 @@ func (t target) explainNoTLS() error {
 	switch {
 	case t.known != nil:
 		instead = "somebody else may listen there, and would get your token; if gprxy does without TLS now, add --new-certificate once"
-	case loopback(t.host):
+	case settings.IsLoopback(t.host):
 		instead = "--sslmode disable does without, which on this machine is fine"
 	}
 	return &noTLSError{fmt.Sprintf("gprxy at %s offers no TLS%s; %s", t.address(), why, instead)}

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/term"
 
 	"gprxy/auth/sso"
+	"gprxy/cmd/settings"
 	"gprxy/cmd/terminal"
 )
 
@@ -131,7 +132,7 @@ func exitStatus(child *exec.Cmd, err error) (int, error) {
 var redirecting = []string{
 	"PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD", "PGPASSFILE", "PGSERVICE", "PGSERVICEFILE",
 	"PGSSLMODE", "PGREQUIRESSL", "PGSSLROOTCERT", "PGSSLNEGOTIATION", "PGREQUIREAUTH", "PGCHANNELBINDING", "PGGSSENCMODE",
-	"PGTARGETSESSIONATTRS", "PGLOADBALANCEHOSTS", "PGREQUIREPEER", tokenVariable,
+	"PGTARGETSESSIONATTRS", "PGLOADBALANCEHOSTS", "PGREQUIREPEER", settings.TokenVariable,
 }
 
 // psqlArguments makes a script stop at its first error with exit code 3, as the built-in prompt does. What the
@@ -213,7 +214,7 @@ func psqlMajor(ctx context.Context, psql string, environ []string) int {
 	ctx, done := context.WithTimeout(ctx, psqlVersionTimeout)
 	defer done()
 	ask := exec.CommandContext(ctx, psql, "--version")
-	ask.Env = without(environ, tokenVariable)
+	ask.Env = without(environ, settings.TokenVariable)
 	said, err := ask.Output()
 	m := psqlVersion.FindSubmatch(said)
 	if err != nil || m == nil {

@@ -9,29 +9,21 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"unicode"
 
+	"gprxy/cmd/settings"
 	"gprxy/cmd/terminal"
 )
 
 // socketPath is where the socket of a folder or of an abstract name is.
 func socketPath(folder, port string) string {
-	return strings.TrimSuffix(folder, "/") + "/" + socketPrefix + port
+	return strings.TrimSuffix(folder, "/") + "/" + settings.SocketPrefix + port
 }
 
-// longestSocketPath is what the kernel has room for.
-func longestSocketPath() int {
-	if runtime.GOOS == "linux" {
-		return maxSocketPathLinux
-	}
-	return maxSocketPathBSD
-}
-
-func (t target) isUnix() bool { return isUnixHost(t.host) }
+func (t target) isUnix() bool { return settings.IsUnixHost(t.host) }
 
 // network and address are for a net.Dialer.
 func (t target) network() string {
@@ -44,16 +36,16 @@ func (t target) network() string {
 // checkTargetFolder looks at the text alone. It quotes nothing, as parseTarget.
 func checkTargetFolder(folder string) error {
 	switch {
-	case strings.Contains(folder, "/"+socketPrefix):
-		return errors.New("is a socket; write its folder, such as /run/gprxy, and what stands behind " + socketPrefix + " with --port")
+	case strings.Contains(folder, "/"+settings.SocketPrefix):
+		return errors.New("is a socket; write its folder, such as /run/gprxy, and what stands behind " + settings.SocketPrefix + " with --port")
 	case strings.Contains(folder, ","):
 		return errors.New("is a list; write one folder, such as /run/gprxy")
 	case folder == "@" || strings.HasPrefix(folder, "@") && strings.ContainsAny(folder[1:], "@:/?#"):
 		return errors.New("is no host; an abstract socket is one @ and a name, such as @gprxy")
 	case strings.ContainsFunc(folder, unicode.IsControl) || strings.ContainsAny(folder, "?#"):
 		return errors.New("is no folder; write it as it is, such as /run/gprxy")
-	case len(socketPath(folder, "65535")) > longestSocketPath():
-		return fmt.Errorf("is too long a folder: the name of a socket may have %d bytes", longestSocketPath())
+	case len(socketPath(folder, "65535")) > settings.LongestSocketPath():
+		return fmt.Errorf("is too long a folder: the name of a socket may have %d bytes", settings.LongestSocketPath())
 	}
 	return nil
 }

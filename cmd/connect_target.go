@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 
+	"gprxy/cmd/settings"
+
 	"github.com/spf13/pflag"
 )
 
@@ -96,8 +98,9 @@ func (o *targetOptions) target(c *call, proxyURL string) (target, error) {
 		return target{}, usagef(instead, "no database is named")
 	}
 	for what, name := range map[string]string{"database": t.database, "account": t.account} {
-		if strings.ContainsRune(name, 0) || len(name) > maxIdentifier {
-			return target{}, usagef("--"+what+" with a name as PostgreSQL has it", "--%s is no name (at most %d bytes)", what, maxIdentifier)
+		if strings.ContainsRune(name, 0) || len(name) > settings.MaxIdentifier {
+			return target{}, usagef("--"+what+" with a name as PostgreSQL has it", "--%s is no name (at most %d bytes)", what,
+				settings.MaxIdentifier)
 		}
 	}
 	if err := t.chooseTLS(c); err != nil {
@@ -138,7 +141,7 @@ func (o *targetOptions) checkOrigin(c *call, s *ssoSettings, t target) error {
 	if o.server != "" || s.proxyVia == "" {
 		return nil
 	}
-	if !loopback(t.host) && !t.isUnix() {
+	if !settings.IsLoopback(t.host) && !t.isUnix() {
 		return usagef(fmt.Sprintf("gprxy %s -s %s, if you trust it with your login, or set PROXY_URL in the environment", c.command.name,
 			t.address()),
 			"PROXY_URL in %s leads to %s, and your token would be sent there", s.proxyVia, t.address())
@@ -173,7 +176,7 @@ func parseTarget(text string) (target, error) {
 	if strings.Contains(text, "://") {
 		return parseTargetURL(text)
 	}
-	if isUnixHost(text) {
+	if settings.IsUnixHost(text) {
 		return target{host: text}, checkTargetFolder(text)
 	}
 	if strings.ContainsAny(text, "@/?# \t\x00") {
@@ -246,7 +249,7 @@ var errNoTargetURL = errors.New("is no URL of gprxy; write postgres://HOST:PORT/
 // beUnix takes host and port as parameters, which is how libpq's URLs name a Unix socket.
 func (t *target) beUnix(u *url.URL, query url.Values) error {
 	t.host, t.port = query.Get("host"), query.Get("port")
-	if u.Host != "" || len(query["host"]) != 1 || len(query["port"]) > 1 || !isUnixHost(t.host) {
+	if u.Host != "" || len(query["host"]) != 1 || len(query["port"]) > 1 || !settings.IsUnixHost(t.host) {
 		return errNoTargetURL
 	}
 	if t.port != "" {
@@ -280,7 +283,7 @@ func (t *target) chooseTLS(c *call) error {
 	hasOwn := isFile(own) && c.home() != ""
 	switch {
 	case t.sslMode != "":
-	case t.rootCert != "" || !loopback(t.host):
+	case t.rootCert != "" || !settings.IsLoopback(t.host):
 		t.sslMode = sslVerifyFull
 	case hasOwn:
 		t.sslMode, t.rootCert = sslVerifyFull, own
@@ -290,7 +293,7 @@ func (t *target) chooseTLS(c *call) error {
 	}
 	if t.rootCert == "" {
 		t.rootCert = rootSystem
-		if libpq := filepath.Join(c.home(), ".postgresql", "root.crt"); loopback(t.host) && hasOwn {
+		if libpq := filepath.Join(c.home(), ".postgresql", "root.crt"); settings.IsLoopback(t.host) && hasOwn {
 			t.rootCert = own
 		} else if c.home() != "" && isFile(libpq) {
 			t.rootCert = libpq

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"gprxy/cmd/settings"
 )
 
 // aim resolves flags as connect does, with a home that may hold a local CA.
@@ -127,7 +129,7 @@ func FuzzParseTarget(f *testing.F) {
 			return
 		}
 		if to.isUnix() {
-			if len(to.address()) > longestSocketPath() {
+			if len(to.address()) > settings.LongestSocketPath() {
 				t.Errorf("%q leads to a socket of %d bytes", text, len(to.address()))
 			}
 			return

@@ -5,6 +5,7 @@ package cmd
 import (
 	"syscall"
 
+	"gprxy/cmd/settings"
 	"gprxy/pool"
 	"gprxy/session"
 )
@@ -13,14 +14,14 @@ import (
 const otherDescriptors = 100
 
 // descriptors is how many descriptors the settings may need at most.
-func (s Settings) descriptors() uint64 {
+func descriptors(s settings.Settings) uint64 {
 	return uint64(s.MaxClients + s.LoginMax + session.LateReaders + s.PoolMaxTotal + pool.LoginChecks + otherDescriptors)
 }
 
 // checkDescriptors raises the limit as far as it may, and warns when that is not enough. Too few only
 // make clients wait to be accepted, so it is no reason not to start.
 func (p *proxy) checkDescriptors() {
-	need := p.settings.descriptors()
+	need := descriptors(p.settings)
 	var limit syscall.Rlimit
 	err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit)
 	if err == nil && uint64(limit.Cur) < need && limit.Cur < limit.Max { // the Go runtime has usually done so

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"gprxy/cmd/export"
+	"gprxy/cmd/settings"
 )
 
 func TestDocsListEverySetting(t *testing.T) {
@@ -22,27 +23,27 @@ func TestDocsListEverySetting(t *testing.T) {
 	}
 	table, _, _ := strings.Cut(rest, "\n\n")
 	var want []string
-	for _, row := range settingsTable() {
+	for _, row := range settings.Table() {
 		want = append(want, docsRow(row))
 	}
 	equal(t, "the table of docs/cli.md", table, strings.Join(want, "\n"))
 }
 
 // docsRow is a row of the table in docs/cli.md.
-func docsRow(row setting) string {
-	way := "`--" + row.flag() + "`"
-	if row.secret {
-		way = "none; `" + row.shownName() + "_FILE`"
+func docsRow(row settings.Row) string {
+	way := "`--" + row.Flag() + "`"
+	if row.Secret {
+		way = "none; `" + row.ShownName() + "_FILE`"
 	}
-	value := row.none
-	if row.def != "" {
-		value = "`" + row.def + "`"
+	value := row.None
+	if row.Default != "" {
+		value = "`" + row.Default + "`"
 	}
-	meaning := row.meaning
-	if len(row.allowed) > 0 {
-		meaning += ": `" + strings.Join(row.allowed, "`, `") + "`"
+	meaning := row.Meaning
+	if len(row.Allowed) > 0 {
+		meaning += ": `" + strings.Join(row.Allowed, "`, `") + "`"
 	}
-	return fmt.Sprintf("| `%s` | %s | %s | %s |", row.shownName(), way, value, meaning)
+	return fmt.Sprintf("| `%s` | %s | %s | %s |", row.ShownName(), way, value, meaning)
 }
 
 func TestDocsNameEveryCommandFlagAndField(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"gprxy/cmd/settings"
+
 	"github.com/spf13/pflag"
 )
 
@@ -98,15 +100,15 @@ func settingsHelp() string {
 	var b strings.Builder
 	b.WriteString("Settings, from flags, then the environment, then .env in the working directory\n(NAME_FILE is a file that holds the " +
 		"value):\n")
-	for _, row := range settingsTable() {
-		way := "--" + row.flag()
-		if row.secret {
-			way = row.shownName() + "_FILE"
+	for _, row := range settings.Table() {
+		way := "--" + row.Flag()
+		if row.Secret {
+			way = row.ShownName() + "_FILE"
 		}
-		fmt.Fprintf(&b, "  %s, %s [%s]\n", row.shownName(), way, row.shownDefault())
-		meaning := row.meaning
-		if len(row.allowed) > 0 {
-			meaning += " (" + strings.Join(row.allowed, ", ") + ")"
+		fmt.Fprintf(&b, "  %s, %s [%s]\n", row.ShownName(), way, row.ShownDefault())
+		meaning := row.Meaning
+		if len(row.Allowed) > 0 {
+			meaning += " (" + strings.Join(row.Allowed, ", ") + ")"
 		}
 		fmt.Fprintf(&b, "      %s\n", wrap(meaning, helpWidth-6, "      "))
 	}

@@ -13,6 +13,7 @@ import (
 
 	"gprxy/auth/authtest"
 	"gprxy/auth/sso"
+	"gprxy/cmd/settings"
 )
 
 // issuerAlone is an install without PostgreSQL, for what never gets as far.
@@ -191,7 +192,7 @@ func TestScopesOfTheProxy(t *testing.T) {
 		{"OAUTH_SCOPE=email, groups", "openid email groups", ""},
 		{"OIDC_SCOPES=openid \"groups\"", "", "which is no scope"},
 	} {
-		s, _, err := load(t, fixedEnvironment(t, append(token, row.variable)...))
+		s, _, err := settings.Load(settings.Sources{Variables: append(token, row.variable), Dir: t.TempDir()})
 		if row.wrong != "" {
 			if err == nil || !strings.Contains(err.Error(), row.wrong) {
 				t.Errorf("%s: %v", row.variable, err)
@@ -202,7 +203,7 @@ func TestScopesOfTheProxy(t *testing.T) {
 			t.Errorf("%s asks for %q, %v; want %q", row.variable, got, err, row.want)
 		}
 	}
-	_, _, err := load(t, fixedEnvironment(t, append(token, "OIDC_SCOPES=openid", "OAUTH_SCOPE=groups")...))
+	_, _, err := settings.Load(settings.Sources{Variables: append(token, "OIDC_SCOPES=openid", "OAUTH_SCOPE=groups"), Dir: t.TempDir()})
 	if err == nil || !strings.Contains(err.Error(), "OIDC_SCOPES and OAUTH_SCOPE differ") {
 		t.Errorf("two names, two values: %v", err)
 	}

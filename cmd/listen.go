@@ -13,13 +13,15 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"gprxy/cmd/settings"
 )
 
 // clientKeepAlive finds out within two minutes of silence that a client's host has vanished.
 var clientKeepAlive = net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 10 * time.Second, Count: 6}
 
 // listen takes the sockets that systemd has opened for gprxy, or opens those of the settings.
-func listen(ctx context.Context, s Settings, env Environment) ([]net.Listener, error) {
+func listen(ctx context.Context, s settings.Settings, env Environment) ([]net.Listener, error) {
 	if env.variable("LISTEN_PID") == strconv.Itoa(os.Getpid()) {
 		return inheritedSockets(env.variable("LISTEN_FDS"))
 	}
@@ -27,7 +29,7 @@ func listen(ctx context.Context, s Settings, env Environment) ([]net.Listener, e
 }
 
 // openSockets opens all or none. Addresses come first: a free port that one of them found is that of the others, too.
-func openSockets(ctx context.Context, s Settings) (sockets []net.Listener, err error) {
+func openSockets(ctx context.Context, s settings.Settings) (sockets []net.Listener, err error) {
 	hosts := s.ListenHosts()
 	slices.SortStableFunc(hosts, func(a, b string) int { return cmp.Compare(rank(a), rank(b)) })
 	port := int(s.ProxyPort)
@@ -45,7 +47,7 @@ func openSockets(ctx context.Context, s Settings) (sockets []net.Listener, err e
 }
 
 func rank(host string) int {
-	if isUnixHost(host) {
+	if settings.IsUnixHost(host) {
 		return 1
 	}
 	return 0
@@ -53,7 +55,7 @@ func rank(host string) int {
 
 func openOne(ctx context.Context, host string, port int, mode os.FileMode) (socket net.Listener, err error) {
 	address := net.JoinHostPort(host, strconv.Itoa(port))
-	if isUnixHost(host) {
+	if settings.IsUnixHost(host) {
 		address = socketPath(host, strconv.Itoa(port))
 		socket, err = listenUnix(ctx, address, mode)
 	} else {
@@ -63,7 +65,7 @@ func openOne(ctx context.Context, host string, port int, mode os.FileMode) (sock
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("%s is in use by another program: stop it, or choose another port with PROXY_PORT: %w", address, err)
-	case errors.Is(err, os.ErrPermission) && isUnixHost(host):
+	case errors.Is(err, os.ErrPermission) && settings.IsUnixHost(host):
 		return nil, fmt.Errorf("may not make the socket %s: let gprxy's user write in its folder, or choose another with PROXY_HOST: %w",
 			address, err)
 	case errors.Is(err, os.ErrPermission):
@@ -89,9 +91,9 @@ const firstInherited = 3
 // waits in the kernel's queue.
 func inheritedSockets(count string) (sockets []net.Listener, err error) {
 	n, err := strconv.Atoi(count)
-	if err != nil || n < 1 || n > maxListen {
+	if err != nil || n < 1 || n > settings.MaxListen {
 		return nil, fmt.Errorf("systemd hands over %q sockets (LISTEN_FDS): give gprxy's socket unit 1 to %d lines ListenStream", count,
-			maxListen)
+			settings.MaxListen)
 	}
 	for fd := firstInherited; fd < firstInherited+n; fd++ {
 		socket, err := inheritedSocket(fd)

@@ -6,11 +6,13 @@ import (
 	"net"
 	"testing"
 
+	"gprxy/cmd/settings"
+
 	"golang.org/x/sys/unix"
 )
 
 func TestAVanishedClientIsNoticedByKeepAlive(t *testing.T) {
-	sockets, err := listen(t.Context(), Settings{ProxyHost: "127.0.0.1"}, Environment{})
+	sockets, err := listen(t.Context(), settings.Settings{ProxyHost: "127.0.0.1"}, Environment{})
 	if err != nil {
 		t.Fatal(err)
 	}

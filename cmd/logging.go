@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode"
 
+	"gprxy/cmd/settings"
 	"gprxy/cmd/terminal"
 
 	"github.com/charmbracelet/lipgloss"
@@ -28,15 +29,15 @@ func newLogger(std IO, env Environment, level, format string) *slog.Logger {
 		TimeFunction:    func(t time.Time) time.Time { return t.UTC() },
 		TimeFormat:      logTime,
 	})
-	if level == LogDebug {
+	if level == settings.LogDebug {
 		l.SetLevel(log.DebugLevel)
 	}
 	keep := unicode.IsPrint
 	switch format {
-	case FormatJSON:
+	case settings.FormatJSON:
 		l.SetFormatter(log.JSONFormatter)
 		keep = encoded
-	case FormatLogfmt:
+	case settings.FormatLogfmt:
 		l.SetFormatter(log.LogfmtFormatter)
 		keep = encoded
 	}

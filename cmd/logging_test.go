@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"gprxy/auth"
+	"gprxy/cmd/settings"
 	"gprxy/cmd/terminal"
 )
 
@@ -33,12 +34,12 @@ func TestLogLine(t *testing.T) {
 			"roles", []string{"a", "b"}, "error", errors.New("no =\"luck\""), "password", auth.Secret("topsecret"), "empty", "")
 	}
 	for format, want := range map[string]string{
-		FormatText: `TIME INFO  a client logged in session=06d3 client.user="alice smith" client.rows=12 client.tls=true client.wait=1.5s client.db.name=shop client.roles=a,b client.error="no =\"luck\"" client.password=[secret] client.empty=""` + "\n",
-		FormatJSON: `{"time":"TIME","level":"info","msg":"a client logged in","session":"06d3","client.user":"alice smith","client.rows":12,"client.tls":true,` +
+		settings.FormatText: `TIME INFO  a client logged in session=06d3 client.user="alice smith" client.rows=12 client.tls=true client.wait=1.5s client.db.name=shop client.roles=a,b client.error="no =\"luck\"" client.password=[secret] client.empty=""` + "\n",
+		settings.FormatJSON: `{"time":"TIME","level":"info","msg":"a client logged in","session":"06d3","client.user":"alice smith","client.rows":12,"client.tls":true,` +
 			`"client.wait":"1.5s","client.db.name":"shop","client.roles":"a,b","client.error":"no =\"luck\"","client.password":"[secret]","client.empty":""}` + "\n",
-		FormatLogfmt: `time=TIME level=info msg="a client logged in" session=06d3 client.user="alice smith" client.rows=12 client.tls=true client.wait=1.5s client.db.name=shop client.roles=a,b client.error="no =\"luck\"" client.password=[secret] client.empty=` + "\n",
+		settings.FormatLogfmt: `time=TIME level=info msg="a client logged in" session=06d3 client.user="alice smith" client.rows=12 client.tls=true client.wait=1.5s client.db.name=shop client.roles=a,b client.error="no =\"luck\"" client.password=[secret] client.empty=` + "\n",
 	} {
-		equal(t, format, logged(t, LogProduction, format, line), want)
+		equal(t, format, logged(t, settings.LogProduction, format, line), want)
 	}
 }
 
@@ -50,16 +51,18 @@ func TestLogLevels(t *testing.T) {
 		l.Error("e")
 		l.Log(t.Context(), slog.LevelWarn+1, "between")
 	}
-	equal(t, "production", logged(t, LogProduction, FormatText, all), "TIME INFO  i\nTIME WARN  w\nTIME ERROR e\nTIME WARN  between\n")
-	equal(t, "debug", logged(t, LogDebug, FormatText, all), "TIME DEBUG d\nTIME INFO  i\nTIME WARN  w\nTIME ERROR e\nTIME WARN  between\n")
+	equal(t, "production", logged(t, settings.LogProduction, settings.FormatText, all),
+		"TIME INFO  i\nTIME WARN  w\nTIME ERROR e\nTIME WARN  between\n")
+	equal(t, "debug", logged(t, settings.LogDebug, settings.FormatText, all),
+		"TIME DEBUG d\nTIME INFO  i\nTIME WARN  w\nTIME ERROR e\nTIME WARN  between\n")
 }
 
 // hostile is what a client may call itself.
 const hostile = "a\nb\r\tc\x1b[2J\x00\x7f\u009b31m\u202ed\u2028e\xff\U000e0001"
 
 func TestLogLinesAreSafe(t *testing.T) {
-	for _, format := range []string{FormatText, FormatJSON, FormatLogfmt} {
-		got := logged(t, LogProduction, format, func(l *slog.Logger) {
+	for _, format := range []string{settings.FormatText, settings.FormatJSON, settings.FormatLogfmt} {
+		got := logged(t, settings.LogProduction, format, func(l *slog.Logger) {
 			l.With("with", hostile).Info("message "+hostile, "value", hostile, "key "+hostile, 1, "error", errors.New(hostile),
 				"list", []string{hostile}, "level", "forged", "time", "forged", "msg", "forged", slog.Group("g\n", "k", hostile))
 		})
@@ -74,7 +77,7 @@ func TestLogLinesAreSafe(t *testing.T) {
 		if strings.Count(got, "forged") != 3 {
 			t.Errorf("%s: fields named like the logger's own are lost: %s", format, got)
 		}
-		if format != FormatJSON {
+		if format != settings.FormatJSON {
 			continue
 		}
 		var line map[string]any
@@ -93,10 +96,10 @@ func TestLogColour(t *testing.T) {
 		variables []string
 		want      bool
 	}{{0, nil, false}, {80, nil, true}, {80, []string{"NO_COLOR=1"}, false}} {
-		for _, format := range []string{FormatText, FormatJSON} {
+		for _, format := range []string{settings.FormatText, settings.FormatJSON} {
 			var b bytes.Buffer
-			newLogger(IO{Err: &b, ErrWidth: row.width}, Environment{Variables: row.variables}, LogProduction, format).Info("x")
-			if got, want := strings.Contains(b.String(), "\x1b["), row.want && format == FormatText; got != want {
+			newLogger(IO{Err: &b, ErrWidth: row.width}, Environment{Variables: row.variables}, settings.LogProduction, format).Info("x")
+			if got, want := strings.Contains(b.String(), "\x1b["), row.want && format == settings.FormatText; got != want {
 				t.Errorf("%+v %s: colour %v, want %v", row, format, got, want)
 			}
 		}

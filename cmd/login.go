@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"gprxy/auth/sso"
+	"gprxy/cmd/settings"
 	"gprxy/cmd/terminal"
 )
 
@@ -45,7 +46,8 @@ func (o *loginOptions) flags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.device, "device", false, "show an address and a code to open on another machine")
 	fs.BoolVar(&o.noBrowser, "no-browser", false, "only print the address")
 	fs.StringVar(&o.port, "port", "", "the `PORT` the browser comes back to, instead of CALLBACK_URL's; 0 for any")
-	addSSOFlags(fs, append(whichLogin, "OIDC_SCOPES", "OIDC_PROMPT", "CALLBACK_URL", "CONNECTION_NAME", "ROLES_CLAIM", "USER_CLAIM")...)
+	settings.AddPersonFlags(fs, append(settings.WhichLogin, "OIDC_SCOPES", "OIDC_PROMPT", "CALLBACK_URL", "CONNECTION_NAME", "ROLES_CLAIM",
+		"USER_CLAIM")...)
 }
 
 func (o *loginOptions) validate(c *call) (err error) {
@@ -67,24 +69,24 @@ func (o *loginOptions) validate(c *call) (err error) {
 
 // complete reports what is missing to log in.
 func (s *ssoSettings) complete() error {
-	var missing []Problem
+	var missing []settings.Problem
 	if s.login.Issuer == "" {
-		missing = append(missing, Problem{"OIDC_ISSUER", "is not set",
-			"set it to your company's issuer, or AUTH0_TENANT to its Auth0 domain; whoever runs gprxy knows"})
+		missing = append(missing, settings.Problem{Variable: "OIDC_ISSUER", Wrong: "is not set",
+			Instead: "set it to your company's issuer, or AUTH0_TENANT to its Auth0 domain; whoever runs gprxy knows"})
 	}
 	if s.login.ClientID == "" {
-		missing = append(missing, Problem{"OIDC_CLIENT_ID", "is not set",
-			"set it to the id of the native client that gprxy has at the issuer; whoever runs gprxy knows"})
+		missing = append(missing, settings.Problem{Variable: "OIDC_CLIENT_ID", Wrong: "is not set",
+			Instead: "set it to the id of the native client that gprxy has at the issuer; whoever runs gprxy knows"})
 	}
 	if len(missing) > 0 {
-		return &SettingsError{Problems: missing, Command: "login"}
+		return &settings.Error{Problems: missing, Command: "login"}
 	}
 	return nil
 }
 
 func (o *loginOptions) run(ctx context.Context, c *call) error {
 	if o.sso.token != "" {
-		c.warn(tokenVariable + " is set and will be used instead of this login")
+		c.warn(settings.TokenVariable + " is set and will be used instead of this login")
 	}
 	var t sso.Tokens
 	var err error

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"gprxy/auth/sso"
+	"gprxy/cmd/settings"
 	"gprxy/cmd/terminal"
 )
 
@@ -36,7 +37,7 @@ type logoutOptions struct {
 
 func (o *logoutOptions) flags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.all, "all", false, "every login, at whatever issuer")
-	addSSOFlags(fs, whichLogin...)
+	settings.AddPersonFlags(fs, settings.WhichLogin...)
 }
 
 func (o *logoutOptions) validate(c *call) (err error) {

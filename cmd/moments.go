@@ -3,9 +3,10 @@
 package cmd
 
 import (
-	"strconv"
 	"strings"
 	"time"
+
+	"gprxy/cmd/settings"
 )
 
 const momentExamples = "90s, 1h, 7d, 2026-03-01 or 2026-03-01T09:30:00Z"
@@ -19,7 +20,7 @@ func parseMoment(text string, now time.Time) (time.Time, bool) {
 			return t.UTC(), plausible(t)
 		}
 	}
-	ago, ok := parseAgo(text)
+	ago, ok := settings.ParseAgo(text)
 	if !ok {
 		return time.Time{}, false
 	}
@@ -29,33 +30,3 @@ func parseMoment(text string, now time.Time) (time.Time, bool) {
 
 // plausible refuses years that the log, which counts microseconds, cannot hold or compare.
 func plausible(t time.Time) bool { return t.Year() >= 1 && t.Year() <= 9999 }
-
-var units = map[byte]time.Duration{
-	's': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour,
-}
-
-// parseAgo reads whole numbers with a unit each, largest first or not, and adds them up.
-func parseAgo(text string) (time.Duration, bool) {
-	const longest = 200 * 365 * 24 * time.Hour
-	var sum time.Duration
-	for rest := text; rest != ""; {
-		digits := 0
-		for digits < len(rest) && rest[digits] >= '0' && rest[digits] <= '9' {
-			digits++
-		}
-		if digits == 0 || digits == len(rest) {
-			return 0, false
-		}
-		n, err := strconv.ParseInt(rest[:digits], 10, 64)
-		unit, known := units[rest[digits]]
-		if err != nil || !known || n > int64(longest/unit) {
-			return 0, false
-		}
-		sum += time.Duration(n) * unit
-		if sum > longest {
-			return 0, false
-		}
-		rest = rest[digits+1:]
-	}
-	return sum, sum > 0
-}

@@ -24,6 +24,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"gprxy/auth/authtest"
+	"gprxy/cmd/settings"
 	"gprxy/pool/pooltest"
 	"gprxy/store"
 )
@@ -230,7 +231,7 @@ func (r *running) connect(ctx context.Context, user, password string) (*pgx.Conn
 // splitAddress gives libpq's host and port of an address that gprxy listens on: those of a Unix socket are its folder, and what
 // its name ends in.
 func splitAddress(address string) (host, port string, err error) {
-	if folder, port, unix := strings.Cut(address, "/"+socketPrefix); unix {
+	if folder, port, unix := strings.Cut(address, "/"+settings.SocketPrefix); unix {
 		return folder, port, nil
 	}
 	return net.SplitHostPort(address)

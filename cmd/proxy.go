@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"gprxy/auth"
+	"gprxy/cmd/settings"
 	"gprxy/listener"
 	"gprxy/pool"
 	"gprxy/session"
@@ -40,7 +41,7 @@ const (
 
 // proxy holds what `gprxy start` runs. The fields stand in the order in which they are opened.
 type proxy struct {
-	settings Settings
+	settings settings.Settings
 	log      *slog.Logger
 
 	events *store.DB
@@ -48,7 +49,7 @@ type proxy struct {
 	tokens *auth.Verifier   // nil: no token login
 	pools  *pool.Pools
 
-	accountFiles *accountFiles
+	secrets *settings.Secrets
 
 	handler *session.Handler
 	server  *listener.Server
@@ -59,7 +60,7 @@ type proxy struct {
 }
 
 // openProxy opens every part. On failure nothing is left open.
-func openProxy(ctx context.Context, s Settings, log *slog.Logger, env Environment) (*proxy, error) {
+func openProxy(ctx context.Context, s settings.Settings, log *slog.Logger, env Environment) (*proxy, error) {
 	p := &proxy{settings: s, log: log}
 	if err := p.open(ctx, env); err != nil {
 		return nil, errors.Join(err, p.close(ctx))
@@ -90,7 +91,7 @@ func (p *proxy) open(ctx context.Context, env Environment) (err error) {
 	if p.pools, err = pool.New(poolConfig(p.settings, p.log)); err != nil {
 		return err
 	}
-	p.accountFiles = newAccountFiles(p.settings, p.log)
+	p.secrets = settings.NewSecrets(p.settings, p.log)
 	if p.handler, err = session.NewHandler(p.handlerConfig(secured, roles)); err != nil {
 		return err
 	}
@@ -155,7 +156,7 @@ func (p *proxy) untilEnd(ctx context.Context, failed <-chan error) error {
 		case err := <-failed:
 			return err
 		case <-hangup:
-			p.accountFiles.reread()
+			p.secrets.Reread()
 			p.pools.Reconnect()
 		}
 	}
@@ -222,8 +223,8 @@ func (p *proxy) serverTLS(home string) (*tls.Config, error) {
 	switch certFile {
 	case "":
 		return nil, nil
-	case CertAuto:
-		files, err := listener.EnsureLocalCA(filepath.Join(home, ".gprxy", "tls"), p.settings.certificateHost())
+	case settings.CertAuto:
+		files, err := listener.EnsureLocalCA(filepath.Join(home, ".gprxy", "tls"), p.settings.CertificateHost())
 		if err != nil {
 			return nil, err
 		}
@@ -254,7 +255,7 @@ func (p *proxy) openAuth() (*auth.Roles, error) {
 		AudienceClaim: p.settings.SignOn.AudienceClaim,
 		RolesClaim:    p.settings.RolesClaim,
 		UserClaim:     p.settings.UserClaim,
-		ExactUsers:    p.settings.SignOn.UserCase == UserCaseExact,
+		ExactUsers:    p.settings.SignOn.UserCase == settings.UserCaseExact,
 		Required:      p.settings.SignOn.Required,
 		ClockSkew:     p.settings.SignOn.ClockSkew,
 		Mapped:        roles.Maps,
@@ -270,7 +271,7 @@ func (p *proxy) started() store.Event {
 		Upstream: p.upstream(),
 		PID:      os.Getpid(),
 	}
-	if p.settings.Audit.Statements != StatementsOff {
+	if p.settings.Audit.Statements != settings.StatementsOff {
 		started.Durability = p.settings.Audit.Durability
 	}
 	return store.Event{Time: time.Now(), Fact: started}

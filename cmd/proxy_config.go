@@ -10,6 +10,7 @@ import (
 
 	"gprxy/auth"
 	"gprxy/auth/sso"
+	"gprxy/cmd/settings"
 	"gprxy/pool"
 	"gprxy/session"
 	"gprxy/session/relay"
@@ -17,7 +18,7 @@ import (
 	"gprxy/store"
 )
 
-func poolConfig(s Settings, log *slog.Logger) pool.Config {
+func poolConfig(s settings.Settings, log *slog.Logger) pool.Config {
 	return pool.Config{
 		Host:           s.DBHost,
 		Port:           s.DBPort,
@@ -46,18 +47,18 @@ func (p *proxy) handlerConfig(secured *tls.Config, roles *auth.Roles) session.Co
 		Roles:                roles,
 		ClientAuth:           clientAuths[s.SignOn.ClientAuth],
 		OAuth:                session.OAuth{Issuer: s.OIDCIssuer, Scope: strings.Join(s.SignOn.Scopes, " ")},
-		Device:               deviceLogin(s, p.accountFiles.clientSecret),
+		Device:               deviceLogin(s, p.secrets.ClientSecret),
 		OnExpiry:             expiryPolicies[s.SignOn.OnExpiry],
 		ExpiryGrace:          s.SignOn.ExpiryGrace,
 		Passwords:            passwordLogin(s),
 		Service:              auth.Login{User: s.ServiceUser, Password: s.ServicePassword},
-		AccountPassword:      p.accountFiles.password,
+		AccountPassword:      p.secrets.Password,
 		Statements:           recordStatements(s.Audit),
 		AllowReplication:     s.AllowReplication,
 		Pools:                p.pools,
 		Events:               p.events,
-		StampSetting:         s.IdentityStamp == StampSetting || s.IdentityStamp == StampBoth,
-		StampApplicationName: s.IdentityStamp == StampApplicationName || s.IdentityStamp == StampBoth,
+		StampSetting:         s.IdentityStamp == settings.StampSetting || s.IdentityStamp == settings.StampBoth,
+		StampApplicationName: s.IdentityStamp == settings.StampApplicationName || s.IdentityStamp == settings.StampBoth,
 		LoginTimeout:         s.LoginTimeout,
 		WaitNotice:           waitNotice,
 		PeerTimeout:          peerTimeout,
@@ -73,7 +74,7 @@ func (p *proxy) handlerConfig(secured *tls.Config, roles *auth.Roles) session.Co
 }
 
 // deviceLogin lets gprxy run the device grant itself, as a client of the issuer.
-func deviceLogin(s Settings, secret func() auth.Secret) session.Device {
+func deviceLogin(s settings.Settings, secret func() auth.Secret) session.Device {
 	if !s.SignOn.DeviceLogin {
 		return session.Device{}
 	}
@@ -94,36 +95,36 @@ func deviceLogin(s Settings, secret func() auth.Secret) session.Device {
 }
 
 var clientAuths = map[string]session.AuthMethod{
-	ClientAuthPassword: session.AuthPassword,
-	ClientAuthOAuth:    session.AuthOAuth,
+	settings.ClientAuthPassword: session.AuthPassword,
+	settings.ClientAuthOAuth:    session.AuthOAuth,
 }
 
 var expiryPolicies = map[string]session.ExpiryPolicy{
-	ExpiryAllow:      session.ExpiryAllow,
-	ExpiryDisconnect: session.ExpiryDisconnect,
+	settings.ExpiryAllow:      session.ExpiryAllow,
+	settings.ExpiryDisconnect: session.ExpiryDisconnect,
 }
 
 var tlsPolicies = map[string]session.TLSPolicy{
-	RequireTLSAuto:   session.TLSOffLoopback,
-	RequireTLSAlways: session.TLSAlways,
-	RequireTLSNever:  session.TLSNever,
+	settings.RequireTLSAuto:   session.TLSOffLoopback,
+	settings.RequireTLSAlways: session.TLSAlways,
+	settings.RequireTLSNever:  session.TLSNever,
 }
 
-func passwordLogin(s Settings) session.PasswordLogin {
+func passwordLogin(s settings.Settings) session.PasswordLogin {
 	switch {
 	case !s.PasswordLogin:
 		return session.PasswordOff
-	case s.PasswordAccount == AccountSelf:
+	case s.PasswordAccount == settings.AccountSelf:
 		return session.PasswordSelf
 	default:
 		return session.PasswordService
 	}
 }
 
-func recordStatements(a AuditSettings) relay.Statements {
+func recordStatements(a settings.Audit) relay.Statements {
 	record := map[string]relay.RecordStatements{
-		StatementsText:   relay.RecordText,
-		StatementsParams: relay.RecordParams,
+		settings.StatementsText:   relay.RecordText,
+		settings.StatementsParams: relay.RecordParams,
 	}
 	return relay.Statements{
 		Record:  record[a.Statements], // off: nothing

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"gprxy/cmd/settings"
 	"gprxy/store"
 )
 
@@ -21,12 +22,12 @@ type readOptions struct {
 }
 
 func (o *readOptions) flags(fs *pflag.FlagSet) {
-	addSettingFlags(fs, "EVENT_LOG")
+	settings.AddFlags(fs, "EVENT_LOG")
 	fs.Lookup("event-log").Usage = "the `FILE` to read; else the setting EVENT_LOG"
 }
 
 func (o *readOptions) validate(c *call) error {
-	s, warnings, err := loadOnly(Sources{Flags: c.set, Environment: c.Environment}, "EVENT_LOG")
+	s, warnings, err := settings.LoadOnly(c.sources(), "EVENT_LOG")
 	c.warn(warnings...)
 	o.path = s.EventLog
 	return err

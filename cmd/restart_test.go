@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"gprxy/cmd/settings"
 )
 
 // bank is a script for pgbench: a transaction that writes at its begin and at its end.
@@ -86,7 +88,7 @@ func TestRestart(t *testing.T) {
 	t.Run("SIGTERM cuts no transaction", i.testSIGTERM)
 	t.Run("refuses nobody when its socket stays open", func(t *testing.T) { i.testRollingRestart(t, "tcp", "127.0.0.1:0", 40, 40, 120) })
 	t.Run("refuses nobody when its Unix socket stays open", func(t *testing.T) {
-		i.testRollingRestart(t, "unix", filepath.Join(t.TempDir(), socketPrefix+"6000"), 20, 30)
+		i.testRollingRestart(t, "unix", filepath.Join(t.TempDir(), settings.SocketPrefix+"6000"), 20, 30)
 	})
 	t.Run("serves beside the one that ends", func(t *testing.T) { i.testTwoAtOnce(t, "127.0.0.1", "0") })
 	t.Run("serves beside the one that ends on a Unix socket", func(t *testing.T) { i.testTwoAtOnce(t, t.TempDir(), "6000") })
@@ -193,7 +195,7 @@ func (i *install) testTwoAtOnce(t *testing.T, host, port string) {
 	_, port, _ = splitAddress(old.addr)
 	old.Process.Signal(syscall.SIGTERM)
 	waitFor(t, "the address is free", func() bool {
-		if isUnixHost(host) {
+		if settings.IsUnixHost(host) {
 			left, err := os.ReadDir(host)
 			return err == nil && len(left) == 0 // neither socket nor lock
 		}

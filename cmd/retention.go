@@ -5,6 +5,8 @@ package cmd
 import (
 	"context"
 	"time"
+
+	"gprxy/cmd/settings"
 )
 
 // retentionRetry is when a prune is tried again that failed.
@@ -30,12 +32,12 @@ func (p *proxy) keepRetention(ctx context.Context) {
 }
 
 func untilTomorrow(now time.Time) time.Duration {
-	return now.Truncate(day).Add(day + time.Minute).Sub(now)
+	return now.Truncate(settings.Day).Add(settings.Day + time.Minute).Sub(now)
 }
 
 func (p *proxy) prune(ctx context.Context) error {
 	retention := p.settings.Audit.Retention
-	done, err := p.events.Prune(ctx, time.Now().Add(-retention), "RETENTION="+inDays(retention), nil)
+	done, err := p.events.Prune(ctx, time.Now().Add(-retention), "RETENTION="+settings.InDays(retention), nil)
 	if err == nil && done.Events > 0 {
 		p.log.Info("pruned old events", "before", done.Before.Format(time.DateOnly), "events", done.Events, "sessions", done.Sessions)
 	}

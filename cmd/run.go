@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"gprxy/cmd/settings"
 	"gprxy/cmd/terminal"
 
 	"github.com/spf13/pflag"
@@ -110,7 +111,7 @@ func newFlagSet(name string) *pflag.FlagSet {
 func report(ctx context.Context, err error, std IO) int {
 	var usage *usageError
 	var code exitCode
-	var settings *SettingsError
+	var settings *settings.Error
 	switch {
 	case err == nil:
 		return exitDone

@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"gprxy/auth"
+	"gprxy/cmd/settings"
 	"gprxy/cmd/terminal"
 	"gprxy/pool"
 )
@@ -34,8 +35,8 @@ func FuzzSettings(f *testing.F) {
 		if strings.Contains(lines, "/dev") || strings.Contains(lines, "/proc") || len(lines) > 4096 {
 			return // files without an end
 		}
-		env := Environment{Variables: append(slices.Clone(enough), strings.Split(lines, "\n")...), Dir: "/nonexistent", Now: time.Now}
-		s, warnings, err := LoadSettings(Sources{Environment: env})
+		env := settings.Sources{Variables: append(slices.Clone(enough), strings.Split(lines, "\n")...), Dir: "/nonexistent"}
+		s, warnings, err := settings.Load(env)
 		said := strings.Join(warnings, "\n")
 		if err != nil {
 			said += terminal.PrintableLines(err.Error())
@@ -43,7 +44,8 @@ func FuzzSettings(f *testing.F) {
 		if strings.ContainsFunc(strings.ReplaceAll(said, "\n", ""), func(r rune) bool { return !unicode.IsPrint(r) }) {
 			t.Errorf("said %q", said)
 		}
-		for name, value := range environValues(env.Variables) {
+		for _, line := range env.Variables {
+			name, value, _ := strings.Cut(line, "=")
 			if isSecretName(name) && isTelling(value) && strings.Contains(said, value) {
 				t.Errorf("the value of %s stands in %q", name, said)
 			}
@@ -66,7 +68,7 @@ func isTelling(value string) bool {
 }
 
 // checkAccepted does with the settings what start does, short of the network.
-func checkAccepted(t *testing.T, s Settings) {
+func checkAccepted(t *testing.T, s settings.Settings) {
 	t.Helper()
 	if s.ProxyHost == "" || s.EventLog == "" || s.LoginTimeout < time.Second || s.ShutdownTimeout < 0 {
 		t.Errorf("accepted: %+v", s)

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"gprxy/cmd/settings"
 )
 
 func loadPerson(t *testing.T, variables []string, dotenv string, args ...string) (*ssoSettings, error) {
@@ -93,7 +95,7 @@ func TestDocsListEveryPersonsSetting(t *testing.T) {
 	}
 	table, _, _ := strings.Cut(rest, "\n\n")
 	var want []string
-	for _, row := range new(ssoSettings).table(&Settings{}) {
+	for _, row := range settings.PersonTable() {
 		want = append(want, docsRow(row))
 	}
 	equal(t, "the second table of docs/cli.md", table, strings.Join(want, "\n"))

@@ -6,6 +6,8 @@ import (
 	"context"
 	"log/slog"
 
+	"gprxy/cmd/settings"
+
 	"github.com/spf13/pflag"
 )
 
@@ -27,14 +29,14 @@ func startCommand() command {
 }
 
 type startOptions struct {
-	settings Settings
+	settings settings.Settings
 	log      *slog.Logger
 }
 
-func (o *startOptions) flags(fs *pflag.FlagSet) { addSettingFlags(fs) }
+func (o *startOptions) flags(fs *pflag.FlagSet) { settings.AddFlags(fs) }
 
 func (o *startOptions) validate(c *call) error {
-	s, warnings, err := LoadSettings(Sources{Flags: c.set, Environment: c.Environment})
+	s, warnings, err := settings.Load(c.sources())
 	if err != nil {
 		c.warn(warnings...)
 		return err

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"gprxy/auth"
+	"gprxy/cmd/settings"
 	"gprxy/pool"
 )
 
@@ -34,7 +35,7 @@ func (p *proxy) sharedAccounts(roles *auth.Roles) (logins []auth.Login) {
 	for _, account := range roles.Logins() {
 		logins = append(logins, auth.Login{User: account.User, Password: account.Password})
 	}
-	if p.settings.PasswordLogin && p.settings.PasswordAccount == AccountService {
+	if p.settings.PasswordLogin && p.settings.PasswordAccount == settings.AccountService {
 		logins = append(logins, auth.Login{User: p.settings.ServiceUser, Password: p.settings.ServicePassword})
 	}
 	return logins

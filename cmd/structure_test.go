@@ -31,6 +31,7 @@ var folders = map[string]struct{ code, tests []string }{
 // use it.
 var rooms = map[string][]string{
 	"gprxy/cmd/export":        {"gprxy/cmd/terminal", "gprxy/store"},
+	"gprxy/cmd/settings":      {"gprxy/auth", "gprxy/auth/sso", "gprxy/listener", "gprxy/pool", "gprxy/session/sqltext", "gprxy/store"},
 	"gprxy/cmd/terminal":      {},
 	"gprxy/pool/wire":         {},
 	"gprxy/session/admission": {"gprxy/store"},

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"gprxy/auth/sso"
+	"gprxy/cmd/settings"
 )
 
 func tokenCommand() command {
@@ -31,7 +32,7 @@ func tokenCommand() command {
 
 type tokenOptions struct{ sso *ssoSettings }
 
-func (o *tokenOptions) flags(fs *pflag.FlagSet) { addSSOFlags(fs, whichLogin...) }
+func (o *tokenOptions) flags(fs *pflag.FlagSet) { settings.AddPersonFlags(fs, settings.WhichLogin...) }
 
 func (o *tokenOptions) validate(c *call) (err error) {
 	o.sso, err = loadSSO(c)
@@ -61,13 +62,13 @@ func (s *ssoSettings) givenToken() (sso.Tokens, error) {
 	parts := strings.Split(s.token.Reveal(), ".")
 	payload, err := base64.RawURLEncoding.DecodeString(parts[min(1, len(parts)-1)])
 	if err != nil || json.Unmarshal(payload, &claims) != nil {
-		return t, fmt.Errorf("%s is no token that can be read; set it to an access token of your issuer", tokenVariable)
+		return t, fmt.Errorf("%s is no token that can be read; set it to an access token of your issuer", settings.TokenVariable)
 	}
 	t.Issuer, t.Subject, t.User, t.Roles = claims.Issuer, claims.Subject, first(claims.Email, claims.Subject), texts(claims.Roles)
 	if claims.Expires > 0 && claims.Expires < 1<<40 {
 		t.Expires = time.Unix(int64(claims.Expires), 0)
 		if !t.Expires.After(s.login.Now()) {
-			return t, fmt.Errorf("%s expired at %s; set it to a fresh token", tokenVariable, t.Expires.UTC().Format(time.RFC3339))
+			return t, fmt.Errorf("%s expired at %s; set it to a fresh token", settings.TokenVariable, t.Expires.UTC().Format(time.RFC3339))
 		}
 	}
 	return t, nil

@@ -17,6 +17,7 @@ import (
 
 	"gprxy/auth"
 	"gprxy/auth/sso"
+	"gprxy/cmd/settings"
 	"gprxy/cmd/terminal"
 	"gprxy/listener"
 	"gprxy/session/tunnel"
@@ -61,7 +62,7 @@ type tunnelOptions struct {
 func (o *tunnelOptions) flags(fs *pflag.FlagSet) {
 	o.to.flags(fs)
 	o.listen.flags(fs)
-	addSSOFlags(fs, whichLogin...)
+	settings.AddPersonFlags(fs, settings.WhichLogin...)
 }
 
 func (o *tunnelOptions) validate(c *call) (err error) {
@@ -106,7 +107,7 @@ func (o *tunnelOptions) config(c *call) (tunnel.Config, error) {
 	if err != nil {
 		return tunnel.Config{}, err
 	}
-	log := newLogger(c.IO, c.Environment, LogProduction, FormatText)
+	log := newLogger(c.IO, c.Environment, settings.LogProduction, settings.FormatText)
 	if o.target.known != nil {
 		o.target.known.tell = func(format string, args ...any) { log.Info(fmt.Sprintf(format, args...)) }
 	}
@@ -185,7 +186,7 @@ func (o *tunnelOptions) announce(c *call, d *tunnelListener, who sso.Tokens, roo
 		return
 	}
 	if o.target.known == nil && (o.target.sslMode == sslDisable || o.target.sslMode == sslRequire) || o.target.sslMode == sslPrefer &&
-		!loopback(o.target.host) {
+		!settings.IsLoopback(o.target.host) {
 		c.warn("with --sslmode " + o.target.sslMode + " nothing proves that gprxy is who gets your token; verify-full does")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"gprxy/cmd/settings"
 	"gprxy/cmd/terminal"
 
 	"github.com/spf13/pflag"
@@ -91,9 +92,9 @@ func flagProblem(cmd command, fs *pflag.FlagSet, err error) error {
 
 func unknownFlag(cmd command, fs *pflag.FlagSet, name string) error {
 	if cmd.settings {
-		for _, row := range settingsTable() {
-			if row.secret && (row.flag() == name || row.prefix && strings.HasPrefix(name, row.flag())) {
-				return usagef("set "+row.shownName()+" or "+row.shownName()+"_FILE in the environment or in .env",
+		for _, row := range settings.Table() {
+			if row.Secret && (row.Flag() == name || row.Prefix && strings.HasPrefix(name, row.Flag())) {
+				return usagef("set "+row.ShownName()+" or "+row.ShownName()+"_FILE in the environment or in .env",
 					"--%s does not exist: a command line is no place for a password", name)
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"gprxy/auth/sso"
+	"gprxy/cmd/settings"
 	"gprxy/cmd/terminal"
 )
 
@@ -36,7 +37,7 @@ type whoamiOptions struct {
 
 func (o *whoamiOptions) flags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.json, "json", false, "one JSON object a line")
-	addSSOFlags(fs, whichLogin...)
+	settings.AddPersonFlags(fs, settings.WhichLogin...)
 }
 
 func (o *whoamiOptions) validate(c *call) (err error) {
@@ -100,7 +101,7 @@ type whoamiLine struct {
 
 func (o *whoamiOptions) source() string {
 	if o.sso.token != "" {
-		return tokenVariable
+		return settings.TokenVariable
 	}
 	return o.sso.store.Path
 }

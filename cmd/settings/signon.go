@@ -1,6 +1,6 @@
 // Settings of how clients present a token, and of what its expiry means.
 
-package cmd
+package settings
 
 import (
 	"slices"
@@ -43,30 +43,30 @@ type SignOn struct {
 	ClockSkew     time.Duration
 }
 
-func signOnSettings() []setting {
-	return []setting{
-		{name: "CLIENT_AUTH", def: ClientAuthPassword, meaning: "what clients are asked for that do not choose with gprxy.auth: a password " +
+func signOnSettings() []Row {
+	return []Row{
+		{Name: "CLIENT_AUTH", Default: ClientAuthPassword, Meaning: "what clients are asked for that do not choose with gprxy.auth: a password " +
 			"(which may be a token), or a token with OAUTHBEARER",
-			allowed: []string{ClientAuthPassword, ClientAuthOAuth},
+			Allowed: []string{ClientAuthPassword, ClientAuthOAuth},
 			parse:   text(func(s *Settings) *string { return &s.SignOn.ClientAuth })},
-		{name: "OIDC_SCOPES", none: "openid profile email", meaning: "the scopes that the issuer is asked for, by OAUTHBEARER clients and by " +
+		{Name: "OIDC_SCOPES", None: "openid profile email", Meaning: "the scopes that the issuer is asked for, by OAUTHBEARER clients and by " +
 			"gprxy.auth=device, such as one for groups; openid is always among them, offline_access never",
 			parse: scopes(func(s *Settings) *[]string { return &s.SignOn.Scopes })},
-		{name: "OAUTH_SCOPE", none: "none", meaning: "the older name of OIDC_SCOPES",
+		{Name: "OAUTH_SCOPE", None: "none", Meaning: "the older name of OIDC_SCOPES",
 			parse: scopes(func(s *Settings) *[]string { return &s.SignOn.oldScopes })},
-		{name: "DEVICE_LOGIN", def: "off", meaning: "whether a client may ask with gprxy.auth=device for a login with the browser",
-			allowed: []string{"on", "off"}, parse: onOff(func(s *Settings) *bool { return &s.SignOn.DeviceLogin })},
-		{name: "DEVICE_LOGIN_MAX", def: "100", meaning: "how many such logins may be under way at once",
+		{Name: "DEVICE_LOGIN", Default: "off", Meaning: "whether a client may ask with gprxy.auth=device for a login with the browser",
+			Allowed: []string{"on", "off"}, parse: onOff(func(s *Settings) *bool { return &s.SignOn.DeviceLogin })},
+		{Name: "DEVICE_LOGIN_MAX", Default: "100", Meaning: "how many such logins may be under way at once",
 			parse: count(func(s *Settings) *int { return &s.SignOn.DeviceLoginMax })},
-		{name: "OIDC_CLIENT_ID", none: "required with DEVICE_LOGIN",
-			meaning: "the client that gprxy is at the issuer: a public one that may use the device grant; AUTH0_NATIVE_CLIENT_ID is the same",
+		{Name: "OIDC_CLIENT_ID", None: "required with DEVICE_LOGIN",
+			Meaning: "the client that gprxy is at the issuer: a public one that may use the device grant; AUTH0_NATIVE_CLIENT_ID is the same",
 			parse:   text(func(s *Settings) *string { return &s.SignOn.ClientID })},
-		{name: "OIDC_CLIENT_SECRET", none: "none", meaning: "only for issuers that give such clients a secret (Google)", secret: true,
+		{Name: "OIDC_CLIENT_SECRET", None: "none", Meaning: "only for issuers that give such clients a secret (Google)", Secret: true,
 			parse: secret(func(s *Settings) *auth.Secret { return &s.SignOn.ClientSecret })},
-		{name: "ON_TOKEN_EXPIRY", def: ExpiryAllow, meaning: "what happens to a session whose token expires",
-			allowed: []string{ExpiryAllow, ExpiryDisconnect},
+		{Name: "ON_TOKEN_EXPIRY", Default: ExpiryAllow, Meaning: "what happens to a session whose token expires",
+			Allowed: []string{ExpiryAllow, ExpiryDisconnect},
 			parse:   text(func(s *Settings) *string { return &s.SignOn.OnExpiry })},
-		{name: "TOKEN_EXPIRY_GRACE", def: "1m", meaning: "with disconnect: how long a transaction may outlive the token",
+		{Name: "TOKEN_EXPIRY_GRACE", Default: "1m", Meaning: "with disconnect: how long a transaction may outlive the token",
 			parse: duration(0, 24*time.Hour, func(s *Settings) *time.Duration { return &s.SignOn.ExpiryGrace })},
 	}
 }
@@ -97,7 +97,7 @@ func takeClientID(s *Settings, l *loader) {
 	if s.SignOn.ClientID != "" {
 		return
 	}
-	if id, ok := l.lookup(setting{name: "AUTH0_NATIVE_CLIENT_ID"}, "AUTH0_NATIVE_CLIENT_ID"); ok {
+	if id, ok := l.lookup(Row{Name: "AUTH0_NATIVE_CLIENT_ID"}, "AUTH0_NATIVE_CLIENT_ID"); ok {
 		s.SignOn.ClientID = id.text
 	}
 }

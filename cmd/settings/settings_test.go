@@ -1,6 +1,6 @@
 // The settings, as a specification: what may be given, where it comes from, and what a mistake is told.
 
-package cmd
+package settings
 
 import (
 	"crypto/ecdsa"
@@ -26,24 +26,21 @@ import (
 // enough is the least environment that start accepts.
 var enough = []string{"HOME=/home/u", "GPRXY_USER=svc", "GPRXY_PASS=pw"}
 
-func fixedEnvironment(t *testing.T, variables ...string) Environment {
+// surroundings are an environment and an empty working directory.
+func surroundings(t *testing.T, variables ...string) Sources {
 	t.Helper()
-	return Environment{
-		Variables: variables,
-		Dir:       t.TempDir(),
-		Now:       func() time.Time { return time.Date(2026, 3, 5, 12, 0, 0, 0, time.UTC) },
-		OSUser:    "tester",
-	}
+	return Sources{Variables: variables, Dir: t.TempDir()}
 }
 
-func load(t *testing.T, env Environment, flags ...string) (Settings, []string, error) {
+func load(t *testing.T, env Sources, flags ...string) (Settings, []string, error) {
 	t.Helper()
 	fs := pflag.NewFlagSet("start", pflag.ContinueOnError)
-	addSettingFlags(fs)
+	AddFlags(fs)
 	if err := fs.Parse(flags); err != nil {
 		t.Fatal(err)
 	}
-	return LoadSettings(Sources{Flags: fs, Environment: env})
+	env.Flags = fs
+	return Load(env)
 }
 
 func write(t *testing.T, path, content string) string {
@@ -55,7 +52,7 @@ func write(t *testing.T, path, content string) string {
 }
 
 func TestDefaults(t *testing.T) {
-	got, warnings, err := load(t, fixedEnvironment(t, enough...))
+	got, warnings, err := load(t, surroundings(t, enough...))
 	if err != nil || len(warnings) > 0 {
 		t.Fatalf("error %v, warnings %q", err, warnings)
 	}
@@ -71,7 +68,7 @@ func TestDefaults(t *testing.T) {
 		PoolMaxConns: 20, PoolMaxTotal: 80, PoolMaxEmptyTime: 3 * time.Second, PoolAcquireTimeout: 10 * time.Second, PoolMaxLifetime: time.Hour,
 		DBRestartWait: 5 * time.Second, PoolMaxIdleTime: 10 * time.Minute,
 		IdentityStamp: "setting", EventLog: "/home/u/.gprxy/events.db",
-		Audit: AuditSettings{Statements: StatementsOff, Durability: "async", MaxText: 1 << 20, CheckpointInterval: time.Hour,
+		Audit: Audit{Statements: StatementsOff, Durability: "async", MaxText: 1 << 20, CheckpointInterval: time.Hour,
 			RetentionMin: 30 * 24 * time.Hour},
 		LogLevel: "production", LogFormat: "text",
 		ShutdownTimeout: 30 * time.Second, LoginTimeout: time.Minute,
@@ -100,7 +97,7 @@ func TestPrecedence(t *testing.T) {
 		{name: "an empty variable means the default", givenEn: true, dotenv: "d", want: "localhost"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			env := fixedEnvironment(t, enough...)
+			env := surroundings(t, enough...)
 			var flags []string
 			if row.givenFlag {
 				flags = append(flags, "--db-host="+row.flag)
@@ -197,8 +194,8 @@ var wrongSettings = []struct {
 	{given: []string{"PROXY_KEY=/k"}, want: []string{"PROXY_CERT is not set, but PROXY_KEY is"}},
 	{given: []string{"PROXY_CERT=/c"}, want: []string{"PROXY_KEY is not set, but PROXY_CERT is"}},
 	{given: []string{"PROXY_CERT=auto", "PROXY_KEY=/k"}, want: []string{"PROXY_KEY is set, but PROXY_CERT=auto makes its own key"}},
-	{given: []string{"PROXY_CERT=/c", "PROXY_KEY=../listener/testdata/encrypted-pkcs8.key"},
-		want: []string{"PROXY_KEY names ../listener/testdata/encrypted-pkcs8.key, which is encrypted with a password, and gprxy takes keys " +
+	{given: []string{"PROXY_CERT=/c", "PROXY_KEY=../../listener/testdata/encrypted-pkcs8.key"},
+		want: []string{"PROXY_KEY names ../../listener/testdata/encrypted-pkcs8.key, which is encrypted with a password, and gprxy takes keys " +
 			"without one"}, instead: "openssl pkey -in"},
 	{given: []string{"PROXY_CERT=/c", "PROXY_KEY=/k"}, want: []string{"PROXY_CERT and PROXY_KEY cannot be used: open /c: no such file or " +
 		"directory"}},
@@ -273,10 +270,10 @@ func TestWrongSettings(t *testing.T) {
 					variables = append(variables, v)
 				}
 			}
-			_, _, err := load(t, fixedEnvironment(t, variables...))
-			var wrong *SettingsError
+			_, _, err := load(t, surroundings(t, variables...))
+			var wrong *Error
 			if !errors.As(err, &wrong) {
-				t.Fatalf("error %v, want a SettingsError", err)
+				t.Fatalf("error %v, want a Error", err)
 			}
 			var got []string
 			instead := ""
@@ -298,7 +295,7 @@ func TestWrongSettings(t *testing.T) {
 func TestRoleFileWithoutUser(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "writer")
 	write(t, file, "topsecret\n")
-	_, _, err := load(t, fixedEnvironment(t, append([]string{"ROLE_MAPPING_W_FILE=" + file}, append(oidc, enough...)...)...))
+	_, _, err := load(t, surroundings(t, append([]string{"ROLE_MAPPING_W_FILE=" + file}, append(oidc, enough...)...)...))
 	if err == nil || !strings.Contains(err.Error(), "ROLE_MAPPING_W_FILE names a file that has no password") ||
 		!strings.Contains(err.Error(), "write username:password of the service account into the file") ||
 		strings.Contains(err.Error(), "topsecret") {
@@ -307,7 +304,7 @@ func TestRoleFileWithoutUser(t *testing.T) {
 }
 
 func TestClaimSettings(t *testing.T) {
-	env := fixedEnvironment(t, append([]string{"HOME=/h", "PASSWORD_LOGIN=off", "CLOCK_SKEW=2m", "USER_CASE=exact", "AUDIENCE_CLAIM=client_id",
+	env := surroundings(t, append([]string{"HOME=/h", "PASSWORD_LOGIN=off", "CLOCK_SKEW=2m", "USER_CASE=exact", "AUDIENCE_CLAIM=client_id",
 		"REQUIRED_CLAIMS=hd=example.com|example.org, email_verified=true"}, oidc...)...)
 	got, warnings, err := load(t, env)
 	if err != nil || len(warnings) > 0 {
@@ -332,7 +329,7 @@ func TestOpenIssuersAreWarnedOf(t *testing.T) {
 		"https://login.example.com":                                                   false, "https://accounts.google.com.example.com/": false,
 	} {
 		for _, with := range []string{"", "DEFAULT_ROLE=reader", "DEFAULT_ROLE=reader REQUIRED_CLAIMS=hd=example.com"} {
-			env := fixedEnvironment(t, append([]string{"HOME=/h", "PASSWORD_LOGIN=off", "OIDC_ISSUER=" + issuer, "AUDIENCE=api",
+			env := surroundings(t, append([]string{"HOME=/h", "PASSWORD_LOGIN=off", "OIDC_ISSUER=" + issuer, "AUDIENCE=api",
 				"ROLE_MAPPING_READER=app_reader:pw"}, strings.Fields(with)...)...)
 			_, warnings, err := load(t, env)
 			if err != nil {
@@ -347,7 +344,7 @@ func TestOpenIssuersAreWarnedOf(t *testing.T) {
 }
 
 func TestRoleMapping(t *testing.T) {
-	env := fixedEnvironment(t, "HOME=/h", "PASSWORD_LOGIN=off", "AUTH0_TENANT=a.eu.auth0.com", "AUDIENCE=api",
+	env := surroundings(t, "HOME=/h", "PASSWORD_LOGIN=off", "AUTH0_TENANT=a.eu.auth0.com", "AUDIENCE=api",
 		"ROLE_MAPPING_READER=app_reader:p:w=d ", "ROLE_PRIORITY=db-writer,reader", "DEFAULT_ROLE=reader", "REQUIRED_CLAIMS=email_verified=true")
 	file := write(t, filepath.Join(env.Dir, "writer"), "app_writer:from file\r\n")
 	write(t, filepath.Join(env.Dir, ".env"), "ROLE_MAPPING_DB_WRITER_FILE=writer\n")
@@ -393,7 +390,7 @@ func TestRolesCompareAsAuthDoes(t *testing.T) {
 }
 
 func TestSecretFiles(t *testing.T) {
-	env := fixedEnvironment(t, "HOME=/h", "GPRXY_USER=svc")
+	env := surroundings(t, "HOME=/h", "GPRXY_USER=svc")
 	big := strings.Repeat("x", maxValue+1)
 	for _, row := range []struct{ name, content, want string }{
 		{"one line", "pw\n", ""},
@@ -422,7 +419,7 @@ func TestSecretFiles(t *testing.T) {
 }
 
 func TestCertificates(t *testing.T) {
-	env := fixedEnvironment(t, enough...)
+	env := surroundings(t, enough...)
 	certA, keyA := certificate(t, env.Dir, "a")
 	_, keyB := certificate(t, env.Dir, "b")
 	if got, _, err := load(t, env, "--proxy-cert", certA, "--proxy-key", keyA, "--require-tls", "always", "--db-sslrootcert",

@@ -1,6 +1,6 @@
 // What start warns about: slips of the finger, and settings that do not do what they seem to.
 
-package cmd
+package settings
 
 import (
 	"path/filepath"
@@ -38,7 +38,7 @@ func TestWarnings(t *testing.T) {
 		{dotenv: "GPRXY_PASS='topsecret$WORD'", want: ""},
 	} {
 		t.Run(row.env+row.dotenv, func(t *testing.T) {
-			env := fixedEnvironment(t, append([]string{row.env}, enough...)...)
+			env := surroundings(t, append([]string{row.env}, enough...)...)
 			if row.dotenv != "" {
 				write(t, filepath.Join(env.Dir, ".env"), row.dotenv+"\n")
 			}

@@ -1,6 +1,6 @@
-// Variables that look like a setting but are none: most likely a slip of the finger.
+// Variables that look like a setting but are None: most likely a slip of the finger.
 
-package cmd
+package settings
 
 import (
 	"slices"
@@ -16,13 +16,13 @@ var otherVariables = []string{
 // prefixes counts too; in the environment only a near miss, since it belongs to other programs as well.
 func (l *loader) warnTypos() {
 	known := slices.Clone(otherVariables)
-	for _, row := range settingsTable() {
-		if row.prefix {
+	for _, row := range Table() {
+		if row.Prefix {
 			continue
 		}
-		known = append(known, row.name)
-		if row.secret {
-			known = append(known, row.name+"_FILE")
+		known = append(known, row.Name)
+		if row.Secret {
+			known = append(known, row.Name+"_FILE")
 		}
 	}
 	told := map[string]bool{}
@@ -56,7 +56,7 @@ func slip(name string, known []string, ours bool) string {
 	if base, ok := strings.CutSuffix(name, "_FILE"); ok && slices.Contains(known, base) {
 		return "; only passwords have a _FILE variant, set " + base
 	}
-	if near := nearest(name, known); near != "" {
+	if near := Nearest(name, known); near != "" {
 		return "; did you mean " + near + "?"
 	}
 	if near := nearestMapping(name); near != "" {

@@ -1,6 +1,6 @@
 // ROLE_MAPPING_<ROLE>, ROLE_PRIORITY and DEFAULT_ROLE: from role to service account.
 
-package cmd
+package settings
 
 import (
 	"slices"
@@ -14,8 +14,8 @@ const maxMappings = 1000
 
 // roleMappings reads every ROLE_MAPPING_<ROLE> and ROLE_MAPPING_<ROLE>_FILE of all sources.
 func roleMappings(s *Settings, l *loader, _ string) *badValue {
-	row := setting{name: "ROLE_MAPPING_", secret: true}
-	names := l.names(row.name)
+	row := Row{Name: "ROLE_MAPPING_", Secret: true}
+	names := l.names(row.Name)
 	if len(names) > maxMappings {
 		l.problem("ROLE_MAPPING_*", "are more than 1000", "map fewer roles")
 		return nil
@@ -37,7 +37,7 @@ func roleMappings(s *Settings, l *loader, _ string) *badValue {
 			l.problem(g.variable, bad.wrong, bad.instead)
 			continue
 		}
-		role := strings.TrimPrefix(name, row.name)
+		role := strings.TrimPrefix(name, row.Name)
 		if other, twice := seen[normalRole(role)]; twice {
 			l.problem(name, "and "+other+" map the same role", "keep one of the two")
 			continue
@@ -103,7 +103,7 @@ func parseMapping(text string) (auth.Login, *badValue) {
 		return auth.Login{}, &badValue{"has no password after the colon", instead}
 	case strings.TrimSpace(user) != user:
 		return auth.Login{}, &badValue{"has a space around the user name", instead + ", without spaces"}
-	case len(user) > maxIdentifier:
+	case len(user) > MaxIdentifier:
 		return auth.Login{}, &badValue{"has a user name longer than a PostgreSQL name (63 bytes)", instead}
 	}
 	return auth.Login{User: user, Password: auth.Secret(password)}, nil

@@ -1,6 +1,6 @@
 // .env in the working directory: read line by line, so that a mistake is told with its line number.
 
-package cmd
+package settings
 
 import (
 	"errors"

@@ -1,6 +1,6 @@
 // Where PostgreSQL is: the forms that people write, and which of them DB_HOST takes.
 
-package cmd
+package settings
 
 import (
 	"fmt"

@@ -1,6 +1,6 @@
 // Secrets in files, which whoever rotates them changes while gprxy runs: passwords of service accounts, gprxy's own at the issuer.
 
-package cmd
+package settings
 
 import (
 	"errors"
@@ -21,8 +21,8 @@ type secretFile struct {
 	path     string // absolute
 }
 
-// accountFiles gives the passwords of service accounts as their files hold them now. Safe for concurrent use.
-type accountFiles struct {
+// Secrets gives the passwords of service accounts as their files hold them now. Safe for concurrent use.
+type Secrets struct {
 	log   *slog.Logger
 	files map[string][]secretFile // by the account's name
 
@@ -34,9 +34,9 @@ type accountFiles struct {
 	told    map[string]string      // guarded by mu: what was last said of a file, by variable
 }
 
-// newAccountFiles knows the files of GPRXY_PASS_FILE and ROLE_MAPPING_..._FILE.
-func newAccountFiles(s Settings, log *slog.Logger) *accountFiles {
-	f := &accountFiles{log: log, files: map[string][]secretFile{}, current: map[string]auth.Secret{}, told: map[string]string{},
+// NewSecrets knows the files of GPRXY_PASS_FILE and ROLE_MAPPING_..._FILE.
+func NewSecrets(s Settings, log *slog.Logger) *Secrets {
+	f := &Secrets{log: log, files: map[string][]secretFile{}, current: map[string]auth.Secret{}, told: map[string]string{},
 		clientFile: s.SecretFiles["OIDC_CLIENT_SECRET"], client: s.SignOn.ClientSecret}
 	f.add(s.SecretFiles["GPRXY_PASS"], auth.Login{User: s.ServiceUser, Password: s.ServicePassword})
 	for _, role := range slices.Sorted(maps.Keys(s.Roles.Mapping)) {
@@ -45,16 +45,16 @@ func newAccountFiles(s Settings, log *slog.Logger) *accountFiles {
 	return f
 }
 
-func (f *accountFiles) add(file secretFile, login auth.Login) {
+func (f *Secrets) add(file secretFile, login auth.Login) {
 	if file.path != "" && login.User != "" {
 		f.files[login.User] = append(f.files[login.User], file)
 		f.current[login.User] = login.Password
 	}
 }
 
-// password is the one that the account's files hold now; false if it has no file. Of several files the one that was changed
+// Password is the one that the account's files hold now; false if it has no file. Of several files the one that was changed
 // counts. A file that cannot be read, or holds no password of the account, leaves the last good one in force.
-func (f *accountFiles) password(account string) (auth.Secret, bool) {
+func (f *Secrets) Password(account string) (auth.Secret, bool) {
 	files := f.files[account]
 	if len(files) == 0 {
 		return "", false
@@ -74,9 +74,9 @@ func (f *accountFiles) password(account string) (auth.Secret, bool) {
 	return f.current[account], true
 }
 
-// clientSecret is OIDC_CLIENT_SECRET as its file holds it now, or as it was given without a file. A file that cannot be read
+// ClientSecret is OIDC_CLIENT_SECRET as its file holds it now, or as it was given without a file. A file that cannot be read
 // leaves the last good one in force.
-func (f *accountFiles) clientSecret() auth.Secret {
+func (f *Secrets) ClientSecret() auth.Secret {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.clientFile.path == "" {
@@ -95,16 +95,16 @@ func (f *accountFiles) clientSecret() auth.Secret {
 	return f.client
 }
 
-// reread looks at all files, so that what is wrong with one is said before somebody logs in.
-func (f *accountFiles) reread() {
+// Reread looks at all files, so that what is wrong with one is said before somebody logs in.
+func (f *Secrets) Reread() {
 	for account := range f.files {
-		f.password(account)
+		f.Password(account)
 	}
-	f.clientSecret()
+	f.ClientSecret()
 }
 
 // tell logs what is wrong with a file, once. Called with mu held.
-func (f *accountFiles) tell(file secretFile, err error) {
+func (f *Secrets) tell(file secretFile, err error) {
 	text := ""
 	if err != nil {
 		text = err.Error()
@@ -161,7 +161,7 @@ func readSecret(path string) (string, *badValue) {
 // secretFile reads a NAME_FILE variant and notes where it is.
 func (l *loader) secretFile(variable, path string) (given, bool) {
 	if !filepath.IsAbs(path) {
-		path = filepath.Join(l.env.Dir, path)
+		path = filepath.Join(l.dir, path)
 	}
 	secret, bad := readSecret(path)
 	if bad != nil {

@@ -1,6 +1,6 @@
 // What the text of a setting may be, and what to type when it is something else.
 
-package cmd
+package settings
 
 import (
 	"cmp"
@@ -20,28 +20,28 @@ import (
 
 const (
 	maxValue      = 64 << 10 // bytes of any one value
-	maxIdentifier = 63       // bytes of a PostgreSQL name
+	MaxIdentifier = 63       // bytes of a PostgreSQL name
 )
 
 // fill puts the strongest value of a row, or its default, into s.
-func (l *loader) fill(s *Settings, row setting) {
-	if row.prefix {
+func (l *loader) fill(s *Settings, row Row) {
+	if row.Prefix {
 		row.parse(s, l, "")
 		return
 	}
-	g, ok := l.lookup(row, row.name)
+	g, ok := l.lookup(row, row.Name)
 	if !ok {
-		g = given{variable: row.name, text: row.def}
+		g = given{variable: row.Name, text: row.Default}
 	}
 	blank := false
-	if !row.secret {
+	if !row.Secret {
 		trimmed := strings.TrimSpace(g.text)
 		blank = trimmed == "" && g.text != ""
 		g.text = trimmed
 	}
 	switch {
 	case blank: // empty means the default; this may have been meant to be a value
-		l.problem(g.variable, "holds nothing but blanks", "set a value, or leave it out for "+cmp.Or(row.def, "none"))
+		l.problem(g.variable, "holds nothing but blanks", "set a value, or leave it out for "+cmp.Or(row.Default, "none"))
 		return
 	case g.text == "":
 		return
@@ -52,15 +52,15 @@ func (l *loader) fill(s *Settings, row setting) {
 }
 
 // check refuses what no setting may be, then lets the row parse the text.
-func (r setting) check(s *Settings, l *loader, text string) *badValue {
+func (r Row) check(s *Settings, l *loader, text string) *badValue {
 	if len(text) > maxValue {
 		return &badValue{"is longer than 64 kB", "set a shorter value"}
 	}
 	if strings.ContainsFunc(text, unicode.IsControl) {
 		return &badValue{"holds a control character", "type it without line breaks, tabs or other control characters"}
 	}
-	if len(r.allowed) > 0 && !slices.Contains(r.allowed, text) {
-		return &badValue{fmt.Sprintf("is %q", text), "use one of: " + strings.Join(r.allowed, ", ")}
+	if len(r.Allowed) > 0 && !slices.Contains(r.Allowed, text) {
+		return &badValue{fmt.Sprintf("is %q", text), "use one of: " + strings.Join(r.Allowed, ", ")}
 	}
 	return r.parse(s, l, text)
 }
@@ -96,7 +96,7 @@ func secret(field func(*Settings) *auth.Secret) func(*Settings, *loader, string)
 
 func account(field func(*Settings) *string) func(*Settings, *loader, string) *badValue {
 	return func(s *Settings, _ *loader, t string) *badValue {
-		if len(t) > maxIdentifier {
+		if len(t) > MaxIdentifier {
 			return &badValue{"is longer than a PostgreSQL name (63 bytes)", "set the name of the role as PostgreSQL has it"}
 		}
 		*field(s) = t
@@ -164,7 +164,7 @@ func filePath(field func(*Settings) *string) func(*Settings, *loader, string) *b
 	return func(s *Settings, l *loader, t string) *badValue {
 		rest, tilde := strings.CutPrefix(t, "~/")
 		if tilde {
-			home := l.env.home()
+			home := l.home()
 			if home == "" {
 				return &badValue{"starts with ~, but there is no home folder", "set HOME, or give the whole path"}
 			}
@@ -184,14 +184,14 @@ func issuer(s *Settings, _ *loader, t string) *badValue {
 		return &badValue{fmt.Sprintf("is %q", t), "use the issuer's URL, such as https://dev-abc.eu.auth0.com/"}
 	case u.RawQuery != "" || u.Fragment != "":
 		return &badValue{"holds more than a URL's host and path", "use the issuer exactly as the iss claim of a token has it"}
-	case u.Scheme == "http" && !loopback(u.Hostname()):
+	case u.Scheme == "http" && !IsLoopback(u.Hostname()):
 		return &badValue{fmt.Sprintf("is %q, which is not encrypted", t), "use https; http is for an issuer on this machine only"}
 	}
 	s.OIDCIssuer = t
 	return nil
 }
 
-func loopback(host string) bool {
+func IsLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -1,6 +1,6 @@
 // The settings that bound what strangers may cost, and say through whom clients come.
 
-package cmd
+package settings
 
 import (
 	"fmt"
@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-func limitSettings() []setting {
-	return []setting{
-		{name: "MAX_CLIENTS", def: "1000", meaning: "clients served or waiting for a connection to PostgreSQL at once; more are refused",
+func limitSettings() []Row {
+	return []Row{
+		{Name: "MAX_CLIENTS", Default: "1000", Meaning: "clients served or waiting for a connection to PostgreSQL at once; more are refused",
 			parse: number(1, 1_000_000, func(s *Settings) *int { return &s.MaxClients })},
-		{name: "LOGIN_MAX", def: "1000", meaning: "connections that have not logged in at once; more take the place of the slowest",
+		{Name: "LOGIN_MAX", Default: "1000", Meaning: "connections that have not logged in at once; more take the place of the slowest",
 			parse: number(1, 1_000_000, func(s *Settings) *int { return &s.LoginMax })},
-		{name: "LOGIN_MAX_PER_ADDRESS", def: "500", meaning: "of these, for one address (of IPv6, one /64)",
+		{Name: "LOGIN_MAX_PER_ADDRESS", Default: "500", Meaning: "of these, for one address (of IPv6, one /64)",
 			parse: number(1, 1_000_000, func(s *Settings) *int { return &s.LoginMaxPerAddress })},
-		{name: "LOGIN_MAX_FAILURES", def: "5", meaning: "failed logins of one user from one address before nobody looks at more; 0 for any " +
+		{Name: "LOGIN_MAX_FAILURES", Default: "5", Meaning: "failed logins of one user from one address before nobody looks at more; 0 for any " +
 			"number",
 			parse: number(0, 1000, func(s *Settings) *int { return &s.LoginMaxFailures })},
-		{name: "LOGIN_FAILURE_MEMORY", def: "1m", meaning: "time after which one of them is forgotten",
+		{Name: "LOGIN_FAILURE_MEMORY", Default: "1m", Meaning: "time after which one of them is forgotten",
 			parse: duration(time.Second, 24*time.Hour, func(s *Settings) *time.Duration { return &s.LoginFailureMemory })},
-		{name: "TRUSTED_PROXIES", none: "none", meaning: "load balancers that send a PROXY protocol header, v1 or v2, before each " +
+		{Name: "TRUSTED_PROXIES", None: "none", Meaning: "load balancers that send a PROXY protocol header, v1 or v2, before each " +
 			"connection: a list of addresses and CIDRs with commas",
 			parse: networks(func(s *Settings) *[]netip.Prefix { return &s.TrustedProxies })},
 	}

@@ -1,6 +1,6 @@
-// Settings: what `gprxy start` was told to do, complete and checked.
-
-package cmd
+// Package settings is the one table of what gprxy can be told: names, defaults and meanings, where values come from (flags, the
+// environment, .env, files for secrets), and what is wrong with them, in words.
+package settings
 
 import (
 	"fmt"
@@ -37,7 +37,7 @@ const (
 	CertAuto = "auto"
 )
 
-// Settings is everything `gprxy start` may be told. A Settings from LoadSettings is complete and
+// Settings is everything `gprxy start` may be told. A Settings from Load is complete and
 // consistent: every field holds a checked value or its default, and the rules between fields hold.
 // It carries secrets only as auth.Secret, so it may be printed.
 type Settings struct {
@@ -90,7 +90,7 @@ type Settings struct {
 	IdentityStamp string // StampSetting, StampApplicationName, StampBoth or StampOff
 	EventLog      string // path with ~ expanded
 
-	Audit AuditSettings
+	Audit Audit
 
 	LogLevel  string // LogProduction or LogDebug
 	LogFormat string // FormatText, FormatJSON or FormatLogfmt
@@ -110,13 +110,13 @@ type Problem struct {
 	Instead  string // what to type instead
 }
 
-// SettingsError holds all wrong and missing settings at once; Run turns it into exit code 2.
-type SettingsError struct {
+// Error holds all wrong and missing settings at once; Run turns it into exit code 2.
+type Error struct {
 	Problems []Problem
 	Command  string // whose settings they are, for the way to the help; "" is start
 }
 
-func (e *SettingsError) Error() string {
+func (e *Error) Error() string {
 	var b strings.Builder
 	if len(e.Problems) == 1 {
 		b.WriteString("a setting is wrong or missing")

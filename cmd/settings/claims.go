@@ -1,6 +1,6 @@
 // Settings of what a token must say, and how it is read.
 
-package cmd
+package settings
 
 import (
 	"net/url"
@@ -12,17 +12,19 @@ import (
 )
 
 // claimSettings are about what a token says. They stand among those of the login.
-func claimSettings() []setting {
-	return []setting{
-		{name: "REQUIRED_CLAIMS", none: "none", meaning: "claims that a token must have: NAME=VALUE with commas between, or a bar between " +
+func claimSettings() []Row {
+	return []Row{
+		{Name: "REQUIRED_CLAIMS", None: "none", Meaning: "claims that a token must have: NAME=VALUE with commas between, or a bar between " +
 			"several values of one; such as hd=example.com,email_verified=true",
 			parse: requiredClaims},
-		{name: "USER_CASE", def: UserCaseFold, meaning: "whether names of people that look like email addresses are the same person in upper " +
+		{Name: "USER_CASE", Default: UserCaseFold, Meaning: "whether names of people that look like email addresses are the same person in " +
+			"upper " +
 			"and lower case (fold) or not (exact)",
-			allowed: []string{UserCaseFold, UserCaseExact}, parse: text(func(s *Settings) *string { return &s.SignOn.UserCase })},
-		{name: "AUDIENCE_CLAIM", def: "aud", meaning: "the claim that holds AUDIENCE; client_id for Cognito's access tokens, which have no aud",
-			allowed: []string{"aud", "client_id"}, parse: text(func(s *Settings) *string { return &s.SignOn.AudienceClaim })},
-		{name: "CLOCK_SKEW", def: "30s", meaning: "how far the issuer's clock may differ from this machine's",
+			Allowed: []string{UserCaseFold, UserCaseExact}, parse: text(func(s *Settings) *string { return &s.SignOn.UserCase })},
+		{Name: "AUDIENCE_CLAIM", Default: "aud", Meaning: "the claim that holds AUDIENCE; client_id for Cognito's access tokens, which have " +
+			"no aud",
+			Allowed: []string{"aud", "client_id"}, parse: text(func(s *Settings) *string { return &s.SignOn.AudienceClaim })},
+		{Name: "CLOCK_SKEW", Default: "30s", Meaning: "how far the issuer's clock may differ from this machine's",
 			parse: duration(time.Second, 10*time.Minute, func(s *Settings) *time.Duration { return &s.SignOn.ClockSkew })},
 	}
 }

@@ -1,6 +1,6 @@
 // The rules between settings: what is fine alone but wrong together.
 
-package cmd
+package settings
 
 import (
 	"crypto/x509"
@@ -169,7 +169,7 @@ func mapInstead(role string, s *Settings, otherwise string) string {
 		roles = append(roles, r)
 	}
 	slices.Sort(roles)
-	if near := nearest(normalRole(role), roles); near != "" {
+	if near := Nearest(normalRole(role), roles); near != "" {
 		return "did you mean " + near + "? Otherwise set ROLE_MAPPING_" + normalRole(role) + "=username:password"
 	}
 	return "set ROLE_MAPPING_" + normalRole(role) + "=username:password, or " + otherwise

@@ -1,6 +1,6 @@
 // Where settings come from: flags, then the environment, then .env, then the default.
 
-package cmd
+package settings
 
 import (
 	"path/filepath"
@@ -10,38 +10,39 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Sources is where LoadSettings looks, strongest first.
+// Sources is where Load looks, strongest first.
 type Sources struct {
-	Flags       *pflag.FlagSet // only flags that were given count; may be nil
-	Environment Environment
+	Flags     *pflag.FlagSet // only flags that were given count; may be nil
+	Variables []string       // NAME=value, as os.Environ gives them
+	Dir       string         // the working directory, where .env is looked for
 }
 
-// LoadSettings reads and checks the settings of `gprxy start`. The error is a *SettingsError that names every
+// Load reads and checks the settings of `gprxy start`. The error is a *Error that names every
 // wrong or missing setting. The warnings are sentences about settings that are fine but probably
 // not what was meant; they come back in both cases and hold no secret.
-func LoadSettings(src Sources) (Settings, []string, error) {
+func Load(src Sources) (Settings, []string, error) {
 	l := gather(src)
 	s := Settings{}
-	for _, row := range settingsTable() {
+	for _, row := range Table() {
 		l.fill(&s, row)
 	}
 	checkSettings(&s, l)
 	l.warnTypos()
 	l.problems = append(l.problems, l.dotenv.problems...)
 	if len(l.problems) > 0 {
-		return Settings{}, l.warnings, &SettingsError{Problems: l.problems}
+		return Settings{}, l.warnings, &Error{Problems: l.problems}
 	}
 	s.SecretFiles = l.secretFiles
 	return s, l.warnings, nil
 }
 
-// loadOnly finds only the named settings, for the commands that read the log: others may be wrong or
+// LoadOnly finds only the named settings, for the commands that read the log: others may be wrong or
 // missing on the machine of somebody who only wants to look.
-func loadOnly(src Sources, names ...string) (Settings, []string, error) {
+func LoadOnly(src Sources, names ...string) (Settings, []string, error) {
 	l := gather(src)
 	s := Settings{}
-	for _, row := range settingsTable() {
-		if slices.Contains(names, row.name) {
+	for _, row := range Table() {
+		if slices.Contains(names, row.Name) {
 			l.fill(&s, row)
 		}
 	}
@@ -50,19 +51,20 @@ func loadOnly(src Sources, names ...string) (Settings, []string, error) {
 	}
 	// Whoever looks at a log must not be shown another one by the folder they happen to be in.
 	if _, told := l.fromDotenv("EVENT_LOG"); told {
-		l.warn("the event log is %s, as EVENT_LOG in %s says", s.EventLog, filepath.Join(src.Environment.Dir, ".env"))
+		l.warn("the event log is %s, as EVENT_LOG in %s says", s.EventLog, filepath.Join(src.Dir, ".env"))
 	}
 	if len(l.problems) > 0 {
-		return Settings{}, l.warnings, &SettingsError{Problems: l.problems}
+		return Settings{}, l.warnings, &Error{Problems: l.problems}
 	}
 	return s, l.warnings, nil
 }
 
 // loader carries the given values and collects what is wrong with them.
 type loader struct {
-	env    Environment
-	layers []layer // strongest first
-	dotenv dotenv
+	environ map[string]string
+	dir     string
+	layers  []layer // strongest first
+	dotenv  dotenv
 	// tenantIssuer is the issuer that AUTH0_TENANT stands for.
 	tenantIssuer string
 	// secretFiles are the NAME_FILE variants that were read, by NAME.
@@ -78,28 +80,31 @@ type layer struct {
 }
 
 func gather(src Sources) *loader {
-	l := &loader{env: src.Environment}
-	l.dotenv = readDotenv(filepath.Join(src.Environment.Dir, ".env"))
+	l := &loader{environ: environValues(src.Variables), dir: src.Dir}
+	l.dotenv = readDotenv(filepath.Join(src.Dir, ".env"))
 	l.layers = []layer{
 		{name: "flags", values: flagValues(src.Flags)},
-		{name: "environment", values: environValues(src.Environment.Variables)},
+		{name: "environment", values: l.environ},
 		{name: ".env", values: l.dotenv.values},
 	}
 	l.warnings = append(l.warnings, l.dotenv.warnings...)
 	return l
 }
 
+// home is the home folder, or "".
+func (l *loader) home() string { return l.environ["HOME"] }
+
 func flagValues(fs *pflag.FlagSet) map[string]string {
 	values := map[string]string{}
 	if fs == nil {
 		return values
 	}
-	for _, row := range settingsTable() {
-		if !row.hasFlag() {
+	for _, row := range Table() {
+		if !row.HasFlag() {
 			continue
 		}
-		if f := fs.Lookup(row.flag()); f != nil && f.Changed {
-			values[row.name] = f.Value.String()
+		if f := fs.Lookup(row.Flag()); f != nil && f.Changed {
+			values[row.Name] = f.Value.String()
 		}
 	}
 	return values
@@ -123,11 +128,11 @@ type given struct {
 
 // lookup finds the strongest value of a variable. An empty value hides the weaker sources and means
 // the default, so that `PROXY_CERT= gprxy start` turns off what .env says.
-func (l *loader) lookup(row setting, name string) (given, bool) {
+func (l *loader) lookup(row Row, name string) (given, bool) {
 	for _, layer := range l.layers {
 		value, plain := layer.values[name]
 		path, file := "", false
-		if row.secret {
+		if row.Secret {
 			path, file = layer.values[name+"_FILE"]
 		}
 		switch {

@@ -1,6 +1,6 @@
 // PROXY_HOST: a list of addresses, names and folders of Unix sockets, and what the list means for other settings.
 
-package cmd
+package settings
 
 import (
 	"fmt"
@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	maxListen = 64 // sockets
+	MaxListen = 64 // sockets
 	// What the kernel has room for (sun_path), with the byte that ends it: 104 bytes on BSD and macOS, 108 on Linux.
 	maxSocketPathLinux = 107
 	maxSocketPathBSD   = 103
@@ -34,8 +34,8 @@ func listenHosts(s *Settings, _ *loader, t string) *badValue {
 		}
 		hosts = append(hosts, entry)
 	}
-	if len(hosts) > maxListen {
-		return &badValue{fmt.Sprintf("names more than %d addresses", maxListen), "name fewer; 0.0.0.0 stands for every interface"}
+	if len(hosts) > MaxListen {
+		return &badValue{fmt.Sprintf("names more than %d addresses", MaxListen), "name fewer; 0.0.0.0 stands for every interface"}
 	}
 	s.ProxyHost = strings.Join(hosts, ",")
 	return nil
@@ -49,7 +49,7 @@ func checkListenHost(t string) *badValue {
 	case t == "":
 		return &badValue{"has an empty entry in its list", "write addresses and folders with one comma between them, such as " +
 			"127.0.0.1,/run/gprxy"}
-	case isUnixHost(t):
+	case IsUnixHost(t):
 		return checkListenFolder(t)
 	case strings.Contains(t, "://") || strings.ContainsAny(t, "@="): // may hold a password: not quoted
 		return &badValue{"holds more than a host, such as a whole URL", alone + "; the port is PROXY_PORT's"}
@@ -84,8 +84,8 @@ func checkListenHost(t string) *badValue {
 }
 
 func checkListenFolder(t string) *badValue {
-	longest := longestSocketPath()
-	folder, port, whole := strings.Cut(t, "/"+socketPrefix)
+	longest := LongestSocketPath()
+	folder, port, whole := strings.Cut(t, "/"+SocketPrefix)
 	switch {
 	case strings.ContainsFunc(t, unicode.IsControl):
 		return &badValue{"holds a control character", "set it to the folder of a Unix socket, such as /run/gprxy"}
@@ -98,7 +98,7 @@ func checkListenFolder(t string) *badValue {
 		return &badValue{"holds more than an abstract name", "write one @ and a name, such as @gprxy"}
 	case t[0] == '@' && runtime.GOOS != "linux":
 		return &badValue{fmt.Sprintf("is %q, and abstract sockets are Linux's", shorten(t)), "set it to a folder, such as /run/gprxy"}
-	case len(t)+len("/"+socketPrefix+"65535") > longest:
+	case len(t)+len("/"+SocketPrefix+"65535") > longest:
 		return &badValue{fmt.Sprintf("names %q, whose socket would have a name longer than %d bytes", shorten(t), longest),
 			"choose a shorter folder"}
 	case t[0] == '@':
@@ -114,10 +114,10 @@ func checkListenFolder(t string) *badValue {
 	return nil
 }
 
-const socketPrefix = ".s.PGSQL."
+const SocketPrefix = ".s.PGSQL."
 
-// isUnixHost tells a folder, or an abstract name, from an address, as libpq does.
-func isUnixHost(host string) bool {
+// IsUnixHost tells a folder, or an abstract name, from an address, as libpq does.
+func IsUnixHost(host string) bool {
 	return strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@")
 }
 
@@ -142,17 +142,17 @@ func (s Settings) ListenHosts() []string { return strings.Split(s.ProxyHost, ","
 func (s Settings) beyondLoopback() string {
 	var open []string
 	for _, h := range s.ListenHosts() {
-		if h != "" && !isUnixHost(h) && !loopback(h) {
+		if h != "" && !IsUnixHost(h) && !IsLoopback(h) {
 			open = append(open, h)
 		}
 	}
 	return strings.Join(open, ",")
 }
 
-// certificateHost is what a certificate made for development is to name: the first address.
-func (s Settings) certificateHost() string {
+// CertificateHost is what a certificate made for development is to name: the first address.
+func (s Settings) CertificateHost() string {
 	for _, h := range s.ListenHosts() {
-		if !isUnixHost(h) {
+		if !IsUnixHost(h) {
 			return h
 		}
 	}
@@ -161,8 +161,16 @@ func (s Settings) certificateHost() string {
 
 // checkListen: a Unix socket's file is named after the port, so one must be known.
 func checkListen(s *Settings, l *loader) {
-	if s.ProxyPort == 0 && s.ProxyHost != "" && !slices.ContainsFunc(s.ListenHosts(), func(h string) bool { return !isUnixHost(h) }) &&
+	if s.ProxyPort == 0 && s.ProxyHost != "" && !slices.ContainsFunc(s.ListenHosts(), func(h string) bool { return !IsUnixHost(h) }) &&
 		!l.bad("PROXY_PORT") {
 		l.problem("PROXY_PORT", "is 0, but a Unix socket's name has a port in it", "set it to a port, such as 7777 (psql -p 7777)")
 	}
+}
+
+// LongestSocketPath is what the kernel has room for.
+func LongestSocketPath() int {
+	if runtime.GOOS == "linux" {
+		return maxSocketPathLinux
+	}
+	return maxSocketPathBSD
 }

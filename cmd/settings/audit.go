@@ -1,6 +1,6 @@
 // The settings of the event log as a record: how long it is kept, and how it is proved.
 
-package cmd
+package settings
 
 import (
 	"fmt"
@@ -20,8 +20,8 @@ const (
 	StatementsParams = "params"
 )
 
-// AuditSettings say what is recorded, how it is proved, and how long it is kept.
-type AuditSettings struct {
+// Audit say what is recorded, how it is proved, and how long it is kept.
+type Audit struct {
 	Statements string // StatementsOff, StatementsText or StatementsParams
 	Durability string // store.DurabilityAsync or store.DurabilityStrict
 	MaxText    int    // bytes of a statement that are kept
@@ -35,32 +35,34 @@ type AuditSettings struct {
 	RetentionMin time.Duration // nobody may prune younger ones
 }
 
-const day = 24 * time.Hour
+// Day is the unit of retention.
+const Day = 24 * time.Hour
 
-func auditSettings() []setting {
-	return []setting{
-		{name: "AUDIT_STATEMENTS", def: StatementsOff, meaning: "what is recorded of statements: nothing, their text, or their bind values " +
+func auditSettings() []Row {
+	return []Row{
+		{Name: "AUDIT_STATEMENTS", Default: StatementsOff, Meaning: "what is recorded of statements: nothing, their text, or their bind values " +
 			"(params) as well",
-			allowed: []string{StatementsOff, StatementsText, StatementsParams},
+			Allowed: []string{StatementsOff, StatementsText, StatementsParams},
 			parse:   text(func(s *Settings) *string { return &s.Audit.Statements })},
-		{name: "AUDIT_DURABILITY", def: store.DurabilityAsync, meaning: "when a statement is on disk: within 50ms of its end, or, with " +
+		{Name: "AUDIT_DURABILITY", Default: store.DurabilityAsync, Meaning: "when a statement is on disk: within 50ms of its end, or, with " +
 			"strict, before it runs",
-			allowed: []string{store.DurabilityAsync, store.DurabilityStrict},
+			Allowed: []string{store.DurabilityAsync, store.DurabilityStrict},
 			parse:   text(func(s *Settings) *string { return &s.Audit.Durability })},
-		{name: "AUDIT_MAX_TEXT", def: "1MiB", meaning: "how much of a statement's text, and of its bind values, is kept; of a longer text " +
+		{Name: "AUDIT_MAX_TEXT", Default: "1MiB", Meaning: "how much of a statement's text, and of its bind values, is kept; of a longer text " +
 			"its beginning and end, its length and a hash",
 			parse: size(1<<10, 16<<20, func(s *Settings) *int { return &s.Audit.MaxText })},
-		{name: "AUDIT_MASK_COLUMNS", none: "those gprxy knows", meaning: "more names of columns, parameters and functions whose values are " +
+		{Name: "AUDIT_MASK_COLUMNS", None: "those gprxy knows", Meaning: "more names of columns, parameters and functions whose values are " +
 			"masked in what is recorded: a list with commas",
 			parse: maskColumns},
-		{name: "CHECKPOINT_INTERVAL", def: "1h", meaning: "how often the head of the event log is signed, also when nothing happens; off for " +
+		{Name: "CHECKPOINT_INTERVAL", Default: "1h", Meaning: "how often the head of the event log is signed, also when nothing happens; off " +
+			"for " +
 			"never",
 			parse: interval(func(s *Settings) *time.Duration { return &s.Audit.CheckpointInterval })},
-		{name: "CHECKPOINT_FILE", none: "a log line", meaning: "file that always has the latest checkpoint, to be copied elsewhere",
+		{Name: "CHECKPOINT_FILE", None: "a log line", Meaning: "file that always has the latest checkpoint, to be copied elsewhere",
 			parse: filePath(func(s *Settings) *string { return &s.Audit.CheckpointFile })},
-		{name: "RETENTION", none: "everything is kept", meaning: "how long events are kept, such as 400d; older ones are pruned each day",
+		{Name: "RETENTION", None: "everything is kept", Meaning: "how long events are kept, such as 400d; older ones are pruned each day",
 			parse: age(func(s *Settings) *time.Duration { return &s.Audit.Retention })},
-		{name: "RETENTION_MIN", def: "30d", meaning: "the least that RETENTION and gprxy audit prune must leave",
+		{Name: "RETENTION_MIN", Default: "30d", Meaning: "the least that RETENTION and gprxy audit prune must leave",
 			parse: age(func(s *Settings) *time.Duration { return &s.Audit.RetentionMin })},
 	}
 }
@@ -117,7 +119,7 @@ func size(lowest, highest int, field func(*Settings) *int) func(*Settings, *load
 
 // interval takes a duration, or off.
 func interval(field func(*Settings) *time.Duration) func(*Settings, *loader, string) *badValue {
-	some := duration(time.Second, 30*day, field)
+	some := duration(time.Second, 30*Day, field)
 	return func(s *Settings, l *loader, t string) *badValue {
 		if t == "off" {
 			*field(s) = 0
@@ -130,8 +132,8 @@ func interval(field func(*Settings) *time.Duration) func(*Settings, *loader, str
 // age takes a time in days or weeks, as --since does, of at least a day.
 func age(field func(*Settings) *time.Duration) func(*Settings, *loader, string) *badValue {
 	return func(s *Settings, _ *loader, t string) *badValue {
-		d, ok := parseAgo(t)
-		if !ok || d < day {
+		d, ok := ParseAgo(t)
+		if !ok || d < Day {
 			return &badValue{fmt.Sprintf("is %q", t), "use a time of at least a day, such as 30d, 52w or 400d"}
 		}
 		*field(s) = d
@@ -151,9 +153,10 @@ func checkAudit(s *Settings, l *loader) {
 		l.warn("CHECKPOINT_FILE is set, but CHECKPOINT_INTERVAL is off: no checkpoints are made")
 	}
 	if a.Retention != 0 && a.Retention < a.RetentionMin && !l.bad("RETENTION_MIN") {
-		l.problem("RETENTION", fmt.Sprintf("is %s, less than RETENTION_MIN (%s)", inDays(a.Retention), inDays(a.RetentionMin)),
+		l.problem("RETENTION", fmt.Sprintf("is %s, less than RETENTION_MIN (%s)", InDays(a.Retention), InDays(a.RetentionMin)),
 			"set RETENTION to at least that, or RETENTION_MIN to less")
 	}
 }
 
-func inDays(d time.Duration) string { return fmt.Sprintf("%dd", d/day) }
+// InDays shows a retention as people write it.
+func InDays(d time.Duration) string { return fmt.Sprintf("%dd", d/Day) }

@@ -1,6 +1,6 @@
 // The .env file: what is read, and how its mistakes are told.
 
-package cmd
+package settings
 
 import (
 	"fmt"
@@ -48,7 +48,7 @@ func TestDotenv(t *testing.T) {
 }
 
 func TestDotenvMistakesStopStart(t *testing.T) {
-	env := fixedEnvironment(t, enough...)
+	env := surroundings(t, enough...)
 	write(t, filepath.Join(env.Dir, ".env"), "DB_HOST=ok\nDB_PORT=no\ngarbage\n")
 	_, _, err := load(t, env)
 	if err == nil || !strings.Contains(err.Error(), `DB_PORT is "no"`) || !strings.Contains(err.Error(), ".env:3 is not NAME=value") {
@@ -57,7 +57,7 @@ func TestDotenvMistakesStopStart(t *testing.T) {
 }
 
 func TestDotenvThatIsNoFile(t *testing.T) {
-	env := fixedEnvironment(t, enough...)
+	env := surroundings(t, enough...)
 	if err := os.Mkdir(filepath.Join(env.Dir, ".env"), 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-// G8: what happens when clients hold every descriptor there is.
+// What happens when clients hold every descriptor there is.
 
 package cmd
 

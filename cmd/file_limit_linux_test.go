@@ -1,4 +1,4 @@
-// G8: the largest file the process may write (LimitFSIZE, ulimit -f) is reached by the event log.
+// The largest file the process may write (LimitFSIZE, ulimit -f) is reached by the event log.
 
 package cmd
 

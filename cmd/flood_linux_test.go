@@ -1,4 +1,4 @@
-// G9, measured: what strangers cost gprxy, and the people who use it meanwhile.
+// What strangers cost gprxy, and the people who use it meanwhile.
 
 package cmd
 

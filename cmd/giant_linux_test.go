@@ -1,4 +1,4 @@
-// D8: one value of any size passes both ways, and gprxy does not grow by it.
+// One value of any size passes both ways, and gprxy does not grow by it.
 
 package cmd
 

@@ -1,4 +1,4 @@
-// G7: gprxy is stopped and started under load, and people lose nothing by it.
+// Gprxy is stopped and started under load, and people lose nothing by it.
 
 package cmd
 

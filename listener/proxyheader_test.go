@@ -178,7 +178,7 @@ func TestHeadersAreBelievedFromTrustedProxiesOnly(t *testing.T) {
 	}
 }
 
-// A11: a load balancer that only looks whether the port is open is no fault.
+// A load balancer that only looks whether the port is open is no fault.
 func TestHealthChecksBeforeAHeader(t *testing.T) {
 	_, addr, names, whys := behindProxies(t)
 	for range 5 {

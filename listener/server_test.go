@@ -175,7 +175,7 @@ func (l *tight) Accept() (net.Conn, error) {
 	return l.Listener.Accept()
 }
 
-// Protocol row G8: out of descriptors, the server backs off and goes on.
+// Out of descriptors, the server backs off and goes on.
 func TestAcceptBacksOff(t *testing.T) {
 	s := &Server{Handle: echo}
 	addr, ended := serve(t, s, func(l net.Listener) net.Listener {

@@ -53,7 +53,7 @@ func wantEnd(t *testing.T, p *proxy, pid uint32, reason string) {
 	})
 }
 
-// G1: what PostgreSQL says when it ends a session is all that the client hears.
+// What PostgreSQL says when it ends a session is all that the client hears.
 func TestASessionThatIsTerminated(t *testing.T) {
 	p := startProxy(t)
 	for name, state := range map[string]string{"idle": "select 1", "in a transaction": "begin; insert into items values (-8, 'never')"} {
@@ -75,7 +75,7 @@ func TestASessionThatIsTerminated(t *testing.T) {
 	}
 }
 
-// G2: a backend killed without a word. The client is told once, between two messages; within one it sees the end and
+// A backend killed without a word. The client is told once, between two messages; within one it sees the end and
 // nothing else. The others hear PostgreSQL's own words, and the next login waits for the recovery.
 func TestABackendThatIsKilled(t *testing.T) {
 	server, p := breakable(t)
@@ -152,7 +152,7 @@ func (l *lines) String() string {
 	return l.text.String()
 }
 
-// G6: timeouts that PostgreSQL holds against the account end pooled backends too. Nobody sees it, nor does the log.
+// Timeouts that PostgreSQL holds against the account end pooled backends too. Nobody sees it, nor does the log.
 func TestPooledBackendsThatTimeOut(t *testing.T) {
 	settings := []string{"idle_in_transaction_session_timeout"}
 	for setting, since := range map[string]int{"idle_session_timeout": 14, "transaction_timeout": 17} {

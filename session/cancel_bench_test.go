@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// E1: looking a key up costs the same whether its pid is unknown or its secret
+// Looking a key up costs the same whether its pid is unknown or its secret
 // wrong, and however many sessions there are.
 func BenchmarkFindKey(b *testing.B) {
 	keys := cancelKeys{byPID: map[uint32][]cancelTarget{}}

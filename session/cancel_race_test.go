@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// G4 under race: people come and go on few backends while others send cancel
+// People come and go on few backends while others send cancel
 // requests with every key there is or was. The long form:
 //
 //	go test ./session -run CancelRace -cancels 100000 -timeout 30m

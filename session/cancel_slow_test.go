@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// E3, E4: the network between gprxy and PostgreSQL is slow for cancel requests.
+// The network between gprxy and PostgreSQL is slow for cancel requests.
 
 // A slowRoute leads to PostgreSQL and holds cancel requests back.
 type slowRoute struct {
@@ -138,7 +138,7 @@ func wantNothing(t *testing.T, conn net.Conn) {
 	}
 }
 
-// E4: the client learns by the end of its connection, and by nothing else, that
+// The client learns by the end of its connection, and by nothing else, that
 // the cancel is done. Its next statement is safe then.
 func TestTheCancelConnectionEndsWhenTheCancelIsDone(t *testing.T) {
 	route := startSlowRoute(t)

@@ -25,7 +25,7 @@ func cancelWith(t *testing.T, p *proxy, key string) {
 
 func keyOf(greeting []received) string { return greeting[len(greeting)-2].body }
 
-// E4, E5: a cancel request ends the query, of its own session, and is recorded.
+// A cancel request ends the query, of its own session, and is recorded.
 func TestCancel(t *testing.T) {
 	p := startProxy(t)
 	conn := dial(t, p.addr)
@@ -51,7 +51,7 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-// G4: a key of another session, of an ended one, or a guessed one hits nothing
+// A key of another session, of an ended one, or a guessed one hits nothing
 // and is recorded.
 func TestKeysThatOpenNothing(t *testing.T) {
 	t.Parallel()
@@ -115,7 +115,7 @@ func TestTheBackendsOwnSecretStaysInside(t *testing.T) {
 	}
 }
 
-// E5: with and without TLS on either side, asked for or begun with, and with the
+// With and without TLS on either side, asked for or begun with, and with the
 // keys of both protocols.
 func TestCancelOnEveryKindOfConnection(t *testing.T) {
 	secured := pooltest.New(t, pooltest.Options{TLS: true})

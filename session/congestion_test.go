@@ -49,7 +49,7 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// D3: a client sends on and on and reads nothing, so that in the end each of the four
+// A client sends on and on and reads nothing, so that in the end each of the four
 // sockets is full. Nothing grows, and once the client reads, everything comes. So it
 // is while statements are recorded.
 func TestBothDirectionsBlocked(t *testing.T) {
@@ -106,7 +106,7 @@ func awaitFrames(t *testing.T, conn net.Conn, kind byte, many int) map[byte]seen
 	return frames
 }
 
-// D14: while a client does not read, its backend waits; gprxy holds no more than the
+// While a client does not read, its backend waits; gprxy holds no more than the
 // sockets do, and not a row is lost.
 func TestASlowReaderHoldsItsBackendUp(t *testing.T) {
 	t.Parallel()
@@ -126,7 +126,7 @@ func TestASlowReaderHoldsItsBackendUp(t *testing.T) {
 	}
 }
 
-// D13: what PostgreSQL says goes on at once, and does not wait for company.
+// What PostgreSQL says goes on at once, and does not wait for company.
 func TestWhatComesIsPassedOnAtOnce(t *testing.T) {
 	p := startProxy(t)
 	conn := rawSession(t, p, "reader")
@@ -139,7 +139,7 @@ func TestWhatComesIsPassedOnAtOnce(t *testing.T) {
 	}
 }
 
-// A9, where TLS and tokens come in: whatever a client leaves undone, it is told so at
+// Where TLS and tokens come in: whatever a client leaves undone, it is told so at
 // the deadline, and the log knows. Without a startup packet it is left without a word.
 func TestTheDeadlineHoldsAtEveryStep(t *testing.T) {
 	t.Parallel()
@@ -202,7 +202,7 @@ func TestTheDeadlineHoldsAtEveryStep(t *testing.T) {
 	}
 }
 
-// G4: PostgreSQL is down. Hundreds who come at once are told soon, each with 57P03,
+// PostgreSQL is down. Hundreds who come at once are told soon, each with 57P03,
 // and PostgreSQL is not stormed: neither while it is down nor when it is back.
 func TestManyComeWhilePostgreSQLIsDown(t *testing.T) {
 	t.Parallel()

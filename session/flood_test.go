@@ -36,7 +36,7 @@ func (p *proxy) counts(of, reason string) (single, counted int64) {
 	return single, counted
 }
 
-// G9: strangers cannot fill the log, and nothing of what they do is lost from it.
+// Strangers cannot fill the log, and nothing of what they do is lost from it.
 func TestFloodsAreCounted(t *testing.T) {
 	p := startProxy(t, fromLoadBalancers)
 	const n = 100
@@ -133,7 +133,7 @@ func closedPort(t *testing.T) uint16 {
 	return uint16(l.Addr().(*net.TCPAddr).Port)
 }
 
-// E1: whoever guesses keys is not listened to for long, be it with the right one;
+// Whoever guesses keys is not listened to for long, be it with the right one;
 // the sessions of its own address can still be cancelled.
 func TestAFloodOfWrongKeys(t *testing.T) {
 	p := startProxy(t, fromLoadBalancers)

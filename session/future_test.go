@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// D7: messages of protocols to come.
+// Messages of protocols to come.
 
 // A meddler stands between gprxy and PostgreSQL and slips messages in before a
 // query that holds its cue reaches PostgreSQL.

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// C1, D10: the greeting is PostgreSQL's, also on a backend that is used again: whatever
+// The greeting is PostgreSQL's, also on a backend that is used again: whatever
 // the session before has changed, and however it told so, holds no more.
 func TestTheGreetingOfTheNextSessionIsTrue(t *testing.T) {
 	t.Parallel()

@@ -30,7 +30,7 @@ func attempt(t *testing.T, p *proxy, client, user, password string) (received, t
 	return answer, time.Since(began)
 }
 
-// G9: after a few failures guesses are slowed, then nobody looks at them. The
+// After a few failures guesses are slowed, then nobody looks at them. The
 // answer is the same, the log has the reason, and the person guessed at can log in
 // from elsewhere.
 func TestGuessing(t *testing.T) {

@@ -16,7 +16,7 @@ func backendPID(greeting []received) uint32 {
 	return uint32(key[0])<<24 | uint32(key[1])<<16 | uint32(key[2])<<8 | uint32(key[3])
 }
 
-// F4: a client killed within COPY IN leaves neither rows nor a stuck backend.
+// A client killed within COPY IN leaves neither rows nor a stuck backend.
 func TestAClientKilledInCopyIn(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t, func(o *options) { o.pool.MaxConns = 1 })
@@ -34,7 +34,7 @@ func TestAClientKilledInCopyIn(t *testing.T) {
 	}
 }
 
-// C2, C4: startup parameters are the session's defaults, for RESET too, and
+// Startup parameters are the session's defaults, for RESET too, and
 // another client's do not shine through.
 func TestStartupParametersAreTheSessionsDefaults(t *testing.T) {
 	t.Parallel()
@@ -84,7 +84,7 @@ func TestThePoolIsShared(t *testing.T) {
 	connect(t, p.dsn("eve", token("eve@example.com", "reader"))).Close(t.Context())
 }
 
-// G3 of the protocol's rows: after a restart of PostgreSQL no login sees an error.
+// After a restart of PostgreSQL no login sees an error.
 func TestARestartOfPostgreSQLIsNotSeenByTheNext(t *testing.T) {
 	p := startProxy(t)
 	var conns []net.Conn

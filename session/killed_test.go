@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// F1 to F4: a client is killed in every state of the protocol. The next on the
+// A client is killed in every state of the protocol. The next on the
 // same pool of one gets its own bytes and no others, nothing of the first goes on,
 // and nothing it locked stays locked.
 

@@ -19,7 +19,7 @@ import (
 	"gprxy/auth"
 )
 
-// G3, F7: nothing one person's session did is seen by the next person's.
+// Nothing one person's session did is seen by the next person's.
 
 // A canary is something a session can leave behind. To look for it gives one
 // thing where it was left, and another in a session of PostgreSQL that is new.
@@ -49,7 +49,7 @@ var (
 	super    = place{"super", database}    // a superuser
 )
 
-// canaries are those of the protocol's row F7.
+// canaries are what one session may leave to the next on the same backend.
 var canaries = []canary{
 	{"GUC", "set work_mem = '7777kB'", "show work_mem", anybody, ordinary},
 	{"ROLE", "set role app_reader", "select current_user", anybody, ordinary},

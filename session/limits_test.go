@@ -62,7 +62,7 @@ func wantRefusedFor(t *testing.T, p *proxy, reason string) {
 	eventually(t, "a session is recorded as refused for "+reason, 5*time.Second, func() bool { return refusedFor(p, reason) })
 }
 
-// A9: whoever holds places without using them loses them; a client that logs in
+// Whoever holds places without using them loses them; a client that logs in
 // without delay finds one.
 func TestHalfOpenConnectionsAreBounded(t *testing.T) {
 	p := startProxy(t, fromLoadBalancers, limited(session.Limits{Logins: 4, LoginsPerAddress: 2}))

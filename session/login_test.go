@@ -13,7 +13,7 @@ import (
 	"gprxy/store"
 )
 
-// G1: the service account in the log is current_user of the backend.
+// The service account in the log is current_user of the backend.
 func TestTheRecordedAccountIsTheOneThatServed(t *testing.T) {
 	t.Parallel()
 	prioritised, err := auth.NewRoles(auth.RolesConfig{
@@ -98,7 +98,7 @@ func TestTheStepsOfALoginAreRecorded(t *testing.T) {
 	}
 }
 
-// B3, G6: a bad login gets one answer whatever is wrong with it; the reason and
+// A bad login gets one answer whatever is wrong with it; the reason and
 // nothing secret stands in the log.
 func TestBadLoginsGetOneAnswer(t *testing.T) {
 	t.Parallel()
@@ -194,7 +194,7 @@ func TestPeopleWithoutARoleAreRefused(t *testing.T) {
 	}
 }
 
-// B4: PostgreSQL's own refusals come through, once the password was right.
+// PostgreSQL's own refusals come through, once the password was right.
 func TestPostgreSQLsOwnRefusalsPassThrough(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t)

@@ -26,7 +26,7 @@ func initialResponse(auth string) string {
 	return message('p', "OAUTHBEARER\x00"+string(binary.BigEndian.AppendUint32(nil, uint32(len(data))))+data)
 }
 
-// B6: OAUTHBEARER byte for byte as libpq 18 speaks it.
+// OAUTHBEARER byte for byte as libpq 18 speaks it.
 func TestOAuthBearerOnTheWire(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t, offerOAuth, func(o *options) { o.session.ClientAuth = session.AuthOAuth })
@@ -171,7 +171,7 @@ func TestOAuthNeedsTLSFromElsewhere(t *testing.T) {
 	wantFatal(t, conn, "28000")
 }
 
-// B7: a client that insists on SCRAM gives up by itself.
+// A client that insists on SCRAM gives up by itself.
 func TestAClientThatInsistsOnScram(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t)

@@ -47,7 +47,7 @@ func smallDisk(t *testing.T) (dir string, fill, free func()) {
 	return dir, fill, free
 }
 
-// G2 and G3: a disk that is full lets nobody in and cuts nobody off; what happened
+// A disk that is full lets nobody in and cuts nobody off; what happened
 // meanwhile is in the log once there is room, in a chain without a break.
 func TestAFullDisk(t *testing.T) {
 	t.Parallel()

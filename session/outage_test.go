@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// G2: no record, no access. While the log cannot be written nobody is let in and
+// No record, no access. While the log cannot be written nobody is let in and
 // nothing reaches the database; who is in stays in; it heals by itself, and what
 // happened meanwhile is recorded then.
 func TestNoRecordNoAccess(t *testing.T) {
@@ -64,7 +64,7 @@ func TestNoRecordNoAccess(t *testing.T) {
 	}
 }
 
-// G2: an idle backend hears nothing of a login that could not be recorded.
+// An idle backend hears nothing of a login that could not be recorded.
 func TestAnIdleBackendHearsNothingOfALoginThatIsNotRecorded(t *testing.T) {
 	p := startProxy(t)
 	pid := connectAndLeave(t, p)

@@ -14,7 +14,7 @@ import (
 	"gprxy/store"
 )
 
-// A12: load balancers that say whose connection it is.
+// Load balancers that say whose connection it is.
 
 // fromLoadBalancers trusts this machine as one.
 func fromLoadBalancers(o *options) {
@@ -147,7 +147,7 @@ func TestConnectionsWithoutTheirHeader(t *testing.T) {
 }
 
 // What looks at the client's socket still finds it under the load balancer's
-// header: A1, what was sent in plain text ahead of the handshake is seen there.
+// header: what was sent in plain text ahead of the handshake is seen there.
 func TestPlaintextBeforeTheHandshakeOfAForwardedClient(t *testing.T) {
 	t.Parallel()
 	_, secure := withTLS(t)

@@ -25,7 +25,7 @@ func rows(all []received) (values []string) {
 	return values
 }
 
-// D1: many Syncs under way, answers in order.
+// Many Syncs under way, answers in order.
 func TestPipelining(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t)
@@ -46,7 +46,7 @@ func TestPipelining(t *testing.T) {
 	}
 }
 
-// D2: what Flush brings out reaches the client without a ReadyForQuery.
+// What Flush brings out reaches the client without a ReadyForQuery.
 func TestFlushWithoutSync(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t)
@@ -59,7 +59,7 @@ func TestFlushWithoutSync(t *testing.T) {
 	receiveUntil(t, conn, 'Z')
 }
 
-// D4: COPY in all its ends leaves the session in step.
+// COPY in all its ends leaves the session in step.
 func TestCopy(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t)
@@ -125,7 +125,7 @@ func waitIdle(t *testing.T, p *proxy) {
 	})
 }
 
-// F6: the backend is brought to rest behind the client's back, and before the next one gets it.
+// The backend is brought to rest behind the client's back, and before the next one gets it.
 func TestAClientDoesNotWaitForTheReset(t *testing.T) {
 	config, secure := withTLS(t)
 	p := startProxy(t, secure, func(o *options) { o.pool.MaxConns = 1 })
@@ -160,7 +160,7 @@ func TestAClientDoesNotWaitForTheReset(t *testing.T) {
 	}
 }
 
-// D5: what the backend says by itself reaches an idle client.
+// What the backend says by itself reaches an idle client.
 func TestListenAndNotify(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t)
@@ -176,7 +176,7 @@ func TestListenAndNotify(t *testing.T) {
 	}
 }
 
-// D9, D10: errors, notices and changed parameters come as PostgreSQL sends them.
+// Errors, notices and changed parameters come as PostgreSQL sends them.
 func TestErrorsAndNoticesKeepTheirFields(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t)
@@ -200,7 +200,7 @@ func TestErrorsAndNoticesKeepTheirFields(t *testing.T) {
 	}
 }
 
-// D11: Terminate does not reach the backend, nor does anything after it.
+// Terminate does not reach the backend, nor does anything after it.
 func TestTerminateKeepsTheBackend(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t)
@@ -222,7 +222,7 @@ func atoi(s string) (n uint32) {
 	return n
 }
 
-// D12: a client that closes only its sending side still gets its answers.
+// A client that closes only its sending side still gets its answers.
 func TestHalfClose(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t)
@@ -251,7 +251,7 @@ func TestHalfClose(t *testing.T) {
 	}
 }
 
-// F2: what a client that is gone left running ends within a second.
+// What a client that is gone left running ends within a second.
 func TestAnOrphanQueryIsCancelled(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t)
@@ -277,7 +277,7 @@ func TestAnOrphanQueryIsCancelled(t *testing.T) {
 	}
 }
 
-// G1, G2: the end of the backend reaches the client, in PostgreSQL's words or, if
+// The end of the backend reaches the client, in PostgreSQL's words or, if
 // it had none, in gprxy's.
 func TestTheEndOfTheBackendReachesTheClient(t *testing.T) {
 	t.Parallel()
@@ -299,7 +299,7 @@ func TestTheEndOfTheBackendReachesTheClient(t *testing.T) {
 	})
 }
 
-// G7: draining ends who rests, lets finish who works, and gives who has only just
+// Draining ends who rests, lets finish who works, and gives who has only just
 // come a moment for what it came for.
 func TestDrain(t *testing.T) {
 	t.Parallel()

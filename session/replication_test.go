@@ -21,7 +21,7 @@ import (
 	"gprxy/store"
 )
 
-// D15: replication, by the tools and servers that use it.
+// Replication, by the tools and servers that use it.
 
 // allowReplication maps a role to an account with the privilege.
 func allowReplication(t *testing.T) func(*options) {

@@ -38,7 +38,7 @@ func breakable(t *testing.T, change ...func(*options)) (*pooltest.Server, *proxy
 	return server, startProxy(t, append([]func(*options){quiet}, change...)...)
 }
 
-// G3: a restart of PostgreSQL costs the sessions that are open, and no login, however many want in meanwhile.
+// A restart of PostgreSQL costs the sessions that are open, and no login, however many want in meanwhile.
 func TestARestartUnderClientsThatReconnect(t *testing.T) {
 	server, p := breakable(t, func(o *options) { o.session.WaitNotice = 100 * time.Millisecond })
 	const clients = 20

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// F2 and E3 under race: clients leave in the middle of what they run, which gprxy
+// Clients leave in the middle of what they run, which gprxy
 // then cancels, while others wait for their backends. What is cancelled is never
 // the next one's. The long form:
 //

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// G5: whoever takes all backends of an account, and a crowd that waits for them,
+// Whoever takes all backends of an account, and a crowd that waits for them,
 // is in nobody's way with another.
 func TestOneAccountDoesNotStarveAnother(t *testing.T) {
 	t.Parallel()
@@ -38,7 +38,7 @@ func TestOneAccountDoesNotStarveAnother(t *testing.T) {
 	}
 }
 
-// G5: turns are taken in the order of coming, and who leaves gives its turn to the
+// Turns are taken in the order of coming, and who leaves gives its turn to the
 // next: at once, whether it was the first in line or not.
 func TestTurnsOfThoseWhoWait(t *testing.T) {
 	t.Parallel()

@@ -133,7 +133,7 @@ func expired() context.Context {
 	return ctx
 }
 
-// G6: no secret stands anywhere: neither in the log, nor in the file it is in, nor in
+// No secret stands anywhere: neither in the log, nor in the file it is in, nor in
 // what gprxy says.
 func TestSecretsOfStatementsStandNowhere(t *testing.T) {
 	t.Parallel()

@@ -106,7 +106,7 @@ func checkStrangersLog(tb testing.TB, ctx context.Context, path string) {
 	}
 }
 
-// G9: whatever a stranger sends, nobody is let in, nothing breaks, and whoever was
+// Whatever a stranger sends, nobody is let in, nothing breaks, and whoever was
 // asked for something and waits for an answer gets one that a client can read.
 func FuzzStranger(f *testing.F) {
 	password := startuptest.Frame('p', "secret\x00")

@@ -71,7 +71,7 @@ func TestPsql(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 	})
-	t.Run("stores large objects", func(t *testing.T) { // D6: by FunctionCall
+	t.Run("stores large objects", func(t *testing.T) { // by FunctionCall
 		from, to := filepath.Join(t.TempDir(), "from"), filepath.Join(t.TempDir(), "to")
 		content := make([]byte, 300_000)
 		rand.Read(content)
@@ -109,7 +109,7 @@ func TestPsql(t *testing.T) {
 	})
 }
 
-// G5: a dump taken and loaded through the proxy is the database.
+// A dump taken and loaded through the proxy is the database.
 func TestDumpAndLoad(t *testing.T) {
 	p := startProxy(t, func(o *options) { o.pool.MaxConns = 0 }) // the default
 	source := mustParse(t, postgres.DSN(pooltest.Superuser, postgres.SuperuserPassword, database))

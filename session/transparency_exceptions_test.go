@@ -113,7 +113,7 @@ func unsupportedLegacy(script, version string) []exception {
 // legacy is how an error in the form of protocol 2 reads.
 func legacy(text string) string { return `bytes "EFATAL:  ` + text + `\n\x00"` }
 
-// newerProtocol: A5, C6.
+// newerProtocol is what only protocol 3.2 has.
 func newerProtocol() []exception {
 	const (
 		only30 = `v "\x00\x03\x00\x00\x00\x00\x00\x00"`

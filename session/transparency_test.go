@@ -1,5 +1,7 @@
 // The transparency runner: every script of testdata/transparency is played against PostgreSQL directly and through
 // gprxy, and what comes back must be the same, byte for byte. transparency_script_test.go says how scripts are written.
+// The letter that a script's name begins with is its chapter: a the startup, b the login, c what is told after it, d the relay, e
+// cancel requests, f what a session leaves, g limits and ends; the number groups what belongs together.
 package session_test
 
 import (

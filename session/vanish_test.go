@@ -102,7 +102,7 @@ func TestAClientThatLeavesWithoutASync(t *testing.T) {
 	}
 }
 
-// F4: also when the client is gone before the backend asks for its data.
+// Also when the client is gone before the backend asks for its data.
 func TestAClientThatVanishesBehindCopy(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t, func(o *options) { o.pool.MaxConns = 1 })

@@ -63,7 +63,7 @@ func wantWelcome(t *testing.T, conn net.Conn, says string) {
 	}
 }
 
-// G5: who waits is told what for, and goes on when it is there.
+// Who waits is told what for, and goes on when it is there.
 func TestAClientThatWaitsIsTold(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t, soon)
@@ -144,7 +144,7 @@ func TestAClientOfATunnelThatWaitsIsTold(t *testing.T) {
 	receiveUntil(t, conn, 'Z')
 }
 
-// E6: a client that is waiting has no cancel key yet, so Ctrl-C closes its connection. The wait ends at once, its place
+// A client that is waiting has no cancel key yet, so Ctrl-C closes its connection. The wait ends at once, its place
 // goes to the next, and the log says what happened.
 func TestAWaitingClientMayLeave(t *testing.T) {
 	t.Parallel()
@@ -239,7 +239,7 @@ func interruptedPsql(t *testing.T, p *proxy, sslmode string) func() {
 	}
 }
 
-// G2: while the log takes long nobody is told of a wait, for that tells that the login
+// While the log takes long nobody is told of a wait, for that tells that the login
 // is good.
 func TestASlowLogIsNoWaitToTellOf(t *testing.T) {
 	t.Parallel()

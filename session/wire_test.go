@@ -193,7 +193,7 @@ func TestProtocolTwoIsToldInItsOwnForm(t *testing.T) {
 	}
 }
 
-// A10: lengths that lie cost nothing.
+// Lengths that lie cost nothing.
 func TestMalformedPasswordMessages(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t)
@@ -233,7 +233,7 @@ func TestMalformedPasswordMessages(t *testing.T) {
 	}
 }
 
-// A11: a load balancer's look leaves nothing; psql's probe leaves a trace that is
+// A load balancer's look leaves nothing; psql's probe leaves a trace that is
 // no failed login.
 func TestProbes(t *testing.T) {
 	t.Parallel()
@@ -322,7 +322,7 @@ func withTLS(t *testing.T) (*tls.Config, func(*options)) {
 	return &tls.Config{InsecureSkipVerify: true}, func(o *options) { o.session.TLS = certificate.ServerConfig() }
 }
 
-// A1: what was sent in plain text before the handshake must not be taken for
+// What was sent in plain text before the handshake must not be taken for
 // what was sent inside it.
 func TestPlaintextBeforeTheHandshakeIsRefused(t *testing.T) {
 	t.Parallel()
@@ -381,7 +381,7 @@ func TestTLS(t *testing.T) {
 	})
 }
 
-// C1, C5, C6: what the client is told at login is what PostgreSQL would tell it.
+// What the client is told at login is what PostgreSQL would tell it.
 func TestTheGreetingIsPostgreSQLs(t *testing.T) {
 	t.Parallel()
 	p := startProxy(t)
@@ -438,7 +438,7 @@ func (c *tap) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// A5: newer minor versions and unknown protocol options are negotiated down
+// Newer minor versions and unknown protocol options are negotiated down
 // before anything is asked.
 func TestNewerProtocolsAreNegotiated(t *testing.T) {
 	t.Parallel()
@@ -483,7 +483,7 @@ func TestNewerProtocolsAreNegotiated(t *testing.T) {
 	}
 }
 
-// A9: a client that does not finish its login is told so and leaves. Without a startup packet PostgreSQL has no word for it.
+// A client that does not finish its login is told so and leaves. Without a startup packet PostgreSQL has no word for it.
 func TestALoginHasADeadline(t *testing.T) {
 	p := startProxy(t, func(o *options) { o.session.LoginTimeout = 300 * time.Millisecond })
 	for name, sent := range map[string]string{
@@ -518,7 +518,7 @@ func TestAServiceAccountThatCannotLogInIsTheOperatorsAffair(t *testing.T) {
 	}
 }
 
-// A4: a client may begin with TLS, if it names PostgreSQL's protocol.
+// A client may begin with TLS, if it names PostgreSQL's protocol.
 func TestDirectTLS(t *testing.T) {
 	t.Parallel()
 	config, secure := withTLS(t)

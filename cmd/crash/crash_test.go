@@ -10,7 +10,7 @@ import (
 	"gprxy/store"
 )
 
-// G2: a proxy killed at any moment loses no event of a session it let in. `make crash` is the long form.
+// A proxy killed at any moment loses no event of a session it let in. `make crash` is the long form.
 func TestKilledUnderLoad(t *testing.T) {
 	out, err := os.CreateTemp(t.TempDir(), "progress")
 	if err != nil {

@@ -114,6 +114,7 @@ func checkListenFolder(t string) *badValue {
 	return nil
 }
 
+// SocketPrefix is how the names of PostgreSQL's Unix sockets begin; the port follows.
 const SocketPrefix = ".s.PGSQL."
 
 // IsUnixHost tells a folder, or an abstract name, from an address, as libpq does.

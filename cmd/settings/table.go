@@ -32,6 +32,7 @@ type badValue struct{ wrong, instead string }
 // Flag is the row's flag without the dashes: DB_HOST is set by --db-host.
 func (r Row) Flag() string { return strings.ToLower(strings.ReplaceAll(r.Name, "_", "-")) }
 
+// HasFlag: secrets have none, for other people of the machine can read a command line.
 func (r Row) HasFlag() bool { return !r.Secret }
 
 // ShownName is the variable as docs and help write it.

@@ -191,6 +191,7 @@ func issuer(s *Settings, _ *loader, t string) *badValue {
 	return nil
 }
 
+// IsLoopback tells whether a host is this machine, by its address or as localhost.
 func IsLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()

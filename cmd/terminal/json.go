@@ -23,6 +23,7 @@ type JSONWriter struct {
 	encode *json.Encoder // into line
 }
 
+// NewJSONWriter writes to w, unbuffered.
 func NewJSONWriter(w io.Writer) *JSONWriter {
 	j := &JSONWriter{out: w}
 	j.encode = json.NewEncoder(&j.line)
@@ -30,6 +31,7 @@ func NewJSONWriter(w io.Writer) *JSONWriter {
 	return j
 }
 
+// Write writes v as one line.
 func (j *JSONWriter) Write(v any) error {
 	j.line.Reset()
 	if err := j.encode.Encode(v); err != nil {
@@ -39,6 +41,7 @@ func (j *JSONWriter) Write(v any) error {
 	return err
 }
 
+// EscapeJSON escapes in a line of JSON what a terminal may obey. The line is returned as it is where there is none.
 func EscapeJSON(line []byte) []byte {
 	if isPlain(line) {
 		return line

@@ -36,6 +36,7 @@ func Span(d time.Duration) string {
 // InWords shows a reason of the log, such as client_closed, as words.
 func InWords(reason string) string { return strings.ReplaceAll(reason, "_", " ") }
 
+// Counted is a number with its noun: 1 event, 2 events.
 func Counted(n int64, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -43,4 +44,5 @@ func Counted(n int64, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
+// Milliseconds is Span of that many milliseconds.
 func Milliseconds(ms float64) string { return Span(time.Duration(ms * float64(time.Millisecond))) }

@@ -85,7 +85,7 @@ func FuzzStartupParameters(f *testing.F) {
 	})
 }
 
-// A10: what a stranger announces and does not send costs nothing.
+// What a stranger announces and does not send costs nothing.
 func TestMemoryFollowsWhatCame(t *testing.T) {
 	packet := func(sent string) { ReadPacket(strings.NewReader(sent)) }
 	password := func(sent string) { ReadFrame(strings.NewReader(sent), 'p', MaxPassword) }

@@ -288,33 +288,46 @@ func (s *statements) end() {
 		return
 	}
 	s.recordUnexecuted("")
-	for _, r := range s.conv.owed.waiting() {
-		if r.act == nil || !r.act.executes() {
-			continue
-		}
-		if n := len(r.act.results); n > 0 && r.act.results[n-1].outcome == store.OutcomeCut {
-			s.storeQuery(r.act, "") // the backend said why it went
-			continue
-		}
-		over := result{begun: r.act.sent, ended: s.clock(), outcome: store.OutcomeCut, rows: s.rows, out: s.bytesOut}
-		if r.act.copies {
-			over.copies, over.copyIn, over.copyOut = true, r.act.copyIn, r.act.copyOut
-		}
-		if r.act.withheld {
-			over = result{begun: r.act.sent, ended: r.act.sent, outcome: store.OutcomeSkipped, sqlstate: refusal.CodeIOError}
-		}
-		s.rows, s.bytesOut = 0, 0
-		s.storeDone(r.act, over)
-	}
+	s.endActions(false)
+	s.endActions(true) // last: that a statement was not sent says nothing of the Parse and the Bind of it that were
+}
+
+// endActions records what has no answer, of what was sent or of what was withheld: first what runs statements, then what only
+// keeps a text, where no row has it yet.
+func (s *statements) endActions(withheld bool) {
+	var kept []*action
 	for _, r := range s.conv.owed.waiting() {
 		switch {
-		case r.act == nil:
-		case r.act.withheld:
-			s.storeKept(r.act, store.Statement{Outcome: store.OutcomeSkipped, SQLState: refusal.CodeIOError})
+		case r.act == nil || r.act.withheld != withheld:
+		case !r.act.executes():
+			kept = append(kept, r.act)
+		case withheld:
+			s.storeAnnounced(r.act)
 		default:
-			s.storeKept(r.act, store.Statement{Outcome: store.OutcomeCut})
+			s.endUnanswered(r.act)
 		}
 	}
+	for _, act := range kept {
+		if withheld {
+			s.storeAnnounced(act)
+		} else {
+			s.storeKept(act, store.Statement{Outcome: store.OutcomeCut})
+		}
+	}
+}
+
+// endUnanswered records a statement that was sent and has no outcome.
+func (s *statements) endUnanswered(act *action) {
+	if n := len(act.results); n > 0 && act.results[n-1].outcome == store.OutcomeCut {
+		s.storeQuery(act, "") // the backend said why it went
+		return
+	}
+	over := result{begun: act.sent, ended: s.clock(), outcome: store.OutcomeCut, rows: s.rows, out: s.bytesOut}
+	if act.copies {
+		over.copies, over.copyIn, over.copyOut = true, act.copyIn, act.copyOut
+	}
+	s.rows, s.bytesOut = 0, 0
+	s.storeDone(act, over)
 }
 
 // blame fills in an error.

@@ -174,3 +174,28 @@ func (c *keyCache) close() {
 	c.mu.Unlock()
 	c.wg.Wait()
 }
+
+func (c *keyCache) fetchedAt() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.fetched
+}
+
+var errNoKeys = errors.New("there are no keys to verify tokens with: the issuer has not answered yet, or not for a day")
+
+// atHand tells without waiting why there are no keys; nil if there are. Like a login it sees to it that they are fetched in good
+// time, so that a proxy that nobody uses does not lose them.
+func (c *keyCache) atHand() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.usable() {
+		if c.now().Sub(c.fetched) > refreshAfter {
+			_, _ = c.begin(context.Background(), askEvery)
+		}
+		return nil
+	}
+	if _, err := c.begin(context.Background(), retryEvery); err != nil {
+		return err
+	}
+	return errNoKeys
+}

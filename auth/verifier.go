@@ -81,6 +81,13 @@ func (v *Verifier) Refresh(ctx context.Context) error { return v.cache.refresh(c
 // with the keys at hand, but no longer asks the issuer.
 func (v *Verifier) Close() { v.cache.close() }
 
+// KeysFetched is when the issuer's keys were fetched last; zero: never. They are used for maxKeyAge at the most.
+func (v *Verifier) KeysFetched() time.Time { return v.cache.fetchedAt() }
+
+// Ready tells why no token can be verified now; nil if one can. It does not wait, but has the keys fetched where they are missing
+// or old.
+func (v *Verifier) Ready() error { return v.cache.atHand() }
+
 // Verify checks a token and returns whom it names. Every error is a
 // *TokenError. It waits for the issuer only if the token's key is not at hand.
 func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {

@@ -23,6 +23,9 @@ const (
 // A gprxy that does not end is an error, after ownerGrace.
 func (p *proxy) openLog(ctx context.Context) (*store.DB, error) {
 	options := store.Options{Log: p.log, Version: thisBuild().Version}
+	if p.metrics != nil {
+		options.Observe, options.Committed = p.metrics.Metrics.Events, p.metrics.Metrics.Committed
+	}
 	most := p.settings.ShutdownTimeout + killGrace + closeTimeout
 	began := time.Now()
 	for waiting := false; ; {

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"gprxy/auth"
+	"gprxy/cmd/metrics"
 	"gprxy/cmd/settings"
 	"gprxy/listener"
 	"gprxy/pool"
@@ -44,12 +45,15 @@ type proxy struct {
 	settings settings.Settings
 	log      *slog.Logger
 
-	events *store.DB
-	signer *store.SignerKey // of checkpoints; nil: none are made
-	tokens *auth.Verifier   // nil: no token login
-	pools  *pool.Pools
+	metrics *metrics.Server // nil: nobody may look
+	events  *store.DB
+	signer  *store.SignerKey // of checkpoints; nil: none are made
+	tokens  *auth.Verifier   // nil: no token login
+	pools   *pool.Pools
 
 	secrets *settings.Secrets
+
+	certificate *listener.Certificate // that clients see; nil: none
 
 	handler *session.Handler
 	server  *listener.Server
@@ -78,6 +82,9 @@ func (p *proxy) open(ctx context.Context, env Environment) (err error) {
 	if p.sockets, err = listen(ctx, p.settings, env); err != nil {
 		return err
 	}
+	if err := p.openMetrics(ctx); err != nil {
+		return err
+	}
 	if p.events, err = p.openLog(ctx); err != nil {
 		return err
 	}
@@ -101,6 +108,7 @@ func (p *proxy) open(ctx context.Context, env Environment) (err error) {
 		TrustedProxies: p.settings.TrustedProxies,
 		Log:            p.log,
 	}
+	p.watch()
 	p.checkDescriptors()
 	p.check(ctx, roles)
 	return nil
@@ -118,6 +126,7 @@ func (p *proxy) run(ctx context.Context) error {
 	p.log.Info("listening", "address", p.addresses(), "tls", p.settings.ProxyCert != "",
 		"postgresql", p.upstream(), "event_log", p.settings.EventLog,
 		"token_login", p.tokens != nil, "password_login", p.settings.PasswordLogin, "statements", p.settings.Audit.Statements)
+	p.metrics.Started()
 	keep, stopKeeping := context.WithCancel(ctx)
 	defer stopKeeping()
 	p.upkeep.Go(func() { p.keepRetention(keep) })
@@ -181,6 +190,7 @@ func (p *proxy) drain(ctx context.Context, signals chan os.Signal) (again bool) 
 		again = true
 		done()
 	})
+	p.metrics.Drain()
 	p.handler.Drain()
 	if err := p.events.Leave(limit); err != nil {
 		p.log.Warn("the next gprxy can have the event log only when this one has ended", "error", err)
@@ -214,6 +224,9 @@ func (p *proxy) close(ctx context.Context) error {
 	if p.events != nil {
 		problems = append(problems, p.events.Close(ctx))
 	}
+	if p.metrics != nil {
+		problems = append(problems, p.metrics.Close(ctx))
+	}
 	return errors.Join(problems...)
 }
 
@@ -236,6 +249,7 @@ func (p *proxy) serverTLS(home string) (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.certificate = certificate
 	return certificate.ServerConfig(), nil
 }
 

@@ -31,6 +31,7 @@ var folders = map[string]struct{ code, tests []string }{
 // use it.
 var rooms = map[string][]string{
 	"gprxy/cmd/export":        {"gprxy/cmd/terminal", "gprxy/store"},
+	"gprxy/cmd/metrics":       {"gprxy/auth", "gprxy/pool", "gprxy/store"},
 	"gprxy/cmd/settings":      {"gprxy/auth", "gprxy/auth/sso", "gprxy/listener", "gprxy/pool", "gprxy/session/sqltext", "gprxy/store"},
 	"gprxy/cmd/terminal":      {},
 	"gprxy/pool/wire":         {},
@@ -63,6 +64,7 @@ var homes = map[string][]string{
 	"github.com/spf13/pflag":         {"cmd"},
 	"github.com/charmbracelet":       {"cmd"},
 	"github.com/joho/godotenv":       {"cmd"},
+	"github.com/prometheus":          {"cmd"},
 }
 
 // freeInTests may be imported by every test: a real client, and a look into the file.

@@ -56,6 +56,15 @@ func (c *Certificate) ServerConfig() *tls.Config {
 	}
 }
 
+// NotAfter is when the certificate that is served now expires.
+func (c *Certificate) NotAfter() time.Time {
+	served := c.get()
+	if served.Leaf == nil {
+		return time.Time{}
+	}
+	return served.Leaf.NotAfter
+}
+
 func (c *Certificate) get() *tls.Certificate {
 	c.mu.Lock()
 	defer c.mu.Unlock()

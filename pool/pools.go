@@ -157,3 +157,6 @@ func (p *Pools) Stats() []Stat {
 	})
 	return stats
 }
+
+// Outage is why PostgreSQL lets nobody in, as far as that is known; nil if it does, or if nobody has asked it lately.
+func (p *Pools) Outage() error { return p.outage.current() }

@@ -22,6 +22,11 @@ type Options struct {
 	Log *slog.Logger
 	// Version is the program's, for its log lines.
 	Version string
+	// Observe sees every event that is handed over, before it is queued, from any goroutine; nil: nobody looks. What it is given
+	// it must neither keep nor change, and it must not wait for anything.
+	Observe func([]Event)
+	// Committed is told of every transaction that was written, and how long it took; nil: nobody is told.
+	Committed func(events int, took time.Duration)
 
 	retryEvery time.Duration         // between attempts during an outage; default retryEvery
 	limits     limits                // default backlogLimits
@@ -181,6 +186,7 @@ func (d *DB) reopen(ctx context.Context, create int) (err error) {
 // keeps them. When ctx ends first it returns at once and the events may still be written. Any other
 // error is about the events themselves, and they are not in the log.
 func (d *DB) Append(ctx context.Context, events ...Event) error {
+	d.observe(events)
 	enc, err := encodeAll(events, d.opts.now())
 	if err != nil {
 		return err
@@ -224,6 +230,7 @@ func (d *DB) wait(ctx context.Context, it item) error {
 // next batch writes them; while the log fails they are kept in memory, in order, up to a limit
 // whose passing is logged.
 func (d *DB) Enqueue(events ...Event) {
+	d.observe(events)
 	now := d.opts.now()
 	for _, e := range events {
 		enc, err := encode(e, now)
@@ -265,6 +272,32 @@ func (d *DB) Healthy() error {
 		return d.outage
 	}
 	return nil
+}
+
+func (d *DB) observe(events []Event) {
+	if d.opts.Observe != nil {
+		d.opts.Observe(events)
+	}
+}
+
+// Stats is what waits to be written at a moment.
+type Stats struct {
+	Events         int   // that wait, without statements that nobody waits for
+	Bytes          int   // of their payload
+	StatementBytes int   // of statements that nobody waits for
+	Lost           int   // events that found no room since the last outage began
+	Unwritable     error // why the log cannot be written; nil if it can
+}
+
+// Stats tells what waits.
+func (d *DB) Stats() Stats {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := Stats{Events: d.queue.events, Bytes: d.queue.bytes, StatementBytes: d.queue.statements, Lost: d.queue.lost}
+	if d.outage != nil {
+		s.Unwritable = d.outage
+	}
+	return s
 }
 
 // Close writes what is queued, waiting at most until ctx ends (10 s if it never does), ends the

@@ -172,6 +172,7 @@ func (d *DB) write(ctx context.Context, batch []item) error {
 		events = append(events, it.events...)
 	}
 	d.noteMine(events)
+	began := time.Now()
 	h, err := d.app.append(ctx, events)
 	if d.opts.afterWrite != nil {
 		err = d.opts.afterWrite(err)
@@ -179,6 +180,9 @@ func (d *DB) write(ctx context.Context, batch []item) error {
 	switch {
 	case err == nil:
 		number(batch, h)
+		if d.opts.Committed != nil {
+			d.opts.Committed(len(events), time.Since(began))
+		}
 	case h.seq > 0:
 		d.unsure = unsure{head: h, items: len(batch)}
 	}

@@ -4,13 +4,11 @@ package settings
 
 import (
 	"crypto/x509"
-	"errors"
 	"os"
 	"slices"
 	"strings"
 
 	"gprxy/auth"
-	"gprxy/listener"
 )
 
 func checkSettings(s *Settings, l *loader) {
@@ -22,6 +20,7 @@ func checkSettings(s *Settings, l *loader) {
 	checkSignOn(s, l)
 	checkRoles(s, l)
 	checkAudit(s, l)
+	checkMetrics(s, l)
 	if s.LoginMaxPerAddress > s.LoginMax && s.LoginMax > 0 {
 		l.warn("LOGIN_MAX_PER_ADDRESS (%d) is more than LOGIN_MAX (%d) allows", s.LoginMaxPerAddress, s.LoginMax)
 	}
@@ -50,13 +49,7 @@ func checkCertificate(s *Settings, l *loader) {
 	case s.ProxyCert != "" && s.ProxyKey == "":
 		l.problem("PROXY_KEY", "is not set, but PROXY_CERT is", "set PROXY_KEY to the key that belongs to the certificate")
 	case s.ProxyCert != "":
-		_, err := listener.LoadPair(s.ProxyCert, s.ProxyKey)
-		if encrypted, ok := errors.AsType[*listener.EncryptedKeyError](err); ok {
-			l.problem("PROXY_KEY", "names "+encrypted.File+", which is encrypted with a password, and gprxy takes keys without one",
-				encrypted.Remedy())
-		} else if err != nil {
-			l.problem("PROXY_CERT", "and PROXY_KEY cannot be used: "+err.Error(), "name two readable PEM files that belong together")
-		}
+		checkPair(l, "PROXY_CERT", "PROXY_KEY", s.ProxyCert, s.ProxyKey)
 	case s.RequireTLS == RequireTLSAlways:
 		l.problem("REQUIRE_TLS", "is always, but there is no certificate, so nobody could log in",
 			"set PROXY_CERT and PROXY_KEY, or PROXY_CERT=auto for development")

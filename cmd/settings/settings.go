@@ -92,6 +92,8 @@ type Settings struct {
 
 	Audit Audit
 
+	Metrics Metrics
+
 	LogLevel  string // LogProduction or LogDebug
 	LogFormat string // FormatText, FormatJSON or FormatLogfmt
 

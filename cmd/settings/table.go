@@ -55,7 +55,7 @@ func (r Row) ShownDefault() string {
 func Table() []Row {
 	var table []Row
 	for _, part := range [][]Row{listenSettings(), limitSettings(), databaseSettings(), loginSettings(), claimSettings(),
-		signOnSettings(), poolSettings(), logSettings(), auditSettings()} {
+		signOnSettings(), poolSettings(), logSettings(), auditSettings(), metricsSettings()} {
 		table = append(table, part...)
 	}
 	return table

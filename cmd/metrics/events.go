@@ -1,0 +1,142 @@
+// What is counted from the events, as they are handed to the log.
+
+package metrics
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"gprxy/store"
+)
+
+// live is the sessions that are open, folded from their events.
+type live struct {
+	mu       *sync.Mutex // guards sessions
+	sessions map[string]*session
+}
+
+// session is what is known of an open session.
+type session struct {
+	began    time.Time
+	method   string
+	database string
+	account  string // "" until it is served
+}
+
+func newLive() live { return live{mu: new(sync.Mutex), sessions: map[string]*session{}} }
+
+// Events counts events. It waits for nothing, so the log may call it from any goroutine.
+func (m *Metrics) Events(events []store.Event) {
+	m.live.mu.Lock()
+	defer m.live.mu.Unlock()
+	for _, e := range events {
+		m.count(e)
+	}
+}
+
+// Committed counts a transaction of the event log.
+func (m *Metrics) Committed(events int, took time.Duration) {
+	m.commitSeconds.Observe(took.Seconds())
+	m.commitEvents.Add(float64(events))
+}
+
+func (m *Metrics) count(e store.Event) {
+	switch f := e.Fact.(type) {
+	case store.SessionConnected:
+		m.live.sessions[e.Session] = &session{began: e.Time, database: f.Database}
+	case store.AuthSucceeded:
+		if s := m.live.sessions[e.Session]; s != nil {
+			s.method = f.Method
+		}
+	case store.AuthFailed:
+		m.logins.WithLabelValues(m.names.method(f.Method), resultFailed).Inc()
+	case store.SessionStarted:
+		m.started(m.live.sessions[e.Session], f)
+	case store.SessionRefused:
+		m.refusals.WithLabelValues(m.names.reason(f.Reason)).Inc()
+		if s := m.live.sessions[e.Session]; s != nil && s.method != "" {
+			m.logins.WithLabelValues(m.names.method(s.method), resultFailed).Inc()
+		}
+		delete(m.live.sessions, e.Session)
+	case store.SessionEnded:
+		m.ended(m.live.sessions[e.Session], f)
+		delete(m.live.sessions, e.Session)
+	case store.CancelForwarded:
+		m.cancels.WithLabelValues(cancelForwarded).Inc()
+	case store.CancelRejected:
+		m.cancels.WithLabelValues(cancelRejected).Inc()
+	case store.LogCondensed:
+		m.condensed(f)
+	case store.LogCheckpointed:
+		m.checkpoint.SetToCurrentTime()
+	}
+}
+
+func (m *Metrics) started(s *session, f store.SessionStarted) {
+	m.waitSeconds.Observe(f.WaitMS / 1000)
+	if s == nil {
+		return
+	}
+	s.account, s.database = m.names.account(f.ServiceAccount), m.names.database(s.database)
+	method := m.names.method(s.method)
+	m.logins.WithLabelValues(method, resultOK).Inc()
+	if !s.began.IsZero() {
+		m.loginSeconds.WithLabelValues(method).Observe(time.Since(s.began).Seconds())
+	}
+}
+
+func (m *Metrics) ended(s *session, f store.SessionEnded) {
+	m.ends.WithLabelValues(m.names.reason(f.Reason)).Inc()
+	if s != nil && s.account != "" {
+		m.sessionLength.Observe(f.DurationMS / 1000)
+	}
+	m.statements.Add(float64(f.Statements))
+	m.errors.Add(float64(f.Errors))
+	m.rows.Add(float64(f.Rows))
+	m.bytes.WithLabelValues("in").Add(float64(f.BytesIn))
+	m.bytes.WithLabelValues("out").Add(float64(f.BytesOut))
+	if f.Doubt != "" {
+		m.doubts.Inc()
+	}
+}
+
+// condensed counts what a flood left of facts that were not recorded one by one.
+func (m *Metrics) condensed(f store.LogCondensed) {
+	n := float64(f.Count)
+	switch f.Of {
+	case store.AuthFailed{}.Type():
+		m.logins.WithLabelValues(otherName, resultFailed).Add(n)
+	case store.CancelRejected{}.Type():
+		m.cancels.WithLabelValues(cancelRejected).Add(n)
+	default: // connections and sessions that were turned away
+		m.refusals.WithLabelValues(m.names.reason(f.Reason)).Add(n)
+	}
+}
+
+// liveCollector tells the open sessions by state, account and database.
+type liveCollector struct{ m *Metrics }
+
+var sessionsDesc = prometheus.NewDesc("gprxy_sessions",
+	"Open sessions: connecting until a backend serves them, then active; own stands for people's own accounts.",
+	[]string{"state", "account", "database"}, nil)
+
+func (c *liveCollector) Describe(to chan<- *prometheus.Desc) { to <- sessionsDesc }
+
+func (c *liveCollector) Collect(to chan<- prometheus.Metric) {
+	type key struct{ state, account, database string }
+	counts := map[key]int{{state: "connecting"}: 0}
+	c.m.live.mu.Lock()
+	for _, s := range c.m.live.sessions {
+		if s.account == "" {
+			counts[key{state: "connecting"}]++
+		} else {
+			counts[key{"active", s.account, s.database}]++
+		}
+	}
+	c.m.live.mu.Unlock()
+	for k, n := range counts {
+		to <- prometheus.MustNewConstMetric(sessionsDesc, prometheus.GaugeValue, float64(n), k.state, k.account, k.database)
+	}
+}

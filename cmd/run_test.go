@@ -73,6 +73,8 @@ func TestCommandLine(t *testing.T) {
 		{line: "audit --follow --until 1h", code: 2, err: "--follow goes on for ever"},
 		{line: "start --gprxy-pass x", code: 2, err: "a command line is no place for a password\nTry: set GPRXY_PASS or GPRXY_PASS_FILE"},
 		{line: "start --role-mapping-reader a:b", code: 2, err: "a command line is no place for a password"},
+		{line: "start --check --gprxy-user u --password-account self", err: "the settings are complete and consistent"},
+		{line: "start --check --db-port x --password-account self", code: 2, err: "DB_PORT is \"x\""},
 		{line: "start --db-hots x", code: 2, err: "Try: gprxy start --db-host\n"},
 		{line: "start", code: 2, err: "2 settings are wrong or missing\n\n  GPRXY_USER is not set\n"},
 		{line: "sessions", code: 1, err: "there is no event log at HOME/.gprxy/events.db"},

@@ -21,6 +21,7 @@ func startCommand() command {
 		examples: []example{
 			{"GPRXY_USER=app GPRXY_PASS_FILE=/run/secrets/app gprxy start",
 				"people log in with their database password and are served by the role app"},
+			{"gprxy start --check", "say everything that is wrong with the settings, and start nothing"},
 			{"gprxy start --proxy-host 0.0.0.0 --proxy-cert server.crt --proxy-key server.key",
 				"listen on every interface, with TLS; the rest from .env"},
 		},
@@ -29,11 +30,16 @@ func startCommand() command {
 }
 
 type startOptions struct {
+	check    bool
 	settings settings.Settings
 	log      *slog.Logger
 }
 
-func (o *startOptions) flags(fs *pflag.FlagSet) { settings.AddFlags(fs) }
+func (o *startOptions) flags(fs *pflag.FlagSet) {
+	settings.AddFlags(fs)
+	fs.BoolVar(&o.check, "check", false, "only check the settings of all sources, and start nothing: exit code 0 if they are complete and "+
+		"consistent, else 2")
+}
 
 func (o *startOptions) validate(c *call) error {
 	s, warnings, err := settings.Load(c.sources())
@@ -41,7 +47,10 @@ func (o *startOptions) validate(c *call) error {
 		c.warn(warnings...)
 		return err
 	}
-	o.settings = s
+	if o.settings = s; o.check {
+		c.warn(warnings...)
+		return nil
+	}
 	o.log = newLogger(c.IO, c.Environment, s.LogLevel, s.LogFormat)
 	for _, w := range warnings {
 		o.log.Warn(w)
@@ -50,6 +59,10 @@ func (o *startOptions) validate(c *call) error {
 }
 
 func (o *startOptions) run(ctx context.Context, c *call) error {
+	if o.check {
+		c.note("the settings are complete and consistent")
+		return nil
+	}
 	p, err := openProxy(ctx, o.settings, o.log, c.Environment)
 	if err != nil {
 		return err

@@ -50,6 +50,7 @@ func (p *proxy) handlerConfig(secured *tls.Config, roles *auth.Roles) session.Co
 		Device:               deviceLogin(s, p.secrets.ClientSecret),
 		OnExpiry:             expiryPolicies[s.SignOn.OnExpiry],
 		ExpiryGrace:          s.SignOn.ExpiryGrace,
+		Time:                 session.TimeLimits{Idle: s.IdleTimeout, Session: s.MaxSession, Grace: s.MaxSessionGrace},
 		Passwords:            passwordLogin(s),
 		Service:              auth.Login{User: s.ServiceUser, Password: s.ServicePassword},
 		AccountPassword:      p.secrets.Password,

@@ -44,6 +44,30 @@ func (a *alarms) at(t time.Time, f func()) {
 	a.timers = append(a.timers, timer)
 }
 
+// each runs f again and again, with so long a pause before it.
+func (a *alarms) each(pause time.Duration, f func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var timer *time.Timer
+	timer = time.AfterFunc(pause, func() {
+		a.mu.Lock()
+		if a.stopped {
+			a.mu.Unlock()
+			return
+		}
+		a.running.Add(1)
+		a.mu.Unlock()
+		defer a.running.Done()
+		f()
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if !a.stopped {
+			timer.Reset(pause)
+		}
+	})
+	a.timers = append(a.timers, timer)
+}
+
 // until is how long to wait before the next look.
 func (a *alarms) until(t time.Time) time.Duration { return min(a.every, max(0, t.Sub(a.now()))) }
 

@@ -47,7 +47,7 @@
 //	leaves meanwhile              WatchDisconnect        its Stop
 //	what a context's end does     socket.WhenDone        the stop that it returns
 //	the word that it waits        pool.Acquire (timer)   pool.Acquire
-//	the expiry of a token         watchExpiry (timers)   the stop that it returns
+//	how long it may last          watchTime (timers)     the stop that it returns
 //	counts of many refusals       admission.Condenser    Handler.Close
 //	the end of arrivalGrace       Drain (timer)          nobody; it only ends a context
 //	all of a relay                package relay          serve

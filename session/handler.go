@@ -55,6 +55,7 @@ type Config struct {
 	PeerTimeout  time.Duration // how long a peer's host may not answer while something is sent to it; zero: as the kernel likes
 	WaitNotice   time.Duration // how long a client waits for a backend before it is told what for
 	Limits       Limits
+	Time         TimeLimits
 	Log          *slog.Logger
 }
 

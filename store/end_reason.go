@@ -10,6 +10,8 @@ const (
 	EndClientGone      = "client_gone"        // it went without a word
 	EndBackendGone     = "backend_gone"       // PostgreSQL closed its connection
 	EndShutdown        = "shutdown"           // of gprxy
+	EndIdleTimeout     = "idle_timeout"       // nothing was run for as long as IDLE_TIMEOUT allows
+	EndMaxSession      = "max_session"        // it lasted as long as MAX_SESSION allows
 	EndFault           = "fault"              // in gprxy
 	EndAborted         = "aborted"            // gprxy died under it; written by the next start
 )

@@ -22,6 +22,12 @@ func limitSettings() []Row {
 			parse: number(0, 1000, func(s *Settings) *int { return &s.LoginMaxFailures })},
 		{Name: "LOGIN_FAILURE_MEMORY", Default: "1m", Meaning: "time after which one of them is forgotten",
 			parse: duration(time.Second, 24*time.Hour, func(s *Settings) *time.Duration { return &s.LoginFailureMemory })},
+		{Name: "IDLE_TIMEOUT", None: "no limit", Meaning: "how long a session may do nothing outside a transaction before it is ended (57P05)",
+			parse: duration(time.Second, 30*Day, func(s *Settings) *time.Duration { return &s.IdleTimeout })},
+		{Name: "MAX_SESSION", None: "no limit", Meaning: "how long a session may last; the client is told a minute before its end (57P01)",
+			parse: duration(time.Second, 30*Day, func(s *Settings) *time.Duration { return &s.MaxSession })},
+		{Name: "MAX_SESSION_GRACE", Default: "1m", Meaning: "how long a transaction may outlive MAX_SESSION",
+			parse: duration(0, Day, func(s *Settings) *time.Duration { return &s.MaxSessionGrace })},
 		{Name: "TRUSTED_PROXIES", None: "none", Meaning: "load balancers that send a PROXY protocol header, v1 or v2, before each " +
 			"connection: a list of addresses and CIDRs with commas",
 			parse: networks(func(s *Settings) *[]netip.Prefix { return &s.TrustedProxies })},

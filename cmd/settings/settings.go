@@ -55,6 +55,10 @@ type Settings struct {
 	LoginMaxFailures   int            // of one user from one address; 0: any number
 	LoginFailureMemory time.Duration  // after which one of them is forgotten
 
+	IdleTimeout     time.Duration // of a session outside a transaction; 0: no limit
+	MaxSession      time.Duration // of a session; 0: no limit
+	MaxSessionGrace time.Duration // what a transaction has to finish after MaxSession
+
 	DBHost        string // host name, address, or the folder of a Unix socket
 	DBPort        uint16
 	DBSSLMode     string // libpq's words: disable, allow, prefer, require, verify-ca, verify-full

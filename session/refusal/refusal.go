@@ -29,6 +29,7 @@ const (
 	CodeTooManyConnections    = "53300"
 	CodeQueryCanceled         = "57014"
 	CodeAdminShutdown         = "57P01"
+	CodeIdleSessionTimeout    = "57P05"
 	CodeCannotConnectNow      = "57P03"
 	CodeIOError               = "58030"
 	CodeInvalidParameter      = "22023"

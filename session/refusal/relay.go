@@ -22,6 +22,18 @@ var (
 		Message: "terminating connection because the token you logged in with has expired",
 		Hint:    "Log in again for a fresh token, and connect again.",
 	}
+	ErrIdleTimeout = &Error{
+		Code:    CodeIdleSessionTimeout,
+		Reason:  store.EndIdleTimeout,
+		Message: "terminating connection because it was idle for longer than gprxy allows (IDLE_TIMEOUT)",
+		Hint:    "Connect again.",
+	}
+	ErrMaxSession = &Error{
+		Code:    CodeAdminShutdown,
+		Reason:  store.EndMaxSession,
+		Message: "terminating connection because it has lasted as long as gprxy allows (MAX_SESSION)",
+		Hint:    "Connect again.",
+	}
 	ErrUnstamped = &Error{
 		Code:    CodeInternal,
 		Reason:  "identity_stamp",

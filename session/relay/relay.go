@@ -143,6 +143,23 @@ func (r *Relay) Drain(why error) { r.beginDrain(why, false) }
 // to end after its first.
 func (r *Relay) DrainAfterStatement(why error) { r.beginDrain(why, true) }
 
+// Idle is how many bytes have passed a relay that rests outside a transaction; false if it does not rest. Replication never rests.
+func (r *Relay) Idle() (passed int64, rests bool) {
+	r.conversation.mu.Lock()
+	defer r.conversation.mu.Unlock()
+	return r.bytesIn.Load() + r.bytesOut.Load(), r.rests() && !r.conversation.copyBoth
+}
+
+// EndIdle ends the relay if it still rests and nothing has passed since Idle gave so many bytes.
+func (r *Relay) EndIdle(passed int64, why error) {
+	r.conversation.mu.Lock()
+	idle := r.rests() && r.bytesIn.Load()+r.bytesOut.Load() == passed
+	r.conversation.mu.Unlock()
+	if idle {
+		r.finish(why) // what comes between was not read yet, and is not
+	}
+}
+
 func (r *Relay) beginDrain(why error, sparing bool) {
 	r.conversation.mu.Lock()
 	r.draining, r.sparing = why, sparing

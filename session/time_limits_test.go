@@ -1,12 +1,15 @@
 package session_test
 
 import (
+	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"gprxy/auth/authtest"
 	"gprxy/session"
+	"gprxy/store"
 )
 
 // The verifier allows 30 s of leeway, so a token that expired 29 s ago is let in
@@ -102,4 +105,84 @@ func TestTheNoticeKeepsToFrameBoundaries(t *testing.T) {
 	if notices != 1 {
 		t.Errorf("%d notices", notices)
 	}
+}
+
+func within(l session.TimeLimits) func(*options) {
+	return func(o *options) { o.session.Time = l }
+}
+
+// A session that does nothing is ended; one that works, or rests within a transaction, is not.
+func TestIdleSessionsEnd(t *testing.T) {
+	t.Parallel()
+	p := startProxy(t, within(session.TimeLimits{Idle: time.Second}))
+	working, inTransaction, idle := dial(t, p.addr), dial(t, p.addr), dial(t, p.addr)
+	for _, conn := range []net.Conn{working, inTransaction, idle} {
+		login(t, conn, "bob", token("bob@example.com", "writer"))
+	}
+	send(t, inTransaction, query("begin"))
+	receiveUntil(t, inTransaction, 'Z')
+	began := time.Now()
+	ended := make(chan received, 1)
+	go func() { m, _ := tryReceive(idle); ended <- m }()
+	for running := true; running; {
+		send(t, working, query("select pg_sleep(0.1)"))
+		receiveUntil(t, working, 'Z')
+		select {
+		case m := <-ended:
+			running = false
+			if m.kind != 'E' || m.field('C') != "57P05" || m.field('S') != "FATAL" || !strings.Contains(m.field('M'), "IDLE_TIMEOUT") {
+				t.Errorf("got %v, want 57P05", m)
+			}
+			if took := time.Since(began); took < time.Second {
+				t.Errorf("ended after %v, before its time", took)
+			}
+		default:
+		}
+	}
+	eventually(t, "the end is recorded", 20*time.Second, func() bool {
+		return slices.ContainsFunc(p.sessions(), func(s store.Session) bool { return s.EndReason == store.EndIdleTimeout })
+	})
+	send(t, inTransaction, query("commit"))
+	if got := receiveUntil(t, inTransaction, 'Z'); got[0].field('C') != "" && got[0].kind == 'E' {
+		t.Errorf("the transaction that rested got %v", got)
+	}
+	wantFatal(t, inTransaction, "57P05") // it is idle from the commit on
+}
+
+// Who waits for a notification is idle, as for PostgreSQL; a query that runs for long is not.
+func TestALongQueryIsNotIdle(t *testing.T) {
+	t.Parallel()
+	p := startProxy(t, within(session.TimeLimits{Idle: time.Second}))
+	conn := dial(t, p.addr)
+	login(t, conn, "bob", token("bob@example.com", "writer"))
+	send(t, conn, query("select pg_sleep(2.5)"))
+	if got := receiveUntil(t, conn, 'Z'); got[len(got)-1].kind != 'Z' {
+		t.Errorf("got %v", got)
+	}
+	wantFatal(t, conn, "57P05")
+}
+
+func TestSessionsLastSoLong(t *testing.T) {
+	t.Parallel()
+	p := startProxy(t, within(session.TimeLimits{Session: 2 * time.Second, Grace: time.Second}))
+	resting, working := dial(t, p.addr), dial(t, p.addr)
+	login(t, resting, "bob", token("bob@example.com", "writer"))
+	if notice := receive(t, resting); notice.kind != 'N' || !strings.Contains(notice.field('M'), "as long as gprxy allows") {
+		t.Fatalf("got %v, want the notice", notice)
+	}
+	login(t, working, "bob", token("bob@example.com", "writer"))
+	receive(t, working) // the notice
+	send(t, working, query("begin; select pg_sleep(60)"))
+	if m := wantFatal(t, resting, "57P01"); !strings.Contains(m.field('M'), "MAX_SESSION") || m.field('H') == "" {
+		t.Errorf("message %v", m)
+	}
+	all := receiveUntil(t, working, 'E')
+	if m := all[len(all)-1]; m.field('C') != "57P01" || !strings.Contains(m.field('M'), "MAX_SESSION") {
+		t.Errorf("got %v", all)
+	}
+	waitIdle(t, p)
+	eventually(t, "both ends are recorded", 20*time.Second, func() bool {
+		sessions := p.sessions()
+		return len(sessions) == 2 && sessions[0].EndReason == store.EndMaxSession && sessions[1].EndReason == store.EndMaxSession
+	})
 }

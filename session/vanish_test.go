@@ -48,12 +48,12 @@ func TestAClientThatVanishesBehindFullSockets(t *testing.T) {
 				conn := rawSession(t, p, "reader")
 				stuff(t, conn, statement)
 				end(conn)
-				eventually(t, "the backend is free", 2*time.Second, func() bool {
+				eventually(t, "the backend is free", 10*time.Second, func() bool {
 					return admin(t, "select count(*) from pg_stat_activity where query like '%flood%' and query not like '%activity%' and state = "+
 						"'active'") == "0"
 				})
 				waitIdle(t, p)
-				eventually(t, "the end is recorded", time.Second, func() bool { return p.sessions()[0].EndReason == "client_gone" })
+				eventually(t, "the end is recorded", 10*time.Second, func() bool { return p.sessions()[0].EndReason == "client_gone" })
 			})
 		}
 	}

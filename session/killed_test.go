@@ -184,7 +184,7 @@ func TestAClientKilledInEveryState(t *testing.T) {
 					}
 					active := fmt.Sprintf("select string_agg(state || ': ' || query, ', ') from pg_stat_activity where pid = %d and state <> 'idle'", pid)
 					if death.closed { // it was cancelled, and has yet to hear of it
-						eventually(t, "the first one's backend rests", 2*time.Second, func() bool { return admin(t, active) == "" })
+						eventually(t, "the first one's backend rests", 20*time.Second, func() bool { return admin(t, active) == "" })
 					} else if got := admin(t, active); got != "" {
 						t.Errorf("the first one's backend is still %s", got)
 					}

@@ -271,7 +271,7 @@ func TestAnOrphanQueryIsCancelled(t *testing.T) {
 			eventually(t, "the query runs", 20*time.Second, func() bool { return admin(t, running) == "1" })
 			end(conn)
 			left := time.Now()
-			eventually(t, "the query is gone", time.Second, func() bool { return admin(t, running) == "0" })
+			eventually(t, "the query is gone", 20*time.Second, func() bool { return admin(t, running) == "0" })
 			t.Logf("gone after %v", time.Since(left).Round(time.Millisecond))
 		})
 	}

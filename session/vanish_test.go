@@ -93,7 +93,7 @@ func TestAClientThatLeavesWithoutASync(t *testing.T) {
 			conn := rawSession(t, p, "reader")
 			send(t, conn, unsynced)
 			leave(conn)
-			conn.SetDeadline(time.Now().Add(3 * time.Second))
+			conn.SetDeadline(time.Now().Add(20 * time.Second))
 			if _, err := io.ReadAll(conn); err != nil {
 				t.Errorf("the connection is not closed: %v", err)
 			}

@@ -20,7 +20,7 @@
 //	a look at the client    writeToBackend     writeToBackend, when the backend has taken all
 //	the handing over        a recorded row     CloseRecord
 //
-// End, Drain, DrainAfterStatement and Inject may be called by any goroutine between New and RestoreDeadlines, after which nobody
+// End, EndIdle, Drain, DrainAfterStatement and Inject may be called by any goroutine between New and RestoreDeadlines, after which nobody
 // may; whoever calls them waits for its own.
 //
 // Locks, in the order in which they are taken: the lock of a look at the peers; writing, held from seeing what the backend sent

@@ -131,11 +131,13 @@ func (p *proxy) run(ctx context.Context) error {
 	defer stopKeeping()
 	p.upkeep.Go(func() { p.keepRetention(keep) })
 	p.upkeep.Go(func() { p.keepCheckpoints(keep) })
+	p.upkeep.Go(func() { p.keepWatchdog(keep) })
 	var serving sync.WaitGroup
 	failed := make(chan error, len(p.sockets))
 	for _, socket := range p.sockets {
 		serving.Go(func() { failed <- p.server.Serve(ctx, socket) })
 	}
+	p.tellReady()
 	reason := "signal"
 	if err = p.untilEnd(ctx, failed); err != nil {
 		reason = "listener failed"
@@ -165,8 +167,10 @@ func (p *proxy) untilEnd(ctx context.Context, failed <-chan error) error {
 		case err := <-failed:
 			return err
 		case <-hangup:
+			p.tellReloading()
 			p.secrets.Reread()
 			p.pools.Reconnect()
+			p.tellReady()
 		}
 	}
 }
@@ -190,6 +194,7 @@ func (p *proxy) drain(ctx context.Context, signals chan os.Signal) (again bool) 
 		again = true
 		done()
 	})
+	p.tellStopping()
 	p.metrics.Drain()
 	p.handler.Drain()
 	if err := p.events.Leave(limit); err != nil {

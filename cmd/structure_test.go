@@ -65,6 +65,7 @@ var homes = map[string][]string{
 	"github.com/charmbracelet":       {"cmd"},
 	"github.com/joho/godotenv":       {"cmd"},
 	"github.com/prometheus":          {"cmd"},
+	"github.com/coreos/go-systemd":   {"cmd"},
 }
 
 // freeInTests may be imported by every test: a real client, and a look into the file.

@@ -25,6 +25,10 @@ type session struct {
 	account  string // "" until it is served
 }
 
+// maxLive is more sessions than gprxy can have (MAX_CLIENTS and LOGIN_MAX at their most): should an end ever be missed, memory is
+// bounded all the same.
+const maxLive = 2_100_000
+
 func newLive() live { return live{mu: new(sync.Mutex), sessions: map[string]*session{}} }
 
 // Events counts events. It waits for nothing, so the log may call it from any goroutine.
@@ -45,7 +49,9 @@ func (m *Metrics) Committed(events int, took time.Duration) {
 func (m *Metrics) count(e store.Event) {
 	switch f := e.Fact.(type) {
 	case store.SessionConnected:
-		m.live.sessions[e.Session] = &session{began: e.Time, database: f.Database}
+		if len(m.live.sessions) < maxLive {
+			m.live.sessions[e.Session] = &session{began: e.Time, database: f.Database}
+		}
 	case store.AuthSucceeded:
 		if s := m.live.sessions[e.Session]; s != nil {
 			s.method = f.Method

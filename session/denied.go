@@ -11,7 +11,7 @@ import (
 	"gprxy/session/startup"
 )
 
-// Startup startup.Parameters a client may not set. They would change who the session
+// Startup parameters a client may not set. They would change who the session
 // is, or load code into the backend of a service account.
 var deniedParameters = []string{
 	"role",

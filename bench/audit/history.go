@@ -138,6 +138,6 @@ func (h *history) run(id string, n int) {
 func (h *history) end(v visit) {
 	h.run(v.id, h.runs.late)
 	h.add(v.id, 10*time.Millisecond, store.SessionEnded{
-		Reason: "client_closed", DurationMS: float64(h.now.Sub(v.began).Milliseconds()), Statements: 5, Rows: 5, BytesIn: 260, BytesOut: 740,
+		Reason: store.EndTerminated, DurationMS: float64(h.now.Sub(v.began).Milliseconds()), Statements: 5, Rows: 5, BytesIn: 260, BytesOut: 740,
 	})
 }

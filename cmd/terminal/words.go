@@ -33,7 +33,7 @@ func Span(d time.Duration) string {
 	return fmt.Sprintf("%dd %02dh", int(d.Hours())/24, int(d.Hours())%24)
 }
 
-// InWords shows a reason of the log, such as client_closed, as words.
+// InWords shows a reason of the log, such as client_gone, as words.
 func InWords(reason string) string { return strings.ReplaceAll(reason, "_", " ") }
 
 // Counted is a number with its noun: 1 event, 2 events.

@@ -176,7 +176,7 @@ func (p *sessionTable) session(s store.Session) error {
 		statements, rows = strconv.FormatInt(s.Statements, 10), strconv.FormatInt(s.Rows, 10)
 	}
 	return p.add([]string{s.Session, s.State, terminal.ShortTime(s.Started), lasted, user, s.ServiceAccount,
-		s.Database, s.Client, statements, rows, terminal.InWords(s.EndReason)})
+		s.Database, s.Client, statements, rows, endOf(s)})
 }
 
 func (p *sessionTable) close() error {
@@ -202,4 +202,13 @@ func paintState(state string) string {
 		return yellow(state)
 	}
 	return state
+}
+
+// endOf is how a session ended, and whether gprxy could follow it until then.
+func endOf(s store.Session) string {
+	end := terminal.InWords(s.EndReason)
+	if s.Doubt != "" {
+		end += ", in doubt"
+	}
+	return end
 }

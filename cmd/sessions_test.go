@@ -147,3 +147,24 @@ func TestActiveSessionsOfAProxyThatDoesNotRun(t *testing.T) {
 		t.Errorf("without --active: %q", got.err)
 	}
 }
+
+// A session that could not be followed to its end is told as such where people look first.
+func TestDoubtIsShown(t *testing.T) {
+	env := fixedEnvironment(t)
+	path := filepath.Join(env.Dir, "events.db")
+	env.Variables = []string{"EVENT_LOG=" + path}
+	db := openStore(t, path)
+	at := func(f store.Fact) store.Event {
+		return store.Event{Time: time.Date(2026, 3, 5, 11, 0, 0, 0, time.UTC), Session: "a", Fact: f}
+	}
+	appendEvents(t, db, at(store.SessionConnected{Client: "10.0.0.1:1", RequestedUser: "ann", Database: "shop", Protocol: "3.0"}),
+		at(store.AuthSucceeded{Method: "token", User: "ann"}), at(store.SessionStarted{ServiceAccount: "app", BackendPID: 1}),
+		at(store.SessionEnded{Reason: store.EndClientGone, Doubt: "a copy failed"}))
+	closeStore(t, db)
+	if out := gprxyOn(t, 200, env, "sessions").out; !strings.Contains(out, "client gone, in doubt") {
+		t.Errorf("sessions:\n%s", out)
+	}
+	if out := gprxyOn(t, 200, env, "audit", "--type", "session.ended").out; !strings.Contains(out, "in doubt: a copy failed") {
+		t.Errorf("audit:\n%s", out)
+	}
+}

@@ -4,10 +4,14 @@ package cmd
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -15,6 +19,7 @@ import (
 	"time"
 
 	"gprxy/cmd/settings"
+	"gprxy/listener"
 )
 
 var metricsAddress = regexp.MustCompile(`metrics_address=(\S+)`)
@@ -182,5 +187,46 @@ func TestMetricsSettings(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: the token is told", row.set)
 		}
+	}
+}
+
+// With TLS and a token, as where other machines scrape.
+func TestMetricsOverTLS(t *testing.T) {
+	t.Parallel()
+	i := newInstall(t)
+	files, err := listener.EnsureLocalCA(t.TempDir(), "localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := write(t, filepath.Join(t.TempDir(), "token"), "hunter2\n")
+	r, address := i.monitored("METRICS_CERT="+files.CertFile, "METRICS_KEY="+files.KeyFile, "METRICS_TOKEN_FILE="+token)
+	root, err := os.ReadFile(files.RootFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(root)
+	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
+	defer client.CloseIdleConnections()
+	for sent, want := range map[string]int{"": 401, "Bearer wrong": 401, "Bearer hunter2": 200} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, strings.Replace(address, "http:", "https:", 1)+"/metrics", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", sent)
+		answer, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != want {
+			t.Errorf("%q: %d, want %d", sent, answer.StatusCode, want)
+		}
+	}
+	if status, _ := scrape(t, address+"/metrics"); status == 200 {
+		t.Error("metrics are answered without TLS")
+	}
+	if strings.Contains(r.output(), "hunter2") {
+		t.Error("the log has the token")
 	}
 }

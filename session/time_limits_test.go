@@ -124,7 +124,8 @@ func TestIdleSessionsEnd(t *testing.T) {
 	began := time.Now()
 	ended := make(chan received, 1)
 	go func() { m, _ := tryReceive(idle); ended <- m }()
-	for running := true; running; {
+	// The transaction rests for twice the limit.
+	for running := true; running || time.Since(began) < 2*time.Second; {
 		send(t, working, query("select pg_sleep(0.1)"))
 		receiveUntil(t, working, 'Z')
 		select {

@@ -70,11 +70,11 @@ func (p *proxy) watch() {
 	sources := metrics.Sources{Pools: p.pools.Stats, Log: p.events.Stats, LogBytes: p.logBytes, Connections: p.server.Open}
 	checks := []metrics.Check{
 		{Name: "event log", Fault: p.events.Healthy},
-		{Name: "postgresql", Fault: p.pools.Outage, Told: true},
+		{Name: "postgresql", Fault: p.pools.Outage, Advisory: true},
 	}
 	if p.tokens != nil {
 		sources.KeysFetched = p.tokens.KeysFetched
-		checks = append(checks, metrics.Check{Name: "issuer keys", Fault: p.tokens.Ready, Told: p.settings.PasswordLogin})
+		checks = append(checks, metrics.Check{Name: "issuer keys", Fault: p.tokens.Ready, Advisory: p.settings.PasswordLogin})
 	}
 	if p.certificate != nil {
 		sources.CertExpires = p.certificate.NotAfter

@@ -51,7 +51,7 @@ type Config struct {
 	StampSetting         bool // tell the backend the person in the setting gprxy.user
 	StampApplicationName bool // put the person before application_name
 
-	LoginTimeout time.Duration // from accept to AuthenticationOk
+	LoginTimeout time.Duration // from accept to the end of the login
 	PeerTimeout  time.Duration // how long a peer's host may not answer while something is sent to it; zero: as the kernel likes
 	WaitNotice   time.Duration // how long a client waits for a backend before it is told what for
 	Limits       Limits

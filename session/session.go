@@ -90,7 +90,7 @@ func (h *Handler) newSession(conn net.Conn) *session {
 	}}
 }
 
-// limitLogin bounds everything up to AuthenticationOk by one deadline, and by a
+// limitLogin bounds everything up to the end of the login by one deadline, and by a
 // drain while the client is still to be heard.
 func (s *session) limitLogin(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -163,7 +163,8 @@ type CancelForwarded struct {
 	BackendPID uint32 `json:"backend_pid"`
 }
 
-// CancelRejected says that a cancel request came with a key that opens nothing.
+// CancelRejected says that a cancel request was not handed on: its key opens nothing, or its session has ended, or PostgreSQL
+// could not be reached.
 type CancelRejected struct {
 	Client     string `json:"client"`
 	BackendPID uint32 `json:"backend_pid"`

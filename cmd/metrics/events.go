@@ -11,8 +11,8 @@ import (
 	"gprxy/store"
 )
 
-// live is the sessions that are open, folded from their events.
-type live struct {
+// openSessions are the sessions that are open, folded from their events.
+type openSessions struct {
 	mu       *sync.Mutex // guards sessions
 	sessions map[string]*session
 }
@@ -25,16 +25,18 @@ type session struct {
 	account  string // "" until it is served
 }
 
-// maxLive is more sessions than gprxy can have (MAX_CLIENTS and LOGIN_MAX at their most): should an end ever be missed, memory is
+// maxOpen is more sessions than gprxy can have (MAX_CLIENTS and LOGIN_MAX at their most): should an end ever be missed, memory is
 // bounded all the same.
-const maxLive = 2_100_000
+const maxOpen = 2_100_000
 
-func newLive() live { return live{mu: new(sync.Mutex), sessions: map[string]*session{}} }
+func newOpenSessions() openSessions {
+	return openSessions{mu: new(sync.Mutex), sessions: map[string]*session{}}
+}
 
 // Events counts events. It waits for nothing, so the log may call it from any goroutine.
 func (m *Metrics) Events(events []store.Event) {
-	m.live.mu.Lock()
-	defer m.live.mu.Unlock()
+	m.open.mu.Lock()
+	defer m.open.mu.Unlock()
 	for _, e := range events {
 		m.count(e)
 	}
@@ -49,26 +51,24 @@ func (m *Metrics) Committed(events int, took time.Duration) {
 func (m *Metrics) count(e store.Event) {
 	switch f := e.Fact.(type) {
 	case store.SessionConnected:
-		if len(m.live.sessions) < maxLive {
-			m.live.sessions[e.Session] = &session{began: e.Time, database: f.Database}
+		if len(m.open.sessions) < maxOpen {
+			m.open.sessions[e.Session] = &session{began: e.Time, database: f.Database}
 		}
 	case store.AuthSucceeded:
-		if s := m.live.sessions[e.Session]; s != nil {
+		if s := m.open.sessions[e.Session]; s != nil {
 			s.method = f.Method
 		}
 	case store.AuthFailed:
 		m.logins.WithLabelValues(m.names.method(f.Method), resultFailed).Inc()
 	case store.SessionStarted:
-		m.started(m.live.sessions[e.Session], f)
+		m.started(m.open.sessions[e.Session], f)
 	case store.SessionRefused:
 		m.refusals.WithLabelValues(m.names.reason(f.Reason)).Inc()
-		if s := m.live.sessions[e.Session]; s != nil && s.method != "" {
-			m.logins.WithLabelValues(m.names.method(s.method), resultFailed).Inc()
-		}
-		delete(m.live.sessions, e.Session)
+		m.notLetIn(m.open.sessions[e.Session])
+		delete(m.open.sessions, e.Session)
 	case store.SessionEnded:
-		m.ended(m.live.sessions[e.Session], f)
-		delete(m.live.sessions, e.Session)
+		m.ended(m.open.sessions[e.Session], f)
+		delete(m.open.sessions, e.Session)
 	case store.CancelForwarded:
 		m.cancels.WithLabelValues(cancelForwarded).Inc()
 	case store.CancelRejected:
@@ -80,11 +80,12 @@ func (m *Metrics) count(e store.Event) {
 	}
 }
 
+// started counts a login once: each backend that is tried for it is an event, before it is known to live.
 func (m *Metrics) started(s *session, f store.SessionStarted) {
-	m.waitSeconds.Observe(f.WaitMS / 1000)
-	if s == nil {
+	if s == nil || s.account != "" {
 		return
 	}
+	m.waitSeconds.Observe(f.WaitMS / 1000)
 	s.account, s.database = m.names.account(f.ServiceAccount), m.names.database(s.database)
 	method := m.names.method(s.method)
 	m.logins.WithLabelValues(method, resultOK).Inc()
@@ -93,8 +94,16 @@ func (m *Metrics) started(s *session, f store.SessionStarted) {
 	}
 }
 
+// notLetIn counts a person who was known, and was not served all the same.
+func (m *Metrics) notLetIn(s *session) {
+	if s != nil && s.method != "" && s.account == "" {
+		m.logins.WithLabelValues(m.names.method(s.method), resultFailed).Inc()
+	}
+}
+
 func (m *Metrics) ended(s *session, f store.SessionEnded) {
 	m.ends.WithLabelValues(m.names.reason(f.Reason)).Inc()
+	m.notLetIn(s)
 	if s != nil && s.account != "" {
 		m.sessionLength.Observe(f.DurationMS / 1000)
 	}
@@ -114,6 +123,8 @@ func (m *Metrics) condensed(f store.LogCondensed) {
 	switch f.Of {
 	case store.AuthFailed{}.Type():
 		m.logins.WithLabelValues(otherName, resultFailed).Add(n)
+	case store.SessionEnded{}.Type():
+		m.ends.WithLabelValues(m.names.reason(f.Reason)).Add(n)
 	case store.CancelRejected{}.Type():
 		m.cancels.WithLabelValues(cancelRejected).Add(n)
 	default: // connections and sessions that were turned away
@@ -121,27 +132,27 @@ func (m *Metrics) condensed(f store.LogCondensed) {
 	}
 }
 
-// liveCollector tells the open sessions by state, account and database.
-type liveCollector struct{ m *Metrics }
+// openCollector tells the open sessions by state, account and database.
+type openCollector struct{ m *Metrics }
 
 var sessionsDesc = prometheus.NewDesc("gprxy_sessions",
 	"Open sessions: connecting until a backend serves them, then active; own stands for people's own accounts.",
 	[]string{"state", "account", "database"}, nil)
 
-func (c *liveCollector) Describe(to chan<- *prometheus.Desc) { to <- sessionsDesc }
+func (c *openCollector) Describe(to chan<- *prometheus.Desc) { to <- sessionsDesc }
 
-func (c *liveCollector) Collect(to chan<- prometheus.Metric) {
+func (c *openCollector) Collect(to chan<- prometheus.Metric) {
 	type key struct{ state, account, database string }
 	counts := map[key]int{{state: "connecting"}: 0}
-	c.m.live.mu.Lock()
-	for _, s := range c.m.live.sessions {
+	c.m.open.mu.Lock()
+	for _, s := range c.m.open.sessions {
 		if s.account == "" {
 			counts[key{state: "connecting"}]++
 		} else {
 			counts[key{"active", s.account, s.database}]++
 		}
 	}
-	c.m.live.mu.Unlock()
+	c.m.open.mu.Unlock()
 	for k, n := range counts {
 		to <- prometheus.MustNewConstMetric(sessionsDesc, prometheus.GaugeValue, float64(n), k.state, k.account, k.database)
 	}

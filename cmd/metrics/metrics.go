@@ -30,7 +30,7 @@ type Sources struct {
 type Metrics struct {
 	registry *prometheus.Registry
 	names    names
-	live     live
+	open     openSessions
 
 	logins        *prometheus.CounterVec
 	loginSeconds  *prometheus.HistogramVec
@@ -55,7 +55,7 @@ type Build struct{ Version, Commit string }
 // New makes the metrics. accounts are the service accounts that the settings name: sessions of others are those of people's own
 // accounts, and are told together.
 func New(b Build, accounts []string) *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry(), names: newNames(accounts), live: newLive()}
+	m := &Metrics{registry: prometheus.NewRegistry(), names: newNames(accounts), open: newOpenSessions()}
 	counter := func(name, help string) prometheus.Counter {
 		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 		m.registry.MustRegister(c)
@@ -99,7 +99,7 @@ func New(b Build, accounts []string) *Metrics {
 		ConstLabels: prometheus.Labels{"version": b.Version, "commit": b.Commit, "go": runtime.Version()},
 	})
 	build.Set(1)
-	m.registry.MustRegister(build, &liveCollector{m})
+	m.registry.MustRegister(build, &openCollector{m})
 	for _, method := range methods {
 		m.logins.WithLabelValues(method, resultOK)
 		m.logins.WithLabelValues(method, resultFailed)

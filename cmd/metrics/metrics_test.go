@@ -135,6 +135,29 @@ func TestEventsAreCounted(t *testing.T) {
 	}
 }
 
+// One login may try several backends before one lives, and may fail after all.
+func TestALoginIsCountedOnce(t *testing.T) {
+	r := start(t, "")
+	login := func(id string, more ...store.Fact) {
+		for _, f := range append([]store.Fact{store.SessionConnected{Database: "shop"}, store.AuthSucceeded{Method: auth.MethodToken}}, more...) {
+			r.Metrics.Events([]store.Event{event(id, f)})
+		}
+	}
+	started := store.SessionStarted{ServiceAccount: "app_reader"}
+	login("several backends", started, started, started, store.SessionEnded{Reason: store.EndTerminated})
+	login("none lives", started, started, store.SessionRefused{Reason: "postgresql_unreachable"})
+	login("leaves while it waits", store.SessionEnded{Reason: store.EndLeftWaiting})
+	login("no role", store.SessionRefused{Reason: "no_mapped_role"})
+	r.Metrics.Events([]store.Event{event("", store.LogCondensed{Of: "session.ended", Reason: store.EndLeftBeforeLogin, Count: 7})})
+	r.wants(
+		`gprxy_logins_total{method="token",result="ok"} 2`,
+		`gprxy_logins_total{method="token",result="failed"} 2`,
+		`gprxy_login_seconds_count{method="token"} 2`,
+		`gprxy_pool_wait_seconds_count 2`,
+		`gprxy_session_ends_total{reason="left_before_login"} 7`,
+	)
+}
+
 func TestStateIsAskedFor(t *testing.T) {
 	r := start(t, "")
 	away := errors.New("the disk is full")
@@ -219,14 +242,14 @@ func TestHealth(t *testing.T) {
 	}
 	expect("/livez", 200, "ok")
 	expect("/startupz", 503, "starting")
-	expect("/readyz", 503, "not listening yet")
+	expect("/readyz", 503, "[-]listening not yet")
 	var full, away error
 	r.Watch(Check{Name: "event log", Fault: func() error { return full }},
-		Check{Name: "postgresql", Fault: func() error { return away }, Told: true})
+		Check{Name: "postgresql", Fault: func() error { return away }, Advisory: true})
 	r.Started()
 	expect("/startupz", 200, "ok")
 	expect("/readyz", 200, "ok\n")
-	expect("/readyz?verbose", 200, "[+]event log ok\n[+]postgresql ok\nok\n")
+	expect("/readyz?verbose", 200, "[+]listening ok\n[+]event log ok\n[+]postgresql ok\nok\n")
 	away = errors.New("connection refused\n\x1b[2J")
 	expect("/readyz", 200, "ok")
 	expect("/readyz?verbose", 200, "[!]postgresql connection refused  [2J (ready all the same)\nok\n")

@@ -27,8 +27,8 @@ type Check struct {
 	Name string
 	// Fault is what is wrong with it; nil if nothing is. It answers at once.
 	Fault func() error
-	// Told only: a fault is shown, and gprxy is ready all the same.
-	Told bool
+	// Advisory: a fault is shown, and gprxy is ready all the same.
+	Advisory bool
 }
 
 // Server answers monitoring. It keeps answering while gprxy drains.
@@ -110,7 +110,7 @@ func (s *Server) Close(ctx context.Context) error {
 
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", s.asked(promhttp.HandlerFor(s.Metrics.registry, promhttp.HandlerOpts{
+	mux.Handle("GET /metrics", s.requireToken(promhttp.HandlerFor(s.Metrics.registry, promhttp.HandlerOpts{
 		EnableOpenMetrics: true, MaxRequestsInFlight: maxRequests, Timeout: writeTimeout / 2,
 		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
 	})))
@@ -126,8 +126,8 @@ func (s *Server) handler() http.Handler {
 	return mux
 }
 
-// asked lets only those through who have the token, if there is one. Liveness and readiness say nothing that needs it.
-func (s *Server) asked(next http.Handler) http.Handler {
+// requireToken lets only those through who have the token, if there is one. Liveness and readiness say nothing that needs it.
+func (s *Server) requireToken(next http.Handler) http.Handler {
 	if s.Token == "" {
 		return next
 	}
@@ -150,23 +150,25 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusOK
 	var lines []string
 	line := func(mark, name, what string) { lines = append(lines, fmt.Sprintf("[%s]%s %s\n", mark, name, what)) }
-	if !s.started.Load() {
-		status = http.StatusServiceUnavailable
-		line("-", "started", "not listening yet")
-	}
-	if s.draining.Load() {
+	_, verbose := r.URL.Query()["verbose"]
+	switch {
+	case s.draining.Load():
 		status = http.StatusServiceUnavailable
 		line("-", "draining", "no new clients are wanted")
+	case !s.started.Load():
+		status = http.StatusServiceUnavailable
+		line("-", "listening", "not yet")
+	case verbose:
+		line("+", "listening", "ok")
 	}
-	_, verbose := r.URL.Query()["verbose"]
 	for _, c := range s.watched() {
 		switch err := c.Fault(); {
 		case err == nil && verbose:
 			line("+", c.Name, "ok")
 		case err == nil:
-		case c.Told && verbose:
+		case c.Advisory && verbose:
 			line("!", c.Name, s.shown(err)+" (ready all the same)")
-		case !c.Told:
+		case !c.Advisory:
 			status = http.StatusServiceUnavailable
 			line("-", c.Name, s.shown(err))
 		}

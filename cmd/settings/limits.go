@@ -17,7 +17,7 @@ func limitSettings() []Row {
 			parse: number(1, 1_000_000, func(s *Settings) *int { return &s.LoginMax })},
 		{Name: "LOGIN_MAX_PER_ADDRESS", Default: "500", Meaning: "of these, for one address (of IPv6, one /64)",
 			parse: number(1, 1_000_000, func(s *Settings) *int { return &s.LoginMaxPerAddress })},
-		{Name: "LOGIN_MAX_FAILURES", Default: "5", Meaning: "failed logins of one user from one address before nobody looks at more; 0 for any " +
+		{Name: "LOGIN_MAX_FAILURES", Default: "5", Meaning: "failed logins of one user from one address before more are refused unchecked; 0 for any " +
 			"number",
 			parse: number(0, 1000, func(s *Settings) *int { return &s.LoginMaxFailures })},
 		{Name: "LOGIN_FAILURE_MEMORY", Default: "1m", Meaning: "time after which one of them is forgotten",

@@ -102,7 +102,7 @@ type Settings struct {
 	LogFormat string // FormatText, FormatJSON or FormatLogfmt
 
 	ShutdownTimeout time.Duration // running sessions get this long after SIGTERM
-	LoginTimeout    time.Duration // from accept to AuthenticationOk
+	LoginTimeout    time.Duration // from accept to the end of the login
 }
 
 // TokenLogin reports whether people can log in with a token.

@@ -66,7 +66,7 @@ const (
 
 // action is what is to be recorded of one message of the client.
 type action struct {
-	request byte // msgQuery, msgParse, msgBind, msgDescribe, msgExecute, msgClose or msgFunctionCall
+	request byte // wire.Query, Parse, Bind, Describe, Execute, Close or FunctionCall
 
 	stmt   *prepared     // what it runs, makes (Parse) or binds (Bind); nil if that is not known
 	portal string        // that it makes (Bind), runs (Execute) or closes

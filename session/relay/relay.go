@@ -117,10 +117,7 @@ func (r *Relay) Run(early []byte) error {
 // finish notes why the relay ends, the first reason only, and stops both pumps.
 func (r *Relay) finish(why error) {
 	r.conversation.mu.Lock()
-	if r.ended == nil {
-		r.ended = why
-		close(r.over)
-	}
+	r.noteEnd(why)
 	r.conversation.mu.Unlock()
 	r.up.Interrupt()
 	r.down.Interrupt()
@@ -128,6 +125,14 @@ func (r *Relay) finish(why error) {
 	// for ever.
 	r.backend.SetWriteDeadline(socket.LongAgo)
 	r.recording.interrupt()
+}
+
+// noteEnd is called with the lock held under which it was seen that the relay may end: no request passes after it.
+func (r *Relay) noteEnd(why error) {
+	if r.ended == nil {
+		r.ended = why
+		close(r.over)
+	}
 }
 
 // End ends the relay now, whatever is under way.
@@ -154,9 +159,12 @@ func (r *Relay) Idle() (passed int64, rests bool) {
 func (r *Relay) EndIdle(passed int64, why error) {
 	r.conversation.mu.Lock()
 	idle := r.rests() && r.bytesIn.Load()+r.bytesOut.Load() == passed
+	if idle {
+		r.noteEnd(why)
+	}
 	r.conversation.mu.Unlock()
 	if idle {
-		r.finish(why) // what comes between was not read yet, and is not
+		r.finish(why)
 	}
 }
 
@@ -164,6 +172,9 @@ func (r *Relay) beginDrain(why error, sparing bool) {
 	r.conversation.mu.Lock()
 	r.draining, r.sparing = why, sparing
 	ending := r.drained()
+	if ending != nil {
+		r.noteEnd(ending)
+	}
 	r.conversation.mu.Unlock()
 	if ending != nil {
 		r.finish(ending)

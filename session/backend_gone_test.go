@@ -186,7 +186,7 @@ func TestPooledBackendsThatTimeOut(t *testing.T) {
 		}
 		admin(t, "alter role app_reader reset all")
 	}
-	waitIdle(t, p)
+	p.untilAllEnded()
 	if log.String() != "" {
 		t.Errorf("the log complains:\n%s", log.String())
 	}

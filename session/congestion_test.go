@@ -107,9 +107,8 @@ func awaitFrames(t *testing.T, conn net.Conn, kind byte, many int) map[byte]seen
 }
 
 // While a client does not read, its backend waits; gprxy holds no more than the
-// sockets do, and not a row is lost.
+// sockets do, and not a row is lost. It runs alone: the heap of the tests beside it would be counted.
 func TestASlowReaderHoldsItsBackendUp(t *testing.T) {
-	t.Parallel()
 	p := startProxy(t)
 	conn := rawSession(t, p, "reader")
 	before := heap()

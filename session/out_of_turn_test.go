@@ -21,7 +21,7 @@ func overdue(t *testing.T, conn net.Conn, flush ...string) {
 	send(t, conn, query("set statement_timeout = 100"))
 	receiveUntil(t, conn, 'Z')
 	send(t, conn, parseAs("", "select 'in the batch'")+strings.Join(flush, ""))
-	admin(t, "select pg_sleep(0.15)") // by the clock that the timeout runs by
+	admin(t, "select pg_sleep(0.6)") // by the clock that the timeout runs by
 }
 
 // kinds are the types of messages, those that may come at any time left out.

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"gprxy/session"
 	"gprxy/session/relay"
 	"gprxy/store"
 )
@@ -94,20 +95,30 @@ func TestStatementsOutliveAnOutage(t *testing.T) {
 	}
 }
 
-// When more waits to be recorded than memory should hold, sessions wait, too.
+// When more waits to be recorded than memory should hold, sessions wait, too, and
+// one that gprxy holds up is not idle.
 func TestSessionsWaitForTheLog(t *testing.T) {
 	t.Parallel()
-	p := startProxy(t, quietly, func(o *options) {
+	p := startProxy(t, quietly, within(session.TimeLimits{Idle: 2 * time.Second}), func(o *options) {
 		o.session.Statements = relay.Statements{Record: relay.RecordText, MaxText: 1 << 20}
 	})
-	conn := rawSession(t, p, "READER")
+	conn, beside := rawSession(t, p, "READER"), connect(t, p.dsn("bob", token("bob@example.com", "READER")))
 	conn.SetDeadline(time.Now().Add(2 * time.Minute)) // the race detector looks at every byte
 	folder := filepath.Dir(p.log)
 	if err := os.Rename(folder, folder+".away"); err != nil {
 		t.Fatal(err)
 	}
 	const many = 45 // 40 MB: more than the log holds back
+	asked, over := 0, make(chan struct{})
 	var sending sync.WaitGroup
+	sending.Go(func() {
+		for ; !closed(over); asked++ {
+			if _, err := beside.Exec(t.Context(), "select 'beside'"); err != nil {
+				t.Errorf("the session beside: %v", err)
+				return
+			}
+		}
+	})
 	sending.Go(func() {
 		for n := range many {
 			send(t, conn, query(fmt.Sprintf("select %d /* %s */", n, strings.Repeat("x", 900_000))))
@@ -115,14 +126,26 @@ func TestSessionsWaitForTheLog(t *testing.T) {
 	})
 	held := func() bool { return p.events.WaitForSpace(expired()) != nil }
 	eventually(t, "the session is held up", time.Minute, held)
+	admin(t, "select pg_sleep(4)") // for longer than it may be idle
 	if err := os.Rename(folder+".away", folder); err != nil {
 		t.Fatal(err)
 	}
 	awaitFrames(t, conn, 'Z', many)
+	close(over)
 	sending.Wait()
+	beside.Close(t.Context())
 	p.untilEnded(conn)
-	if got := len(p.statements()); got != many {
-		t.Errorf("%d statements recorded, want %d", got, many)
+	if got := len(p.statements()); got != many+asked {
+		t.Errorf("%d statements recorded, want %d", got, many+asked)
+	}
+}
+
+func closed(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 

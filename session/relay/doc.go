@@ -1,9 +1,10 @@
 // Package relay carries what a client and a backend say to each other, follows it, and makes the record of the statements that
 // pass. It begins when a client was let in, and ends when its backend was given back.
 //
-//	relay.go            both directions, and how they end
+//	relay.go            both directions
 //	conversation*.go    who owes whom an answer, from the types of the messages alone
 //	statements.go       the record: statement_*.go, action.go and row_buffer.go are its parts, recording.go brings it into the event log
+//	ending.go, idle.go  why it ends, and when that loses nothing
 //	half_close.go       a client that says no more, and may still read
 //	blocked.go, peer_timeout.go   peers that take nothing, or are gone
 //	settle.go           the backend is brought to rest and given back

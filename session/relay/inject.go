@@ -1,10 +1,20 @@
 package relay
 
+import "slices"
+
 // Inject sends the client a message of gprxy's own. It must not cut a frame of
 // the backend's in two, so it goes now if the stream stands between two frames,
-// else behind the chunk that ends at one. It is dropped when the relay ends.
+// else behind the chunk that ends at one, after what waits already. It is dropped when the relay ends.
 func (r *Relay) Inject(message []byte) {
-	r.injected.Store(&message)
+	for {
+		waiting, all := r.injected.Load(), message
+		if waiting != nil {
+			all = slices.Concat(*waiting, message)
+		}
+		if r.injected.CompareAndSwap(waiting, &all) {
+			break
+		}
+	}
 	r.sendInjected()
 }
 

@@ -45,6 +45,8 @@ type Relay struct {
 	writing  sync.Mutex             // held from seeing a chunk until the client has it
 	injected atomic.Pointer[[]byte] // a message of gprxy's own for the client, see Inject
 
+	requesting        atomic.Bool // a chunk of the client's is in hand
+	answering         atomic.Bool // a chunk of the backend's is
 	requestsCut       atomic.Bool // the backend lacks a part of what was seen
 	clientWriteFailed atomic.Bool
 	bytesIn           atomic.Int64
@@ -114,90 +116,11 @@ func (r *Relay) Run(early []byte) error {
 	return r.reason()
 }
 
-// finish notes why the relay ends, the first reason only, and stops both pumps.
-func (r *Relay) finish(why error) {
-	r.conversation.mu.Lock()
-	r.noteEnd(why)
-	r.conversation.mu.Unlock()
-	r.up.Interrupt()
-	r.down.Interrupt()
-	// Nobody reads the backend any more, so a write that waits for it would wait
-	// for ever.
-	r.backend.SetWriteDeadline(socket.LongAgo)
-	r.recording.interrupt()
-}
-
-// noteEnd is called with the lock held under which it was seen that the relay may end: no request passes after it.
-func (r *Relay) noteEnd(why error) {
-	if r.ended == nil {
-		r.ended = why
-		close(r.over)
-	}
-}
-
-// End ends the relay now, whatever is under way.
-func (r *Relay) End(why error) {
-	r.finish(why)
-	r.client.SetWriteDeadline(socket.LongAgo) // a client that does not read holds nothing up
-}
-
-// Drain ends the relay as soon as no query is running and no transaction open.
-func (r *Relay) Drain(why error) { r.beginDrain(why, false) }
-
-// DrainAfterStatement is Drain, but for a client that has not sent a statement yet: it is
-// to end after its first.
-func (r *Relay) DrainAfterStatement(why error) { r.beginDrain(why, true) }
-
-// Idle is how many bytes have passed a relay that rests outside a transaction; false if it does not rest. Replication never rests.
-func (r *Relay) Idle() (passed int64, rests bool) {
-	r.conversation.mu.Lock()
-	defer r.conversation.mu.Unlock()
-	return r.bytesIn.Load() + r.bytesOut.Load(), r.rests() && !r.conversation.copyBoth
-}
-
-// EndIdle ends the relay if it still rests and nothing has passed since Idle gave so many bytes.
-func (r *Relay) EndIdle(passed int64, why error) {
-	r.conversation.mu.Lock()
-	idle := r.rests() && r.bytesIn.Load()+r.bytesOut.Load() == passed
-	if idle {
-		r.noteEnd(why)
-	}
-	r.conversation.mu.Unlock()
-	if idle {
-		r.finish(why)
-	}
-}
-
-func (r *Relay) beginDrain(why error, sparing bool) {
-	r.conversation.mu.Lock()
-	r.draining, r.sparing = why, sparing
-	ending := r.drained()
-	if ending != nil {
-		r.noteEnd(ending)
-	}
-	r.conversation.mu.Unlock()
-	if ending != nil {
-		r.finish(ending)
-	}
-}
-
-// drained is why to end now, nil while there is no reason or something would be lost.
-func (r *Relay) drained() error {
-	if r.sparing && r.conversation.statements == 0 || !r.rests() {
-		return nil
-	}
-	return r.draining
-}
-
-func (r *Relay) reason() error {
-	r.conversation.mu.Lock()
-	defer r.conversation.mu.Unlock()
-	return r.ended
-}
-
 // toBackend passes on what the client sent, up to its Terminate. What comes behind a Query
 // that may drop the stamp goes on when that is answered.
 func (r *Relay) toBackend(chunk []byte) error {
+	r.requesting.Store(true)
+	defer r.requesting.Store(false)
 	for {
 		n, err := r.passRequests(chunk)
 		switch {
@@ -318,14 +241,26 @@ func (r *Relay) passOn(chunk []byte) (drained, err error) {
 	if chunk, err = r.withoutStamp(chunk); err != nil || len(chunk) == 0 {
 		return nil, err
 	}
+	r.answering.Store(true)
+	defer r.answering.Store(false)
 	drained = r.seeReplies(chunk)
 	n, err := r.clientOut.Write(chunk)
 	r.bytesOut.Add(int64(n))
 	if err != nil {
 		r.clientWriteFailed.Store(true)
+		r.leftBefore(drained)
 		return nil, refusal.ErrClientGone
 	}
 	return drained, nil
+}
+
+// leftBefore: the client was gone before it could read that the relay ends for that reason.
+func (r *Relay) leftBefore(drained error) {
+	r.conversation.mu.Lock()
+	defer r.conversation.mu.Unlock()
+	if drained != nil && r.ended == drained {
+		r.ended = refusal.ErrClientGone
+	}
 }
 
 // seeRequests notes what the client asks for in chunk, before the backend can
@@ -344,7 +279,7 @@ func (r *Relay) seeRequests(chunk []byte) (n int, err error) {
 }
 
 // seeReplies notes what the backend answers in chunk. It returns the reason to
-// end once the client has the chunk, if it is time.
+// end once the client has the chunk, if it is time; no request passes any more then.
 func (r *Relay) seeReplies(chunk []byte) (drained error) {
 	c := &r.conversation
 	c.mu.Lock()
@@ -354,12 +289,10 @@ func (r *Relay) seeReplies(chunk []byte) (drained error) {
 	}
 	r.downFrames.Walk(chunk, 0, backendFrames{c})
 	r.makeRoom()
-	return r.drained()
-}
-
-// rests tells whether nothing is lost by an end now.
-func (r *Relay) rests() bool {
-	return r.conversation.resting() && r.upFrames.AtBoundary() && r.downFrames.AtBoundary()
+	if drained = r.drained(); drained != nil {
+		r.noteEnd(drained)
+	}
+	return drained
 }
 
 // recoverFault keeps a fault in one session from ending the process.

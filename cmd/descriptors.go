@@ -5,6 +5,7 @@ package cmd
 import (
 	"syscall"
 
+	"gprxy/cmd/metrics"
 	"gprxy/cmd/settings"
 	"gprxy/pool"
 	"gprxy/session"
@@ -15,7 +16,11 @@ const otherDescriptors = 100
 
 // descriptors is how many descriptors the settings may need at most.
 func descriptors(s settings.Settings) uint64 {
-	return uint64(s.MaxClients + s.LoginMax + session.LateReaders + s.PoolMaxTotal + pool.LoginChecks + otherDescriptors)
+	need := s.MaxClients + s.LoginMax + session.LateReaders + s.PoolMaxTotal + pool.LoginChecks + otherDescriptors
+	if s.Metrics.Listen != "" {
+		need += metrics.MaxConnections
+	}
+	return uint64(need)
 }
 
 // checkDescriptors raises the limit as far as it may, and warns when that is not enough. Too few only
@@ -33,8 +38,8 @@ func (p *proxy) checkDescriptors() {
 		return
 	}
 	if uint64(limit.Cur) < need {
-		p.log.Warn("fewer files may be open than MAX_CLIENTS, LOGIN_MAX and POOL_MAX_TOTAL may need: raise the limit (LimitNOFILE, ulimit "+
-			"-n), or lower these",
+		p.log.Warn("fewer files may be open than MAX_CLIENTS, LOGIN_MAX and POOL_MAX_TOTAL may need: raise the limit (LimitNOFILE, "+
+			"ulimit -n), or lower these",
 			"limit", limit.Cur, "may_need", need)
 	}
 }

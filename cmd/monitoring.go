@@ -9,12 +9,15 @@ import (
 	"net"
 	"os"
 	"slices"
+	"syscall"
+	"time"
 
 	"gprxy/cmd/metrics"
 	"gprxy/listener"
 )
 
-// openMetrics listens and answers from now on: that gprxy lives, and that it has not started yet.
+// openMetrics listens and answers from now on: that gprxy lives, and that it has not started yet. An address that another process
+// has is asked for again by keepMetrics.
 func (p *proxy) openMetrics(ctx context.Context) error {
 	m := p.settings.Metrics
 	if m.Listen == "" {
@@ -23,8 +26,10 @@ func (p *proxy) openMetrics(ctx context.Context) error {
 	build := thisBuild()
 	s := &metrics.Server{
 		Metrics: metrics.New(metrics.Build{Version: build.Version, Commit: build.Commit}, p.accounts()),
-		Token:   m.Token,
 		Log:     p.log,
+	}
+	if m.Token != "" {
+		s.Token = p.secrets.MetricsToken
 	}
 	if m.Cert != "" {
 		certificate, err := listener.LoadCertificate(m.Cert, m.Key, p.log)
@@ -34,14 +39,56 @@ func (p *proxy) openMetrics(ctx context.Context) error {
 		s.TLS = certificate.ServerConfig()
 		s.TLS.NextProtos = []string{"http/1.1"} // instead of PostgreSQL's
 	}
+	p.metrics = s
+	err := p.listenForMetrics(ctx)
+	if p.metricsWait = errors.Is(err, syscall.EADDRINUSE); !p.metricsWait {
+		return err
+	}
+	p.warnOfMetrics()
+	return nil
+}
+
+func (p *proxy) listenForMetrics(ctx context.Context) error {
+	m := p.settings.Metrics
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", m.Listen)
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s for metrics: %w; choose another with METRICS_LISTEN", m.Listen, reasonOf(err))
 	}
-	s.Serve(l)
-	p.metrics = s
+	p.metrics.Serve(l)
 	p.log.Info("metrics and health are answered", "metrics_address", l.Addr().String(), "tls", m.Cert != "", "token", m.Token != "")
 	return nil
+}
+
+func (p *proxy) warnOfMetrics() {
+	p.log.Warn("metrics and health are not answered yet: another process listens there, perhaps the gprxy before this one until its last "+
+		"session has ended; if it is none, choose another address with METRICS_LISTEN", "address", p.settings.Metrics.Listen)
+}
+
+const (
+	metricsPoll = time.Second // how often is looked whether the address is free
+	metricsWarn = time.Minute // how often is said that it is not
+)
+
+// keepMetrics listens for metrics as soon as the address is free, until ctx ends.
+func (p *proxy) keepMetrics(ctx context.Context) {
+	look := time.NewTicker(metricsPoll)
+	defer look.Stop()
+	for warned := time.Now(); p.metricsWait; {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return
+		}
+		err := p.listenForMetrics(ctx)
+		p.metricsWait = errors.Is(err, syscall.EADDRINUSE)
+		switch {
+		case err != nil && !p.metricsWait:
+			p.log.Error("metrics and health are not answered", "error", err)
+		case p.metricsWait && time.Since(warned) >= metricsWarn:
+			warned = time.Now()
+			p.warnOfMetrics()
+		}
+	}
 }
 
 // reasonOf is the error of the system alone: the address stands beside it.
@@ -60,6 +107,14 @@ func (p *proxy) accounts() []string {
 	}
 	slices.Sort(all)
 	return slices.DeleteFunc(slices.Compact(all), func(name string) bool { return name == "" })
+}
+
+// loggedIn counts logins, if somebody may look.
+func (p *proxy) loggedIn() func(session string) {
+	if p.metrics == nil {
+		return nil
+	}
+	return p.metrics.Metrics.LoggedIn
 }
 
 // watch lets monitoring look at what is open now.

@@ -151,19 +151,39 @@ func TestReadinessIsAboutGprxy(t *testing.T) {
 	}
 }
 
+// A metrics port in use keeps nobody from PostgreSQL: it is the one of the gprxy before this one, for as long as that has sessions.
+// It is taken over as soon as it is free.
 func TestAMetricsPortInUse(t *testing.T) {
 	t.Parallel()
 	i := newInstall(t)
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	before, address := i.monitored()
+	conn := before.mustConnect("ann@example.com", i.token("ann@example.com"))
+	if _, err := conn.Exec(t.Context(), "begin"); err != nil {
 		t.Fatal(err)
 	}
-	defer taken.Close()
-	r := i.launch(i.command("start"), "METRICS_LISTEN="+taken.Addr().String())
-	if code := r.wait(); code != 1 || !strings.Contains(r.output(), "METRICS_LISTEN") ||
-		!strings.Contains(r.output(), "address already in use") {
-		t.Errorf("exit code %d\n%s", code, r.output())
+	before.Process.Signal(syscall.SIGTERM)
+	waitFor(t, "the first gprxy drains", func() bool {
+		status, _ := scrape(t, address+"/readyz")
+		return status == 503
+	})
+	next := i.start("METRICS_LISTEN=" + strings.TrimPrefix(address, "http://"))
+	next.mustConnect("ann@example.com", i.token("ann@example.com"))
+	if !strings.Contains(next.output(), "another process listens there") || !strings.Contains(next.output(), "METRICS_LISTEN") {
+		t.Errorf("it is not said that metrics wait\n%s", next.output())
 	}
+	if status, body := scrape(t, address+"/readyz"); status != 503 || !strings.Contains(body, "draining") {
+		t.Errorf("beside each other: %d %s", status, body)
+	}
+	if err := conn.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if code := before.wait(); code != 0 {
+		t.Errorf("exit code %d\n%s", code, before.output())
+	}
+	waitFor(t, "the next gprxy answers there", func() bool {
+		status, _ := scrape(t, address+"/readyz")
+		return status == 200
+	})
 }
 
 func TestMetricsSettings(t *testing.T) {
@@ -171,8 +191,9 @@ func TestMetricsSettings(t *testing.T) {
 		{"METRICS_LISTEN=127.0.0.1:9187", ""},
 		{"METRICS_LISTEN=localhost:0", ""},
 		{"METRICS_LISTEN=[::1]:9187", ""},
-		{"METRICS_LISTEN=0.0.0.0:9187 METRICS_TOKEN=hunter2", ""},
-		{"METRICS_LISTEN=0.0.0.0:9187", "which other machines can reach, and nothing protects the metrics"},
+		{"METRICS_LISTEN=0.0.0.0:9187 METRICS_TOKEN=hunter2-hunter2-hunter2", ""},
+		{"METRICS_LISTEN=0.0.0.0:9187", "which other machines can reach, and anybody could read the metrics"},
+		{"METRICS_LISTEN=127.0.0.1:9187 METRICS_TOKEN=hunter2", "METRICS_TOKEN has fewer than 16 characters"},
 		{"METRICS_LISTEN=:9187", "write HOST:PORT"},
 		{"METRICS_LISTEN=9187", "write HOST:PORT"},
 		{"METRICS_LISTEN=127.0.0.1:http", `has the port "http"`},
@@ -198,7 +219,7 @@ func TestMetricsOverTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := write(t, filepath.Join(t.TempDir(), "token"), "hunter2\n")
+	token := write(t, filepath.Join(t.TempDir(), "token"), "hunter2-hunter2-hunter2\n")
 	r, address := i.monitored("METRICS_CERT="+files.CertFile, "METRICS_KEY="+files.KeyFile, "METRICS_TOKEN_FILE="+token)
 	root, err := os.ReadFile(files.RootFile)
 	if err != nil {
@@ -208,7 +229,7 @@ func TestMetricsOverTLS(t *testing.T) {
 	roots.AppendCertsFromPEM(root)
 	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
 	defer client.CloseIdleConnections()
-	for sent, want := range map[string]int{"": 401, "Bearer wrong": 401, "Bearer hunter2": 200} {
+	for sent, want := range map[string]int{"": 401, "Bearer wrong": 401, "bearer hunter2-hunter2-hunter2": 200} {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, strings.Replace(address, "http:", "https:", 1)+"/metrics", nil)
 		if err != nil {
 			t.Fatal(err)

@@ -45,13 +45,15 @@ type proxy struct {
 	settings settings.Settings
 	log      *slog.Logger
 
-	metrics *metrics.Server // nil: nobody may look
-	events  *store.DB
-	signer  *store.SignerKey // of checkpoints; nil: none are made
-	tokens  *auth.Verifier   // nil: no token login
-	pools   *pool.Pools
-
 	secrets *settings.Secrets
+
+	metrics     *metrics.Server // nil: nobody may look
+	metricsWait bool            // its address is another process's still
+
+	events *store.DB
+	signer *store.SignerKey // of checkpoints; nil: none are made
+	tokens *auth.Verifier   // nil: no token login
+	pools  *pool.Pools
 
 	certificate *listener.Certificate // that clients see; nil: none
 
@@ -82,6 +84,7 @@ func (p *proxy) open(ctx context.Context, env Environment) (err error) {
 	if p.sockets, err = listen(ctx, p.settings, env); err != nil {
 		return err
 	}
+	p.secrets = settings.NewSecrets(p.settings, p.log)
 	if err := p.openMetrics(ctx); err != nil {
 		return err
 	}
@@ -98,7 +101,6 @@ func (p *proxy) open(ctx context.Context, env Environment) (err error) {
 	if p.pools, err = pool.New(poolConfig(p.settings, p.log)); err != nil {
 		return err
 	}
-	p.secrets = settings.NewSecrets(p.settings, p.log)
 	if p.handler, err = session.NewHandler(p.handlerConfig(secured, roles)); err != nil {
 		return err
 	}
@@ -132,6 +134,7 @@ func (p *proxy) run(ctx context.Context) error {
 	p.upkeep.Go(func() { p.keepRetention(keep) })
 	p.upkeep.Go(func() { p.keepCheckpoints(keep) })
 	p.upkeep.Go(func() { p.keepWatchdog(keep) })
+	p.upkeep.Go(func() { p.keepMetrics(keep) })
 	var serving sync.WaitGroup
 	failed := make(chan error, len(p.sockets))
 	for _, socket := range p.sockets {
@@ -230,7 +233,7 @@ func (p *proxy) close(ctx context.Context) error {
 		problems = append(problems, p.events.Close(ctx))
 	}
 	if p.metrics != nil {
-		problems = append(problems, p.metrics.Close(ctx))
+		p.metrics.Close(ctx)
 	}
 	return errors.Join(problems...)
 }

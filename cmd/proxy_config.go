@@ -58,6 +58,7 @@ func (p *proxy) handlerConfig(secured *tls.Config, roles *auth.Roles) session.Co
 		AllowReplication:     s.AllowReplication,
 		Pools:                p.pools,
 		Events:               p.events,
+		LoggedIn:             p.loggedIn(),
 		StampSetting:         s.IdentityStamp == settings.StampSetting || s.IdentityStamp == settings.StampBoth,
 		StampApplicationName: s.IdentityStamp == settings.StampApplicationName || s.IdentityStamp == settings.StampBoth,
 		LoginTimeout:         s.LoginTimeout,

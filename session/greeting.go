@@ -25,6 +25,9 @@ func (s *session) greet() error {
 	if _, err := s.client.conn.Write(greeting); err != nil {
 		return refusal.ClientLeft(err)
 	}
+	if s.handler.LoggedIn != nil {
+		s.handler.LoggedIn(s.client.id)
+	}
 	s.client.log.Info("logged in",
 		"user", s.served.identity.User, "method", s.served.identity.Method, "role", s.served.account.Role,
 		"service_account", s.served.backend.CurrentUser(), "database", s.asked.database,

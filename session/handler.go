@@ -44,6 +44,8 @@ type Config struct {
 	Pools  *pool.Pools
 	Events *store.DB
 
+	LoggedIn func(session string) // called when a client has its greeting; nil: nobody counts
+
 	Statements relay.Statements // what is recorded of them
 
 	AllowReplication bool // else clients that want to replicate are refused

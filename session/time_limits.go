@@ -79,7 +79,8 @@ func (s *session) notify(r *relay.Relay, message, hint string) {
 }
 
 // idleWatch ends a session that rests outside a transaction while nothing passes. It looks now and then instead of noting the
-// time of each chunk, which would cost every query: a session ends at most one look late.
+// time of each chunk, which would cost every query: a session ends up to two looks late, for what passes just after a look counts from
+// the next.
 type idleWatch struct {
 	limit  time.Duration
 	relay  *relay.Relay

@@ -3,6 +3,8 @@
 package metrics
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,8 +15,9 @@ import (
 
 // openSessions are the sessions that are open, folded from their events.
 type openSessions struct {
-	mu       *sync.Mutex // guards sessions
+	mu       *sync.Mutex // guards what follows
 	sessions map[string]*session
+	counts   map[place]int // how many stand where
 }
 
 // session is what is known of an open session.
@@ -22,24 +25,82 @@ type session struct {
 	began    time.Time
 	method   string
 	database string
-	account  string // "" until it is served
+	account  string // of the last backend that was found for it; "": none yet
+	waited   float64
+	place    place
 }
+
+// place is where a session is counted.
+type place struct{ state, account, database string }
+
+var connecting = place{state: "connecting"}
 
 // maxOpen is more sessions than gprxy can have (MAX_CLIENTS and LOGIN_MAX at their most): should an end ever be missed, memory is
 // bounded all the same.
 const maxOpen = 2_100_000
 
 func newOpenSessions() openSessions {
-	return openSessions{mu: new(sync.Mutex), sessions: map[string]*session{}}
+	return openSessions{mu: new(sync.Mutex), sessions: map[string]*session{}, counts: map[place]int{connecting: 0}}
 }
 
-// Events counts events. It waits for nothing, so the log may call it from any goroutine.
+func (o *openSessions) add(id string, s *session) {
+	if len(o.sessions) < maxOpen {
+		o.sessions[id] = s
+		s.place = connecting
+		o.counts[s.place]++
+	}
+}
+
+func (o *openSessions) move(s *session, to place) {
+	o.leave(s.place)
+	s.place = to
+	o.counts[to]++
+}
+
+func (o *openSessions) remove(id string) {
+	if s := o.sessions[id]; s != nil {
+		o.leave(s.place)
+		delete(o.sessions, id)
+	}
+}
+
+func (o *openSessions) leave(p place) {
+	if o.counts[p]--; o.counts[p] == 0 && p != connecting {
+		delete(o.counts, p)
+	}
+}
+
+// Events counts events. It waits for nothing but its own kind, so the log may call it from any goroutine. Statements, of which there
+// are most, are counted at the end of their session.
 func (m *Metrics) Events(events []store.Event) {
+	if !slices.ContainsFunc(events, counts) {
+		return
+	}
 	m.open.mu.Lock()
 	defer m.open.mu.Unlock()
 	for _, e := range events {
 		m.count(e)
 	}
+}
+
+func counts(e store.Event) bool {
+	_, statements := e.Fact.(store.StatementsExecuted)
+	return !statements
+}
+
+// LoggedIn counts a login that has succeeded: the client has its greeting.
+func (m *Metrics) LoggedIn(id string) {
+	m.open.mu.Lock()
+	defer m.open.mu.Unlock()
+	s := m.open.sessions[id]
+	if s == nil || s.place != connecting {
+		return
+	}
+	m.open.move(s, place{"active", m.names.account(s.account), m.names.database(s.database)})
+	method := m.names.method(s.method)
+	m.logins.WithLabelValues(method, resultOK).Inc()
+	m.loginSeconds.WithLabelValues(method).Observe(time.Since(s.began).Seconds())
+	m.waitSeconds.Observe(s.waited)
 }
 
 // Committed counts a transaction of the event log.
@@ -51,9 +112,7 @@ func (m *Metrics) Committed(events int, took time.Duration) {
 func (m *Metrics) count(e store.Event) {
 	switch f := e.Fact.(type) {
 	case store.SessionConnected:
-		if len(m.open.sessions) < maxOpen {
-			m.open.sessions[e.Session] = &session{began: e.Time, database: f.Database}
-		}
+		m.open.add(e.Session, &session{began: e.Time, database: f.Database})
 	case store.AuthSucceeded:
 		if s := m.open.sessions[e.Session]; s != nil {
 			s.method = f.Method
@@ -61,14 +120,16 @@ func (m *Metrics) count(e store.Event) {
 	case store.AuthFailed:
 		m.logins.WithLabelValues(m.names.method(f.Method), resultFailed).Inc()
 	case store.SessionStarted:
-		m.started(m.open.sessions[e.Session], f)
+		if s := m.open.sessions[e.Session]; s != nil { // perhaps the second time: the backend before may have been dead
+			s.account, s.waited = f.ServiceAccount, f.WaitMS/1000
+		}
 	case store.SessionRefused:
 		m.refusals.WithLabelValues(m.names.reason(f.Reason)).Inc()
 		m.notLetIn(m.open.sessions[e.Session])
-		delete(m.open.sessions, e.Session)
+		m.open.remove(e.Session)
 	case store.SessionEnded:
 		m.ended(m.open.sessions[e.Session], f)
-		delete(m.open.sessions, e.Session)
+		m.open.remove(e.Session)
 	case store.CancelForwarded:
 		m.cancels.WithLabelValues(cancelForwarded).Inc()
 	case store.CancelRejected:
@@ -80,23 +141,9 @@ func (m *Metrics) count(e store.Event) {
 	}
 }
 
-// started counts a login once: each backend that is tried for it is an event, before it is known to live.
-func (m *Metrics) started(s *session, f store.SessionStarted) {
-	if s == nil || s.account != "" {
-		return
-	}
-	m.waitSeconds.Observe(f.WaitMS / 1000)
-	s.account, s.database = m.names.account(f.ServiceAccount), m.names.database(s.database)
-	method := m.names.method(s.method)
-	m.logins.WithLabelValues(method, resultOK).Inc()
-	if !s.began.IsZero() {
-		m.loginSeconds.WithLabelValues(method).Observe(time.Since(s.began).Seconds())
-	}
-}
-
 // notLetIn counts a person who was known, and was not served all the same.
 func (m *Metrics) notLetIn(s *session) {
-	if s != nil && s.method != "" && s.account == "" {
+	if s != nil && s.method != "" && s.place == connecting {
 		m.logins.WithLabelValues(m.names.method(s.method), resultFailed).Inc()
 	}
 }
@@ -104,7 +151,7 @@ func (m *Metrics) notLetIn(s *session) {
 func (m *Metrics) ended(s *session, f store.SessionEnded) {
 	m.ends.WithLabelValues(m.names.reason(f.Reason)).Inc()
 	m.notLetIn(s)
-	if s != nil && s.account != "" {
+	if s != nil && s.place != connecting {
 		m.sessionLength.Observe(f.DurationMS / 1000)
 	}
 	m.statements.Add(float64(f.Statements))
@@ -136,24 +183,16 @@ func (m *Metrics) condensed(f store.LogCondensed) {
 type openCollector struct{ m *Metrics }
 
 var sessionsDesc = prometheus.NewDesc("gprxy_sessions",
-	"Open sessions: connecting until a backend serves them, then active; own stands for people's own accounts.",
+	"Open sessions: connecting until the login is over, then active; own stands for people's own accounts.",
 	[]string{"state", "account", "database"}, nil)
 
 func (c *openCollector) Describe(to chan<- *prometheus.Desc) { to <- sessionsDesc }
 
 func (c *openCollector) Collect(to chan<- prometheus.Metric) {
-	type key struct{ state, account, database string }
-	counts := map[key]int{{state: "connecting"}: 0}
 	c.m.open.mu.Lock()
-	for _, s := range c.m.open.sessions {
-		if s.account == "" {
-			counts[key{state: "connecting"}]++
-		} else {
-			counts[key{"active", s.account, s.database}]++
-		}
-	}
+	counts := maps.Clone(c.m.open.counts)
 	c.m.open.mu.Unlock()
-	for k, n := range counts {
-		to <- prometheus.MustNewConstMetric(sessionsDesc, prometheus.GaugeValue, float64(n), k.state, k.account, k.database)
+	for p, n := range counts {
+		to <- prometheus.MustNewConstMetric(sessionsDesc, prometheus.GaugeValue, float64(n), p.state, p.account, p.database)
 	}
 }

@@ -1,7 +1,7 @@
 // Package metrics tells programs how gprxy does: counters and gauges for Prometheus, and whether it lives and takes logins.
 //
-// What can be counted is counted from the events as they are handed to the log (Events), so that metrics and log cannot tell
-// different stories; what has a state at a moment is asked for when somebody looks (Sources). No label has a value that people or
+// What can be counted is counted from the events as they are handed to the log (Events), and a login that succeeded when the client
+// is told so (LoggedIn); what has a state at a moment is asked for when somebody looks (Sources). No label has a value that people or
 // strangers can make up: see names.go.
 package metrics
 
@@ -74,11 +74,11 @@ func New(b Build, accounts []string) *Metrics {
 	m.logins = counters("gprxy_logins_total", "Logins by how the person proved who it is, and whether that and all behind it succeeded.",
 		"method", "result")
 	m.loginSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "gprxy_login_seconds", Help: "From the accepted connection to the backend, of logins that succeeded.", Buckets: loginBuckets,
+		Name: "gprxy_login_seconds", Help: "From the accepted connection to the greeting, of logins that succeeded.", Buckets: loginBuckets,
 	}, []string{"method"})
 	m.registry.MustRegister(m.loginSeconds)
 	m.refusals = counters("gprxy_refusals_total", "Clients that were turned away, by the reason that the event log has.", "reason")
-	m.waitSeconds = histogram("gprxy_pool_wait_seconds", "How long sessions waited for their backend, connecting included.", waitBuckets)
+	m.waitSeconds = histogram("gprxy_pool_wait_seconds", "How long sessions waited for the backend that serves them, connecting included.", waitBuckets)
 	m.ends = counters("gprxy_session_ends_total", "Sessions that have ended, by the reason that the event log has.", "reason")
 	m.sessionLength = histogram("gprxy_session_seconds", "How long sessions lasted that were served.", sessionBuckets)
 	m.statements = counter("gprxy_statements_total", "Statements that were run, counted when their session ends.")

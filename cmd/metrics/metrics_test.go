@@ -31,20 +31,21 @@ type running struct {
 
 func start(t *testing.T, token auth.Secret) *running {
 	t.Helper()
-	s := &Server{Metrics: New(Build{Version: "v1", Commit: "abc"}, []string{"app_reader"}), Token: token,
-		Log: slog.New(slog.DiscardHandler)}
+	s := &Server{Metrics: New(Build{Version: "v1", Commit: "abc"}, []string{"app_reader"}), Log: slog.New(slog.DiscardHandler)}
+	if token != "" {
+		s.Token = func() auth.Secret { return token }
+	}
+	return serve(t, s)
+}
+
+func serve(t *testing.T, s *Server) *running {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Serve(l)
-	t.Cleanup(func() {
-		ctx, done := context.WithTimeout(context.Background(), 10*time.Second)
-		defer done()
-		if err := s.Close(ctx); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { s.Close(context.WithoutCancel(t.Context())) })
 	return &running{s, t, "http://" + l.Addr().String()}
 }
 
@@ -93,8 +94,10 @@ func TestEventsAreCounted(t *testing.T) {
 		event("c", store.SessionConnected{Database: "made-up"})})
 	m.Events([]store.Event{event("a", store.AuthSucceeded{Method: auth.MethodToken}),
 		event("a", store.SessionStarted{ServiceAccount: "app_reader", WaitMS: 3})})
+	m.LoggedIn("a")
 	m.Events([]store.Event{event("b", store.AuthSucceeded{Method: auth.MethodPassword}),
 		event("b", store.SessionStarted{ServiceAccount: "alice", WaitMS: 7000})})
+	m.LoggedIn("b")
 	m.Events([]store.Event{event("c", store.AuthFailed{Method: auth.MethodPassword, Reason: "wrong_password"}),
 		event("c", store.SessionRefused{SQLState: "28P01", Reason: "wrong_password"})})
 	m.Events([]store.Event{event("", store.CancelForwarded{}), event("", store.CancelRejected{}),
@@ -135,7 +138,8 @@ func TestEventsAreCounted(t *testing.T) {
 	}
 }
 
-// One login may try several backends before one lives, and may fail after all.
+// A login is counted once, however many backends were tried for it, and as what became of it: one that had its backend may fail
+// all the same, for want of a record or of a backend that lives.
 func TestALoginIsCountedOnce(t *testing.T) {
 	r := start(t, "")
 	login := func(id string, more ...store.Fact) {
@@ -143,19 +147,71 @@ func TestALoginIsCountedOnce(t *testing.T) {
 			r.Metrics.Events([]store.Event{event(id, f)})
 		}
 	}
+	ended := store.SessionEnded{Reason: store.EndTerminated}
 	started := store.SessionStarted{ServiceAccount: "app_reader"}
-	login("several backends", started, started, started, store.SessionEnded{Reason: store.EndTerminated})
+	login("several backends", started, started, started)
+	r.wants(`gprxy_logins_total{method="token",result="ok"} 0`, `gprxy_sessions{account="",database="",state="connecting"} 1`)
+	r.Metrics.LoggedIn("several backends")
+	r.wants(`gprxy_sessions{account="app_reader",database="shop",state="active"} 1`, `gprxy_sessions{account="",database="",state="connecting"} 0`)
+	r.Metrics.Events([]store.Event{event("several backends", ended)})
+	r.Metrics.LoggedIn("several backends")
 	login("none lives", started, started, store.SessionRefused{Reason: "postgresql_unreachable"})
+	login("no record", started, store.SessionRefused{Reason: "event_log"})
 	login("leaves while it waits", store.SessionEnded{Reason: store.EndLeftWaiting})
+	login("leaves with its backend", started, store.SessionEnded{Reason: store.EndLeftWaiting})
 	login("no role", store.SessionRefused{Reason: "no_mapped_role"})
 	r.Metrics.Events([]store.Event{event("", store.LogCondensed{Of: "session.ended", Reason: store.EndLeftBeforeLogin, Count: 7})})
 	r.wants(
-		`gprxy_logins_total{method="token",result="ok"} 2`,
-		`gprxy_logins_total{method="token",result="failed"} 2`,
-		`gprxy_login_seconds_count{method="token"} 2`,
-		`gprxy_pool_wait_seconds_count 2`,
+		`gprxy_logins_total{method="token",result="ok"} 1`,
+		`gprxy_logins_total{method="token",result="failed"} 5`,
+		`gprxy_login_seconds_count{method="token"} 1`,
+		`gprxy_pool_wait_seconds_count 1`,
+		`gprxy_session_seconds_count 1`,
 		`gprxy_session_ends_total{reason="left_before_login"} 7`,
 	)
+	if _, body := r.get("/metrics"); strings.Contains(body, `state="active"`) {
+		t.Error("a session that has ended is still told")
+	}
+}
+
+// A role's name may be in any encoding; a label is UTF-8.
+func TestAnAccountThatIsNoUTF8(t *testing.T) {
+	m := New(Build{}, []string{"caf\xe9"})
+	m.Events([]store.Event{event("a", store.SessionConnected{Database: "d\xe9"}), event("a", store.SessionStarted{ServiceAccount: "caf\xe9"})})
+	m.LoggedIn("a")
+	r := serve(t, &Server{Metrics: m, Log: slog.New(slog.DiscardHandler)})
+	r.wants("gprxy_sessions{account=\"caf\uFFFD\",database=\"d?\",state=\"active\"} 1")
+}
+
+// Whoever opens connections and says nothing keeps others waiting for a while at the most, and does not hold up the end.
+func TestConnectionsAreBounded(t *testing.T) {
+	t.Parallel()
+	r := start(t, "")
+	address := strings.TrimPrefix(r.address, "http://")
+	for range MaxConnections {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	began := time.Now()
+	if status, _ := r.get("/livez"); status != 200 {
+		t.Errorf("status %d", status)
+	}
+	if waited := time.Since(began); waited < readTimeout/2 {
+		t.Errorf("the connection beyond the bound was served after %v", waited)
+	}
+	silent, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	began = time.Now()
+	r.Close(t.Context())
+	if took := time.Since(began); took > readTimeout/2 {
+		t.Errorf("a silent connection held up the end for %v", took)
+	}
 }
 
 func TestStateIsAskedFor(t *testing.T) {
@@ -200,9 +256,11 @@ func TestLabelsAreBounded(t *testing.T) {
 	for i := range 2000 {
 		id := fmt.Sprint(i)
 		r.Metrics.Events([]store.Event{event(id, store.SessionConnected{Database: "db" + id}),
-			event(id, store.AuthSucceeded{Method: "method" + id}), event(id, store.SessionStarted{ServiceAccount: "person" + id}),
-			event(id, store.SessionEnded{Reason: "reason" + id}), event("r"+id, store.SessionRefused{Reason: "reason" + id}),
+			event(id, store.AuthSucceeded{Method: "method" + id}), event(id, store.SessionStarted{ServiceAccount: "person" + id})})
+		r.Metrics.LoggedIn(id)
+		r.Metrics.Events([]store.Event{event(id, store.SessionEnded{Reason: "reason" + id}), event("r"+id, store.SessionRefused{Reason: "reason" + id}),
 			event("l"+id, store.SessionConnected{Database: "live" + id}), event("l"+id, store.SessionStarted{ServiceAccount: "x" + id})})
+		r.Metrics.LoggedIn("l" + id)
 	}
 	_, body := r.get("/metrics")
 	if n := strings.Count(body, "\ngprxy_"); n > 2*(maxDatabases+3*maxReasons)+300 {
@@ -222,6 +280,7 @@ func TestMetricsAreCleanForPromtool(t *testing.T) {
 	})
 	r.Metrics.Events([]store.Event{event("a", store.SessionConnected{}), event("a", store.SessionStarted{ServiceAccount: "app_reader"}),
 		event("b", store.SessionRefused{Reason: "x"}), event("c", store.SessionEnded{Reason: "y"})})
+	r.Metrics.LoggedIn("a")
 	_, body := r.get("/metrics")
 	problems, err := promlint.New(bytes.NewReader([]byte(body))).Lint()
 	if err != nil || len(problems) > 0 {
@@ -271,8 +330,10 @@ func TestTheTokenIsAskedFor(t *testing.T) {
 			t.Errorf("%q: %d %s", sent, status, body)
 		}
 	}
-	if status, body := r.get("/metrics", "Authorization", "Bearer hunter2"); status != 200 || !strings.Contains(body, "gprxy_build_info") {
-		t.Errorf("%d %s", status, body)
+	for _, sent := range []string{"Bearer hunter2", "bearer hunter2", "BEARER  hunter2"} { // RFC 9110, 11.1
+		if status, body := r.get("/metrics", "Authorization", sent); status != 200 || !strings.Contains(body, "gprxy_build_info") {
+			t.Errorf("%q: %d %s", sent, status, body)
+		}
 	}
 	if _, body := r.get("/readyz"); strings.Contains(body, "/var/lib") || !strings.Contains(body, "[-]event log") {
 		t.Errorf("readyz says %q to somebody without the token", body)

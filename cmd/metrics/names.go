@@ -26,7 +26,7 @@ var methods = []string{auth.MethodToken, auth.MethodOAuth, auth.MethodDevice, au
 
 // names keeps labels within bounds.
 type names struct {
-	accounts []string
+	accounts map[string]string // labels by name
 
 	mu        *sync.Mutex // guards what follows
 	databases map[string]struct{}
@@ -34,12 +34,19 @@ type names struct {
 }
 
 func newNames(accounts []string) names {
-	return names{accounts: accounts, mu: new(sync.Mutex), databases: map[string]struct{}{}, reasons: map[string]struct{}{}}
+	known := map[string]string{}
+	for _, name := range accounts {
+		known[name] = strings.ToValidUTF8(name, "\uFFFD") // a label is UTF-8, a role's name need not be
+	}
+	return names{accounts: known, mu: new(sync.Mutex), databases: map[string]struct{}{}, reasons: map[string]struct{}{}}
 }
 
 func (n *names) account(name string) string {
-	if name == "" || slices.Contains(n.accounts, name) {
-		return name
+	if name == "" {
+		return ""
+	}
+	if label, known := n.accounts[name]; known {
+		return label
 	}
 	return ownName
 }

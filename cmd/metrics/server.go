@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
 
 	"gprxy/auth"
 )
@@ -34,27 +35,32 @@ type Check struct {
 // Server answers monitoring. It keeps answering while gprxy drains.
 type Server struct {
 	Metrics *Metrics
-	TLS     *tls.Config // nil: none
-	Token   auth.Secret // that scrapers send as Bearer; "": nobody is asked
+	TLS     *tls.Config        // nil: none
+	Token   func() auth.Secret // that scrapers send as Bearer, as it is now; nil: nobody is asked
 	Log     *slog.Logger
 
 	checks   atomic.Pointer[[]Check] // nil until Watch
 	draining atomic.Bool
 	started  atomic.Bool
-	http     *http.Server
-	serving  sync.WaitGroup
+	http     *http.Server   // nil until Serve
+	serving  sync.WaitGroup // the listener, and each connection
 }
 
 const (
 	readTimeout  = 5 * time.Second
-	writeTimeout = 30 * time.Second
-	idleTimeout  = 2 * time.Minute
+	writeTimeout = 10 * time.Second
+	idleTimeout  = 20 * time.Second // a scraper that comes more seldom connects again: others wait for its place
+	closeTimeout = time.Second
 	maxHeader    = 16 << 10 // bytes
 	maxRequests  = 8        // of /metrics at a time
 )
 
-// Serve answers on the listener until Close, which closes it.
+// MaxConnections is how many connections are open at a time; others wait. Strangers may reach the port, and descriptors are few.
+const MaxConnections = 64
+
+// Serve answers on the listener until Close, which closes it. It is called at most once, and not beside Close.
 func (s *Server) Serve(l net.Listener) {
+	l = netutil.LimitListener(l, MaxConnections)
 	if s.TLS != nil {
 		l = tls.NewListener(l, s.TLS)
 	}
@@ -65,6 +71,7 @@ func (s *Server) Serve(l net.Listener) {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
+		ConnState:         s.count,
 		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 	}
 	s.serving.Go(func() {
@@ -72,6 +79,16 @@ func (s *Server) Serve(l net.Listener) {
 			s.Log.Error("metrics and health are no longer answered", "error", err)
 		}
 	})
+}
+
+// count keeps account of the connections, each of which has a goroutine.
+func (s *Server) count(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.serving.Add(1)
+	case http.StateClosed:
+		s.serving.Done()
+	}
 }
 
 // Watch says what readiness looks at. Until then gprxy is not ready.
@@ -98,20 +115,23 @@ func (s *Server) Drain() {
 	}
 }
 
-// Close lets answers that are under way finish until ctx ends, and waits for all of the server.
-func (s *Server) Close(ctx context.Context) error {
-	err := s.http.Shutdown(ctx)
-	if err != nil {
-		err = errors.Join(fmt.Errorf("close the metrics' listener: %w", err), s.http.Close())
+// Close lets answers that are under way finish for a moment, closes all connections, and waits for all of the server.
+func (s *Server) Close(ctx context.Context) {
+	if s.http == nil {
+		return
+	}
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer done()
+	if s.http.Shutdown(ctx) != nil { // a connection on which nothing was said, or a slow reader
+		s.http.Close()
 	}
 	s.serving.Wait()
-	return err
 }
 
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", s.requireToken(promhttp.HandlerFor(s.Metrics.registry, promhttp.HandlerOpts{
-		EnableOpenMetrics: true, MaxRequestsInFlight: maxRequests, Timeout: writeTimeout / 2,
+		EnableOpenMetrics: true, MaxRequestsInFlight: maxRequests,
 		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
 	})))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok\n") })
@@ -128,13 +148,13 @@ func (s *Server) handler() http.Handler {
 
 // requireToken lets only those through who have the token, if there is one. Liveness and readiness say nothing that needs it.
 func (s *Server) requireToken(next http.Handler) http.Handler {
-	if s.Token == "" {
+	if s.Token == nil {
 		return next
 	}
-	want := sha256.Sum256([]byte(s.Token.Reveal()))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		sent, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if got := sha256.Sum256([]byte(sent)); !bearer || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+		scheme, sent, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		got, want := sha256.Sum256([]byte(strings.TrimLeft(sent, " "))), sha256.Sum256([]byte(s.Token().Reveal()))
+		if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			say(w, http.StatusUnauthorized, "the metrics of this gprxy need the token of METRICS_TOKEN: Authorization: Bearer TOKEN\n")
 			return
@@ -182,7 +202,7 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) shown(err error) string {
-	if s.Token != "" {
+	if s.Token != nil {
 		return "failed; the reason stands in gprxy's log"
 	}
 	return strings.Map(func(r rune) rune {

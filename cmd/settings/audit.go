@@ -20,7 +20,7 @@ const (
 	StatementsParams = "params"
 )
 
-// Audit say what is recorded, how it is proved, and how long it is kept.
+// Audit says what is recorded, how it is proved, and how long it is kept.
 type Audit struct {
 	Statements string // StatementsOff, StatementsText or StatementsParams
 	Durability string // store.DurabilityAsync or store.DurabilityStrict

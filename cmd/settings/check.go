@@ -27,6 +27,10 @@ func checkSettings(s *Settings, l *loader) {
 	if s.PoolMaxConns > s.PoolMaxTotal && s.PoolMaxTotal > 0 {
 		l.warn("POOL_MAX_CONNS (%d) is more than POOL_MAX_TOTAL (%d) allows", s.PoolMaxConns, s.PoolMaxTotal)
 	}
+	if s.MaxSession > 0 && s.MaxSession <= s.LoginTimeout {
+		l.warn("MAX_SESSION (%s) counts from the connection, so it may be over when a login has taken its LOGIN_TIMEOUT (%s)", short(s.MaxSession),
+			short(s.LoginTimeout))
+	}
 	if s.PoolAcquireTimeout >= s.LoginTimeout && s.LoginTimeout > 0 {
 		l.warn("POOL_ACQUIRE_TIMEOUT (%s) is not reached: LOGIN_TIMEOUT (%s) ends the login first", short(s.PoolAcquireTimeout),
 			short(s.LoginTimeout))
@@ -44,11 +48,7 @@ func checkCertificate(s *Settings, l *loader) {
 	case s.ProxyCert == CertAuto && s.ProxyKey != "":
 		l.problem("PROXY_KEY", "is set, but PROXY_CERT=auto makes its own key", "remove PROXY_KEY, or set PROXY_CERT to the certificate's file")
 	case s.ProxyCert == CertAuto:
-	case s.ProxyCert == "" && s.ProxyKey != "":
-		l.problem("PROXY_CERT", "is not set, but PROXY_KEY is", "set PROXY_CERT to the certificate that belongs to the key")
-	case s.ProxyCert != "" && s.ProxyKey == "":
-		l.problem("PROXY_KEY", "is not set, but PROXY_CERT is", "set PROXY_KEY to the key that belongs to the certificate")
-	case s.ProxyCert != "":
+	case s.ProxyCert != "" || s.ProxyKey != "":
 		checkPair(l, "PROXY_CERT", "PROXY_KEY", s.ProxyCert, s.ProxyKey)
 	case s.RequireTLS == RequireTLSAlways:
 		l.problem("REQUIRE_TLS", "is always, but there is no certificate, so nobody could log in",

@@ -26,18 +26,25 @@ type Secrets struct {
 	log   *slog.Logger
 	files map[string][]secretFile // by the account's name
 
-	clientFile secretFile // OIDC_CLIENT_SECRET_FILE, if that is set
-
 	mu      sync.Mutex
 	current map[string]auth.Secret // guarded by mu: the last good passwords
-	client  auth.Secret            // guarded by mu: the last good OIDC_CLIENT_SECRET
+	client  plainSecret            // guarded by mu: OIDC_CLIENT_SECRET
+	metrics plainSecret            // guarded by mu: METRICS_TOKEN
 	told    map[string]string      // guarded by mu: what was last said of a file, by variable
 }
 
-// NewSecrets knows the files of GPRXY_PASS_FILE and ROLE_MAPPING_..._FILE.
+// plainSecret is a secret that is no account's, as it was last good.
+type plainSecret struct {
+	what string
+	file secretFile // no path: it was given without a file
+	last auth.Secret
+}
+
+// NewSecrets knows the files of all settings NAME_FILE.
 func NewSecrets(s Settings, log *slog.Logger) *Secrets {
 	f := &Secrets{log: log, files: map[string][]secretFile{}, current: map[string]auth.Secret{}, told: map[string]string{},
-		clientFile: s.SecretFiles["OIDC_CLIENT_SECRET"], client: s.SignOn.ClientSecret}
+		client:  plainSecret{"gprxy's secret at the issuer", s.SecretFiles["OIDC_CLIENT_SECRET"], s.SignOn.ClientSecret},
+		metrics: plainSecret{"the token of scrapers", s.SecretFiles["METRICS_TOKEN"], s.Metrics.Token}}
 	f.add(s.SecretFiles["GPRXY_PASS"], auth.Login{User: s.ServiceUser, Password: s.ServicePassword})
 	for _, role := range slices.Sorted(maps.Keys(s.Roles.Mapping)) {
 		f.add(s.SecretFiles["ROLE_MAPPING_"+role], s.Roles.Mapping[role])
@@ -76,23 +83,28 @@ func (f *Secrets) Password(account string) (auth.Secret, bool) {
 
 // ClientSecret is OIDC_CLIENT_SECRET as its file holds it now, or as it was given without a file. A file that cannot be read
 // leaves the last good one in force.
-func (f *Secrets) ClientSecret() auth.Secret {
+func (f *Secrets) ClientSecret() auth.Secret { return f.plain(&f.client) }
+
+// MetricsToken is METRICS_TOKEN in the same way.
+func (f *Secrets) MetricsToken() auth.Secret { return f.plain(&f.metrics) }
+
+func (f *Secrets) plain(s *plainSecret) auth.Secret {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.clientFile.path == "" {
-		return f.client
+	if s.file.path == "" {
+		return s.last
 	}
-	secret, bad := readSecret(f.clientFile.path)
+	secret, bad := readSecret(s.file.path)
 	if bad != nil {
-		f.tell(f.clientFile, errors.New(bad.wrong))
-		return f.client
+		f.tell(s.file, errors.New(bad.wrong))
+		return s.last
 	}
-	f.tell(f.clientFile, nil)
-	if now := auth.Secret(secret); now != f.client {
-		f.client = now
-		f.log.Info("gprxy's secret at the issuer has changed in its file", "setting", f.clientFile.variable)
+	f.tell(s.file, nil)
+	if now := auth.Secret(secret); now != s.last {
+		s.last = now
+		f.log.Info(s.what+" has changed in its file", "setting", s.file.variable)
 	}
-	return f.client
+	return s.last
 }
 
 // Reread looks at all files, so that what is wrong with one is said before somebody logs in.
@@ -101,6 +113,7 @@ func (f *Secrets) Reread() {
 		f.Password(account)
 	}
 	f.ClientSecret()
+	f.MetricsToken()
 }
 
 // tell logs what is wrong with a file, once. Called with mu held.

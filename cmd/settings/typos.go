@@ -1,4 +1,4 @@
-// Variables that look like a setting but are None: most likely a slip of the finger.
+// Variables that look like a setting and are none: most likely a slip of the finger.
 
 package settings
 

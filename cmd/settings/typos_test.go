@@ -33,6 +33,7 @@ func TestWarnings(t *testing.T) {
 		{env: "AUDIENCE=x", want: "token login is off"},
 		{env: "ROLE_MAPPING_A=b:topsecret", want: "token login is off"},
 		{env: "POOL_MAX_CONNS=90", want: "POOL_MAX_CONNS (90) is more than POOL_MAX_TOTAL (80) allows"},
+		{env: "MAX_SESSION=30s", want: "MAX_SESSION (30s) counts from the connection, so it may be over when a login has taken its LOGIN_TIMEOUT (1m)"},
 		{env: "POOL_ACQUIRE_TIMEOUT=2m", want: "POOL_ACQUIRE_TIMEOUT (2m) is not reached: LOGIN_TIMEOUT (1m) ends the login first"},
 		{dotenv: "GPRXY_PASS=topsecret$WORD", want: ".env:1: a $ in the value of GPRXY_PASS is replaced"},
 		{dotenv: "GPRXY_PASS='topsecret$WORD'", want: ""},

@@ -23,7 +23,7 @@ func ParseParameters(body []byte) (all Parameters, err error) {
 		if len(rest) == 0 {
 			break // PostgreSQL takes any last byte for the terminator
 		}
-		value, rest, _ := bytes.Cut(rest, []byte{0}) // Without its end nothing follows, which is no terminator
+		value, rest, _ := bytes.Cut(rest, []byte{0}) // without its end nothing follows, which is no terminator
 		all = append(all, pool.Parameter{Name: string(name), Value: string(value)})
 		body = rest
 	}

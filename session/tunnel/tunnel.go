@@ -125,7 +125,7 @@ func (t *Tunnel) ServeConn(ctx context.Context, conn net.Conn) {
 	}
 }
 
-// client is one connection of a client connection on its way through the tunnel.
+// client is one connection of a client on its way through the tunnel.
 type client struct {
 	tunnel *Tunnel
 	near   net.Conn // the client's

@@ -53,11 +53,11 @@ func (c *keyCache) get(ctx context.Context) (keySet, int, error) {
 	if c.usable() {
 		defer c.mu.Unlock()
 		if c.now().Sub(c.fetched) > refreshAfter {
-			_, _ = c.begin(ctx, askEvery)
+			_, _ = c.begin(askEvery)
 		}
 		return c.keys, c.version, nil
 	}
-	f, err := c.begin(ctx, retryEvery)
+	f, err := c.begin(retryEvery)
 	c.mu.Unlock()
 	return c.await(ctx, f, err)
 }
@@ -70,7 +70,7 @@ func (c *keyCache) newer(ctx context.Context, version int) (keySet, int, error) 
 		defer c.mu.Unlock()
 		return c.keys, c.version, nil
 	}
-	f, err := c.begin(ctx, askEvery)
+	f, err := c.begin(askEvery)
 	if f == nil && err == nil {
 		defer c.mu.Unlock()
 		return c.keys, c.version, nil
@@ -82,7 +82,7 @@ func (c *keyCache) newer(ctx context.Context, version int) (keySet, int, error) 
 // refresh asks the issuer now, however recently it was asked.
 func (c *keyCache) refresh(ctx context.Context) error {
 	c.mu.Lock()
-	f, err := c.begin(ctx, 0)
+	f, err := c.begin(0)
 	c.mu.Unlock()
 	_, _, err = c.await(ctx, f, err)
 	return err
@@ -95,7 +95,7 @@ func (c *keyCache) usable() bool {
 
 // begin joins the fetch in flight or starts one, unless the last began less
 // than pause ago: then it returns that one's failure, if any. Called with mu held.
-func (c *keyCache) begin(ctx context.Context, pause time.Duration) (*flight, error) {
+func (c *keyCache) begin(pause time.Duration) (*flight, error) {
 	switch {
 	case c.flight != nil:
 		return c.flight, nil
@@ -104,7 +104,7 @@ func (c *keyCache) begin(ctx context.Context, pause time.Duration) (*flight, err
 	case !c.attempted.IsZero() && c.now().Sub(c.attempted) < pause:
 		return nil, c.failure
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*requestTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*requestTimeout) // of the cache, not of who asked first: close ends it
 	f := &flight{done: make(chan struct{}), cancel: cancel}
 	c.flight = f
 	c.attempted = c.now()
@@ -190,11 +190,11 @@ func (c *keyCache) atHand() error {
 	defer c.mu.Unlock()
 	if c.usable() {
 		if c.now().Sub(c.fetched) > refreshAfter {
-			_, _ = c.begin(context.Background(), askEvery)
+			_, _ = c.begin(askEvery)
 		}
 		return nil
 	}
-	if _, err := c.begin(context.Background(), retryEvery); err != nil {
+	if _, err := c.begin(retryEvery); err != nil {
 		return err
 	}
 	return errNoKeys

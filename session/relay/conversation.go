@@ -131,6 +131,14 @@ func (c *conversation) request(kind byte, act *action) {
 	}
 }
 
+// undoBatch: gprxy ends a batch that the client left without its Sync, with a message that fails, and a Sync.
+func (c *conversation) undoBatch() {
+	if !c.skipping {
+		c.owed.push(request{kind: ownUndoing})
+	}
+	c.request(wire.Sync, nil)
+}
+
 // requestUnanswered notes a message that has no answer of its own: it belongs to a
 // COPY, or is ignored, or flushes. Which of these it will be is known when the
 // backend gets there. It is kept because the error of an interrupt may fall on it.

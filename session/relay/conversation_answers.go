@@ -92,7 +92,7 @@ func (c *conversation) reach(kind byte) (ok bool) {
 // isExtended tells whether a message belongs to a batch that a Sync ends.
 func isExtended(kind byte) bool {
 	switch kind {
-	case wire.Parse, wire.Bind, wire.Describe, wire.Execute, wire.Close:
+	case wire.Parse, wire.Bind, wire.Describe, wire.Execute, wire.Close, ownUndoing:
 		return true
 	}
 	return false

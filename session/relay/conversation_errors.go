@@ -12,7 +12,9 @@ import (
 // failed: an ErrorResponse. The backend may still have to roll back, which can take long,
 // and what the client sends meanwhile is worked through after it.
 func (c *conversation) failed(body []byte) {
-	c.errors++
+	if c.owed.head().kind != ownUndoing {
+		c.errors++
+	}
 	fatal := isFatal(body)
 	c.fatal = c.fatal || fatal
 	c.forgotten = true

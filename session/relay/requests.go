@@ -8,12 +8,16 @@ import (
 
 // request is one message of the client that the backend is to work on.
 type request struct {
-	kind byte    // of the message, or awaitedReady
+	kind byte    // of the message, or one of those below
 	act  *action // what is to be recorded of it; nil where nothing is
 }
 
-// awaitedReady stands for a message whose error has come and whose ReadyForQuery has not.
-const awaitedReady = 'z'
+const (
+	// awaitedReady stands for a message whose error has come and whose ReadyForQuery has not.
+	awaitedReady = 'z'
+	// ownUndoing stands for gprxy's own Bind that fails, so that a batch is undone.
+	ownUndoing = 'u'
+)
 
 // unanswered tells whether the message has no answer of its own. It can get an error all
 // the same, see conversation.interrupted.

@@ -2,6 +2,8 @@ package relay
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -76,24 +78,26 @@ func (r *Relay) bringToRest(ctx context.Context, lease *pool.Lease) error {
 	return r.awaitRest(ctx, lease)
 }
 
-// closeOpenRequests ends a COPY the client did not finish and sends the Sync it
-// did not send.
+// closeOpenRequests ends a COPY the client did not finish, and undoes a batch whose Sync it did not send: PostgreSQL would
+// have rolled that back at the end of the connection. A Sync alone would commit it, so a Bind goes before, of a prepared
+// statement that nobody can have made, which fails.
 func (r *Relay) closeOpenRequests(ctx context.Context) error {
 	c := &r.conversation
 	var ending []byte
+	c.mu.Lock()
 	if r.copyToEnd() {
 		ending = append(ending, copyFailMessage...)
+		r.upFrames.Walk(ending, 0, clientFrames{c})
 		r.copiesFailed = c.copyIns
 	}
 	if c.unsynced {
-		ending = append(ending, syncMessage...)
+		ending = append(append(ending, failingBind()...), syncMessage...)
+		c.undoBatch()
 	}
+	c.mu.Unlock()
 	if len(ending) == 0 {
 		return nil
 	}
-	c.mu.Lock()
-	r.upFrames.Walk(ending, 0, clientFrames{c})
-	c.mu.Unlock()
 	deadline, _ := ctx.Deadline()
 	r.backend.SetWriteDeadline(deadline)
 	defer r.backend.SetWriteDeadline(time.Time{})
@@ -113,6 +117,12 @@ var (
 	copyFailMessage = []byte("f\x00\x00\x00\x14client has left\x00")
 	syncMessage     = []byte("S\x00\x00\x00\x04")
 )
+
+// failingBind asks for a prepared statement of a name that is made up now.
+func failingBind() []byte {
+	body := "\x00gprxy_" + rand.Text() + "\x00\x00\x00\x00\x00\x00\x00" // no formats, values and formats of results
+	return append(binary.BigEndian.AppendUint32([]byte{wire.Bind}, uint32(len(body)+wire.HeaderSize-1)), body...)
+}
 
 // awaitRest reads and drops answers until nothing is owed.
 func (r *Relay) awaitRest(ctx context.Context, lease *pool.Lease) error {

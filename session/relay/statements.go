@@ -69,6 +69,7 @@ type statements struct {
 
 	failure  failure
 	inBlock  bool // a transaction block is open, or may be
+	inBatch  bool // something was done that is undone unless a Sync comes
 	leaving  bool // the client has left: what errors come now are gprxy's doing
 	desynced bool // answers can no longer be told apart
 }
@@ -148,7 +149,7 @@ func (s *statements) executed(act *action, kind byte, body []byte) {
 		r.outcome = store.OutcomeSuspended
 	}
 	stmt, at := act.stmt, len(act.results)
-	s.noteBlock(r.tag)
+	s.noteBlock(act.request, r.tag)
 	s.doneWith(act, r)
 	switch {
 	case changesNames(r.tag):
@@ -160,12 +161,16 @@ func (s *statements) executed(act *action, kind byte, body []byte) {
 
 // noteBlock: a statement that was run begins or ends a transaction block. AND CHAIN and TO SAVEPOINT, after which it goes
 // on, have the same tags; an error at the Sync undoes what was done in it then as well.
-func (s *statements) noteBlock(tag string) {
+func (s *statements) noteBlock(request byte, tag string) {
 	switch tag {
 	case "BEGIN", "START TRANSACTION":
 		s.inBlock = true
 	case "COMMIT", "ROLLBACK", "PREPARE TRANSACTION":
-		s.inBlock = false
+		s.inBlock, s.inBatch = false, false
+	case "COMMIT PREPARED", "ROLLBACK PREPARED":
+		s.inBatch = false
+	default:
+		s.inBatch = s.inBatch || request == wire.Execute && !stands(tag)
 	}
 }
 
@@ -255,24 +260,39 @@ func (s *statements) failed(head request, body []byte) {
 		s.failure = failure{open: true, at: act, error: r}
 	case wire.Sync:
 		s.syncFailed(body)
+	case ownUndoing:
+		s.undone()
 	}
+}
+
+// undone: the client left a batch without its Sync, which was rolled back. In a transaction block that is so anyway.
+func (s *statements) undone() {
+	if !s.inBatch || s.inBlock {
+		return
+	}
+	now := s.clock()
+	s.undoPending(result{begun: now, ended: now, outcome: store.OutcomeCut, message: "rolled back: the session ended before the Sync"})
 }
 
 // syncFailed: the implicit transaction of the statements before a Sync could not be
 // committed, so what they did is undone. In a transaction block they are done, and only
 // what comes at the Sync's turn failed; the same behind what has committed by itself.
 func (s *statements) syncFailed(body []byte) {
-	if s.inBlock {
-		s.interrupted(body)
-		return
-	}
+	now := s.clock()
+	r := result{begun: now, ended: now}
+	s.blame(nil, &r, body)
+	s.undoPending(r)
+	s.bytesOut, s.rows = 0, 0
+}
+
+// undoPending says of the last statement that was done why it was undone, with those before it in the batch; in a row without a
+// text if there is none, or it is in the log already.
+func (s *statements) undoPending(r result) {
 	st := s.undoable()
 	if st == nil {
-		s.interrupted(body)
+		s.storeInterrupt(r)
 		return
 	}
-	var r result
-	s.blame(nil, &r, body)
 	if st.SQLState, st.Message, st.Outcome = r.sqlstate, r.message, r.outcome; mayCommit(st.Tag) {
 		s.conv.beInDoubt("an error came at the Sync behind a statement that may have committed by itself")
 		st.Outcome, st.Doubt = store.OutcomeUnknown, s.conv.doubt
@@ -407,7 +427,7 @@ func (s *statements) ready(act *action, status byte) {
 		}
 	}
 	s.done.settle()
-	s.inBlock = status != wire.TxIdle
+	s.inBlock, s.inBatch = status != wire.TxIdle, false
 	s.settle()
 	s.recordUnexecuted(txStatuses[status])
 	s.bytesOut, s.rows = 0, 0

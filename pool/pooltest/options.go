@@ -71,7 +71,7 @@ func (o Options) conf(port uint16, socketDir string) string {
 		"full_page_writes":        "off",
 		"shared_buffers":          "16MB",
 		"max_connections":         "100",
-		"wal_keep_size":           "512MB", // a test beside a base backup writes and checkpoints, and its WAL must not be removed
+		"wal_keep_size":           "512MB",         // a test beside a base backup writes and checkpoints, and its WAL must not be removed
 		"password_encryption":     "scram-sha-256", // the default from version 14 on
 		"timezone":                "UTC",
 		"log_timezone":            "UTC",

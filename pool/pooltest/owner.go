@@ -36,8 +36,9 @@ func unprivileged() (*syscall.Credential, error) {
 
 // makeDir makes the server's folder, entered by its owner alone. The process id in its name tells sweep whose it is.
 func makeDir(owner *syscall.Credential) (string, error) {
-	sweep(os.TempDir())
-	dir, err := os.MkdirTemp(os.TempDir(), fmt.Sprintf("%s%d-", dirPrefix, os.Getpid()))
+	root := dataRoot()
+	sweep(root)
+	dir, err := os.MkdirTemp(root, fmt.Sprintf("%s%d-", dirPrefix, os.Getpid()))
 	if err != nil {
 		return "", fmt.Errorf("making a folder for PostgreSQL: %w", err)
 	}
@@ -45,6 +46,16 @@ func makeDir(owner *syscall.Credential) (string, error) {
 		return "", errors.Join(err, os.RemoveAll(dir))
 	}
 	return dir, nil
+}
+
+// dataRoot is where servers keep their data: in memory where there is plenty, for the data is thrown away and its files are many.
+func dataRoot() string {
+	const memory, plenty = "/dev/shm", 8 << 30
+	var free syscall.Statfs_t
+	if err := syscall.Statfs(memory, &free); err == nil && free.Bavail*uint64(free.Bsize) >= plenty {
+		return memory
+	}
+	return os.TempDir()
 }
 
 // giveTo makes owner the owner of path.

@@ -32,7 +32,8 @@ type Server struct {
 	dir     string              // holds everything; removed by Stop
 	owner   *syscall.Credential // nil: this process's own user
 	life    context.Context     // values only: a server outlives the ctx of Start
-	process *process            // nil while down
+	kept    keptConns
+	process *process // nil while down
 }
 
 // Start starts a server and returns when it accepts connections. The caller must Stop it.
@@ -112,6 +113,7 @@ func (s *Server) Down() error {
 	if s.process == nil {
 		return nil
 	}
+	s.kept.close(context.WithoutCancel(s.life))
 	p := s.process
 	s.process = nil
 	return p.stop()

@@ -15,6 +15,7 @@ type prepared struct {
 	text  string
 	bytes int64  // of the whole text, when text is cut; else 0
 	sum   string // SHA-256 of the whole text in hex, when it is cut and nothing of it was masked
+	count int    // how many statements it has; 0: that is not certain
 	parts []string
 
 	keyedSum    string         // in place of sum, when something was masked
@@ -35,6 +36,14 @@ type prepared struct {
 // cost is about what it takes in memory.
 func (p *prepared) cost() int {
 	return 150 + len(p.name) + max(len(p.text), p.room) + 4*len(p.types) + 8*len(p.params)
+}
+
+// statements is how many there are in the text; 0 if that is not certain.
+func (p *prepared) statements() int {
+	if p == nil {
+		return 0
+	}
+	return p.count
 }
 
 // part is the text that gave the result at that place, "" if that is not known.
@@ -98,7 +107,8 @@ type action struct {
 	skipped     bool  // PostgreSQL was skipping to the next Sync when it was sent
 	withheld    bool  // it never went to PostgreSQL: the log could not be written
 	results     []result
-	resultsOver int // how many more there were
+	resultsOver int  // how many more there were
+	commits     bool // one of the results may have been committed, or is in no transaction
 }
 
 // confirm: PostgreSQL has done what the message asked for, so it will not be undone.
@@ -155,6 +165,7 @@ type result struct {
 	sqlstate string
 	message  string
 	outcome  string
+	unparsed bool // the error may be that of the whole text
 	copies   bool
 	copyIn   int64
 	copyOut  int64
@@ -174,6 +185,7 @@ func (a *action) wasEmpty() bool {
 
 // add keeps a result.
 func (a *action) add(r result) {
+	a.commits = a.commits || r.outcome == "" && (stands(r.tag) || mayCommit(r.tag))
 	if len(a.results) < maxResults {
 		a.results = append(a.results, r)
 		return

@@ -92,7 +92,11 @@ func (c *conversation) failInDoubt(why string, body []byte) {
 // statement timeout, of the lock timeout, and of a conflict with recovery. Statements can
 // have these too.
 func isInterrupt(body []byte) bool {
-	switch string(errorField(body, 'C')) {
+	return isInterruptState(string(errorField(body, 'C')))
+}
+
+func isInterruptState(sqlstate string) bool {
+	switch sqlstate {
 	case refusal.CodeQueryCanceled, "55P03", "40001", "40P01":
 		return true
 	}

@@ -52,7 +52,7 @@ func (r *Relay) Record(ctx context.Context, to Log) {
 		names:   names{conv: conv},
 		who:     to.Person,
 	}
-	for _, name := range []string{conformingStrings, clientEncoding} {
+	for _, name := range []string{conformingStrings, clientEncoding, serverVersion} {
 		rec.setting(name, to.Backend.Parameter(name))
 	}
 	conv.record, r.recording = rec.statements, rec

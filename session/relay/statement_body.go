@@ -140,8 +140,11 @@ func (s *statements) prepare(name string, raw []byte) *prepared {
 	if ended && len(text) <= keep {
 		p.take(s.masking().Mask(string(text), s.options()), &s.names)
 		p.charset = charsetOf(p.text, s.reading())
-		if many := bytes.IndexByte(bytes.TrimRight(text, "; \t\r\n"), ';') >= 0; many && !p.twoReadings {
-			p.parts = s.parts(p.text)
+		switch many := bytes.IndexByte(bytes.TrimRight(text, afterStatement), ';') >= 0; {
+		case !many:
+			p.count = 1
+		case !p.twoReadings:
+			p.count, p.parts = s.parts(p.text)
 		}
 		return p
 	}
@@ -157,13 +160,14 @@ func (s *statements) prepare(name string, raw []byte) *prepared {
 	return p
 }
 
-// parts gives the statements of a masked text; nil if they are one, too many, or not certain.
-func (s *statements) parts(text string) []string {
-	parts := sqltext.Split(text, s.reading())
-	if len(parts) < 2 || len(parts) > maxResults {
-		return nil
+// parts gives the statements of a masked text, and how many they are: 0 if that is not certain. One, or too many, are not given.
+func (s *statements) parts(text string) (count int, parts []string) {
+	parts = sqltext.Split(text, s.reading())
+	count = len(parts)
+	if count < 2 || count > maxResults {
+		parts = nil
 	}
-	return parts
+	return count, parts
 }
 
 // add takes in a part of the text, up to the zero that ends it.
@@ -171,6 +175,7 @@ func (c *cutText) add(part []byte) {
 	text, _, ended := bytes.Cut(part, zero)
 	c.hash.Write(text)
 	c.lookForDrop(text)
+	c.lookForMore(text)
 	c.stream.Write(text)
 	c.stmt.bytes += int64(len(text))
 	c.over = ended

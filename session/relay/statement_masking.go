@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -8,6 +9,8 @@ import (
 	"encoding/hex"
 	"hash"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 
 	"gprxy/auth"
@@ -47,6 +50,7 @@ func (s *statements) masking() *sqltext.Masker {
 // The settings that decide where a literal ends.
 const (
 	conformingStrings = "standard_conforming_strings"
+	serverVersion     = "server_version"
 	clientEncoding    = "client_encoding"
 )
 
@@ -58,6 +62,9 @@ func (s *statements) setting(name, value string) {
 	case clientEncoding:
 		s.names.recoded = s.names.recoded || s.settings.Encoding != "" && s.settings.Encoding != value
 		s.settings.Encoding = value
+	case serverVersion:
+		major, _ := strconv.Atoi(value[:strings.IndexFunc(value+" ", func(r rune) bool { return r < '0' || r > '9' })])
+		s.settings.OldNumbers = major > 0 && major < 16
 	}
 }
 
@@ -147,13 +154,36 @@ type cutText struct {
 	stream *sqltext.Stream
 	over   bool
 	seam   []byte // the last bytes of the part before, see lookForDrop
+	first  bool   // a semicolon came, and perhaps the end of the first statement
+	many   bool   // something came behind it
 }
+
+// lookForMore sees whether the text may have more than one statement.
+func (c *cutText) lookForMore(part []byte) {
+	for !c.many && len(part) > 0 {
+		if c.first {
+			c.many = len(bytes.Trim(part, afterStatement)) > 0
+			return
+		}
+		at := bytes.IndexByte(part, ';')
+		if c.first = at >= 0; !c.first {
+			return
+		}
+		part = part[at:]
+	}
+}
+
+// afterStatement is what may stand behind a statement that is the only one.
+const afterStatement = "; \t\r\n"
 
 // endCut keeps what is known of the whole text. The hash of one with a secret would tell whoever guesses the
 // secret that they are right: of that, it is a keyed one.
 func (s *statements) endCut(c *cutText) {
 	m := c.stream.End()
 	c.stmt.take(m, &s.names)
+	if !c.many {
+		c.stmt.count = 1
+	}
 	sum := c.hash.Sum(nil)
 	if c.stmt.secret {
 		c.stmt.keyedSum = s.masking().Sum(sum)

@@ -94,8 +94,12 @@ func (s *statements) rowsOf(act *action) []store.Statement {
 		kind = store.KindFunction
 	}
 	if len(parts) == 0 || !matches(results, parts) {
-		st := s.row(act, together(results))
-		st.Kind = kindOf(kind, together(results))
+		all := together(results)
+		st := s.row(act, all)
+		st.Kind = kindOf(kind, all)
+		if act.mayStand(all) {
+			st.Outcome, st.Doubt = store.OutcomeUnknown, doubtOfMany
+		}
 		st.Params = s.shown(act)
 		return []store.Statement{st}
 	}
@@ -112,17 +116,30 @@ func (s *statements) rowsOf(act *action) []store.Statement {
 	return rows
 }
 
+// mayStand tells of a Query whose results cannot be given to its statements whether its last result, an error, may leave something
+// of it done: what committed by itself, or all, if the error may be an interrupt that came when all was over (see takeLate).
+func (act *action) mayStand(last result) bool {
+	if last.outcome != store.OutcomeError && last.outcome != store.OutcomeCancelled {
+		return false
+	}
+	late := act.request == wire.Query && act.stmt.statements() == 0 && len(act.results)+act.resultsOver > 1 && isInterruptState(last.sqlstate)
+	return act.commits || late
+}
+
+// doubtOfMany is why one row stands for several statements of which some may be committed and one failed.
+const doubtOfMany = "an error came behind statements that may have been committed, and the text could not be taken apart for certain"
+
 // takeLate takes an error off the results that came when all statements of a Query were
 // done. PostgreSQL commits before it says that the last is complete (exec_simple_query in
 // src/backend/tcop/postgres.c), so the error undoes nothing: an interrupt came while it
 // logged how long they took.
 func (act *action) takeLate() (late result, found bool) {
-	statements := 1
-	if act.stmt != nil {
-		statements = max(1, len(act.stmt.parts))
+	statements := 1 // of a FunctionCall
+	if act.request == wire.Query {
+		statements = act.stmt.statements()
 	}
 	n := len(act.results)
-	if act.resultsOver > 0 || n != statements+1 || act.results[n-1].sqlstate == "" {
+	if act.resultsOver > 0 || statements == 0 || n != statements+1 || act.results[n-1].sqlstate == "" {
 		return result{}, false
 	}
 	late = act.results[n-1]
@@ -135,7 +152,7 @@ func (act *action) takeLate() (late result, found bool) {
 func matches(results []result, parts []string) bool {
 	last := results[len(results)-1]
 	switch {
-	case len(results) > len(parts), len(results) == 1 && last.sqlstate == codeSyntaxError:
+	case len(results) > len(parts), len(results) == 1 && last.unparsed:
 		return false
 	case len(results) == len(parts):
 		return true
@@ -330,10 +347,20 @@ func (s *statements) endUnanswered(act *action) {
 	s.storeDone(act, over)
 }
 
+// isOfParser tells by the source file of an error whether the text as a whole may have been refused, before anything of it was run.
+func isOfParser(file string) bool {
+	switch file {
+	case "scan.l", "gram.y", "parser.c", "mbutils.c":
+		return true
+	}
+	return false
+}
+
 // blame fills in an error.
 func (s *statements) blame(act *action, r *result, body []byte) {
 	r.outcome = store.OutcomeError
 	r.sqlstate = store.Shorten(string(errorField(body, 'C')))
+	r.unparsed = r.sqlstate == codeSyntaxError || isOfParser(string(errorField(body, 'F')))
 	r.message = store.Shorten(s.readsOf(act).showMessage(s.masking().MaskValue(string(errorField(body, 'M')))))
 	switch {
 	case s.leaving && r.sqlstate == refusal.CodeQueryCanceled, isFatal(body):

@@ -46,6 +46,7 @@ type quoting struct {
 // reading says what decides where a literal ends besides its text. See Settings.
 type reading struct {
 	backslashes bool // standard_conforming_strings is off: \ escapes in '…' too
+	oldNumbers  bool // of PostgreSQL before 16: 1_0 is 1 and a name, as 0x1 is
 	wide        wide
 }
 
@@ -145,7 +146,7 @@ func (l *lexer) scan() token {
 	case isWordStart(c):
 		return l.word()
 	case isDigit(c), c == '.' && len(s) > 1 && isDigit(s[1]):
-		if n := numberEnd(s); !l.more || n+2 < len(s) || n >= longestWord {
+		if n := numberEnd(s, l.oldNumbers); !l.more || n+2 < len(s) || n >= longestWord {
 			return token{kind: number, text: s[:n]}
 		}
 		return token{}
@@ -321,24 +322,14 @@ func (l *lexer) commentEnd(s string) (end int, ended bool) {
 const toLineEnd = -1
 
 // numberEnd is where the number ends that s begins with. PostgreSQL 13 and 14 let a word, a literal or
-// a parameter follow at once: 1E'…' is 1 and E'…', 1$a$…$a$ is 1 and a literal.
-func numberEnd(s string) int {
-	n := digitsEnd(s, 0, isDigit)
-	if n == 1 && s[0] == '0' && len(s) > 2 {
-		digits := isDigit
-		switch s[1] | ' ' {
-		case 'x':
-			digits = isHexDigit
-		case 'o', 'b':
-		default:
-			digits = nil
-		}
-		if digits != nil && digits(s[2]) {
-			return digitsEnd(s, 2, digits)
-		}
+// a parameter follow at once: 1E'…' is 1 and E'…', 1$a$…$a$ is 1 and a literal; 15 and later refuse it.
+func numberEnd(s string, old bool) int {
+	if n := basedEnd(s); n > 0 && !old {
+		return n
 	}
+	n := digitsEnd(s, 0, isDigit, old)
 	if n < len(s) && s[n] == '.' && !strings.HasPrefix(s[n:], "..") {
-		n = digitsEnd(s, n+1, isDigit)
+		n = digitsEnd(s, n+1, isDigit, old)
 	}
 	if n < len(s) && s[n]|' ' == 'e' {
 		at := n + 1
@@ -346,14 +337,33 @@ func numberEnd(s string) int {
 			at++
 		}
 		if at < len(s) && isDigit(s[at]) {
-			n = digitsEnd(s, at, isDigit)
+			n = digitsEnd(s, at, isDigit, old)
 		}
 	}
 	return n
 }
 
-func digitsEnd(s string, n int, digit func(byte) bool) int {
-	for n < len(s) && (digit(s[n]) || s[n] == '_' && n+1 < len(s) && digit(s[n+1])) {
+// basedEnd is where a number in another base ends, 0x1F or 0b1; 0 if s does not begin with one.
+func basedEnd(s string) int {
+	if len(s) < 3 || s[0] != '0' {
+		return 0
+	}
+	digits := isDigit
+	switch s[1] | ' ' {
+	case 'x':
+		digits = isHexDigit
+	case 'o', 'b':
+	default:
+		return 0
+	}
+	if !digits(s[2]) {
+		return 0
+	}
+	return digitsEnd(s, 2, digits, false)
+}
+
+func digitsEnd(s string, n int, digit func(byte) bool, old bool) int {
+	for n < len(s) && (digit(s[n]) || !old && s[n] == '_' && n+1 < len(s) && digit(s[n+1])) {
 		n++
 	}
 	return n

@@ -211,7 +211,7 @@ func (r *reader) beginSQL(t token, body bool) {
 	}
 	r.treat = asSQL
 	r.child = &reader{
-		lexer: lexer{reading: reading{backslashes: r.bodies, wide: r.wide}}, findings: r.findings,
+		lexer: lexer{reading: reading{backslashes: r.bodies, oldNumbers: r.oldNumbers, wide: r.wide}}, findings: r.findings,
 		level: r.level + 1, quoted: r.quoted || t.quote.mark == '\'', body: body, bodies: r.bodies,
 		say: func(n int, c class, h hiding) { r.emit(n, c, h) },
 	}

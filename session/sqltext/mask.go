@@ -26,6 +26,7 @@ func NewMasker(names *Names, key []byte) *Masker {
 // Settings are those on which it depends where a literal ends.
 type Settings struct {
 	Backslashes bool   // standard_conforming_strings is off
+	OldNumbers  bool   // PostgreSQL is older than 16
 	Encoding    string // client_encoding
 	Unsure      bool   // the text may be read with others: statements that can change them are under way
 }
@@ -142,7 +143,7 @@ const markBytes = 4
 
 // readings gives the ways in which the text can be read.
 func readings(text string, s Settings) []ways {
-	one := ways{reading: reading{backslashes: s.Backslashes, wide: wideOf(s.Encoding)}, bodies: s.Backslashes}
+	one := ways{reading: reading{backslashes: s.Backslashes, oldNumbers: s.OldNumbers, wide: wideOf(s.Encoding)}, bodies: s.Backslashes}
 	quotes := strings.Contains(text, `\'`)
 	all := []ways{one}
 	if quotes && mayRunLater(text) {

@@ -21,6 +21,8 @@ func TestMask(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		// Roles.
 		{"ALTER ROLE a PASSWORD 'hunter2'", "ALTER ROLE a PASSWORD '***'"},
+		{`set app."api_key" = "hunter2"`, `set app."api_key" = '***'`},
+		{`alter role a set app.api_key to "hunter2"`, `alter role a set app.api_key to '***'`},
 		{"create user a encrypted password\n/* x */ 'hunter2' valid until '2030-01-01'",
 			"create user a encrypted password\n/* x */ '***' valid until '2030-01-01'"},
 		{`alter role a password E'hunter2\'hunter2'`, `alter role a password E'***'`},

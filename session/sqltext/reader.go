@@ -139,7 +139,7 @@ func (c *reader) inherit(r *reader) {
 	}
 	child := *r.child
 	child.findings = c.findings
-	child.switchTo(reading{backslashes: c.bodies, wide: c.wide})
+	child.switchTo(reading{backslashes: c.bodies, oldNumbers: c.oldNumbers, wide: c.wide})
 	child.bodies = c.bodies
 	child.words, child.statement.params = slices.Clone(r.child.words), slices.Clone(r.child.statement.params)
 	child.say = func(n int, k class, h hiding) { c.emit(n, k, h) }
@@ -227,6 +227,9 @@ func (r *reader) see(t token) {
 		r.word(text)
 	case quoted:
 		text = lowerName(t.content())
+		if !t.partial && r.isBareValue(text) { // SET takes a name for a value
+			h = r.bare()
+		}
 		r.name(text)
 	case parameter:
 		r.parameter(text)

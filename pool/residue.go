@@ -39,7 +39,8 @@ func (k residue) add(more residue) residue {
 // Personal: functions in C may keep what they like for as long as the process lives. dblink and foreign data wrappers keep
 // connections, languages keep global variables, isn (until 17) keeps a mode. So do others nobody here has heard of: what is
 // not known to keep nothing counts. A language or wrapper that can do anything has its handler in C. PostgreSQL's own
-// objects have smaller numbers.
+// objects have smaller numbers. Whoever may CREATE in the database may install trusted extensions, isn and languages among them,
+// and drop them again: what they keep stays in the process, and no catalog tells.
 const residueSQL = `pg_catalog.pg_current_snapshot(),
 	pg_catalog.encode(pg_catalog.convert_to(COALESCE(
 		(SELECT 'its account can leave things behind, as ' OPERATOR(pg_catalog.||) r.rolname::pg_catalog.text
@@ -82,6 +83,12 @@ const residueSQL = `pg_catalog.pg_current_snapshot(),
 					SELECT oid
 					FROM pg_catalog.pg_extension
 					WHERE extname OPERATOR(pg_catalog.=) ANY ('{%s}'::pg_catalog.name[]))))
+			LIMIT 1),
+		(SELECT 'its account can make and drop extensions, as ' OPERATOR(pg_catalog.||) r.rolname::pg_catalog.text
+			FROM pg_catalog.pg_roles r, pg_catalog.pg_database d
+			WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+			AND pg_catalog.pg_has_role(r.oid, 'MEMBER')
+			AND pg_catalog.has_database_privilege(r.oid, d.oid, 'CREATE')
 			LIMIT 1),
 		''), 'UTF8'), 'hex')`
 

@@ -77,6 +77,12 @@ func TestWhoMayHaveABackendNext(t *testing.T) {
 			"DROP FUNCTION loose",
 			run("SELECT 1"), onlyAnn},
 
+		{"an extension that came and went", "GRANT CREATE ON DATABASE fdw TO app", "REVOKE CREATE ON DATABASE fdw FROM app",
+			run("DO $$ BEGIN CREATE SCHEMA brief; CREATE EXTENSION isn SCHEMA brief; PERFORM brief.isn_weak(true); DROP EXTENSION isn; " +
+				"DROP SCHEMA brief; END $$"), onlyAnn},
+		{"that right, by SET ROLE", "CREATE ROLE maker; GRANT CREATE ON DATABASE fdw TO maker; GRANT maker TO app; ALTER ROLE app NOINHERIT",
+			"DROP OWNED BY maker; DROP ROLE maker; ALTER ROLE app INHERIT", run("SELECT 1"), onlyAnn},
+
 		{"temporary objects", "", "", run("CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'"), notThis},
 		{"a superuser", "ALTER ROLE app SUPERUSER", "ALTER ROLE app NOSUPERUSER", run("SELECT 1"), nobody},
 		{"a member of a superuser's", "CREATE ROLE root SUPERUSER; GRANT root TO app", "DROP ROLE root",

@@ -104,9 +104,27 @@ func (c charset) decode(text string) (decoded string, ok bool) {
 	if strings.HasPrefix(c.name, "WIN") && strings.ContainsFunc(decoded, isControl) {
 		return "", false // a byte that PostgreSQL's tables do not have
 	}
+	if differs := otherwise[c.name]; differs != nil && strings.ContainsFunc(decoded, differs) {
+		return "", false
+	}
 	again, err := known.NewEncoder().String(decoded)
 	return decoded, err == nil && again == text
 }
+
+// otherwise are characters that PostgreSQL's tables have for other bytes than those of golang.org/x/text do, or not at all, found
+// by comparing all: the log must not show another text than PostgreSQL ran. In BIG5 they are the rows C6 and C7 above all, which
+// are no part of the standard.
+var otherwise = map[string]func(rune) bool{
+	"BIG5": func(r rune) bool {
+		return r >= 0x2170 && r <= 0x2179 || r >= 0x2460 && r <= 0x247d || r >= 0x3003 && r <= 0x3007 || r >= 0x3041 && r <= 0x30fe ||
+			r >= 0x0401 && r <= 0x0451 || strings.ContainsRune(big5Otherwise, r)
+	},
+	"EUC_CN": func(r rune) bool { return r == 0x00b7 || r == 0x2014 },
+	"KOI8U":  func(r rune) bool { return r == 0x045e || r == 0x040e },
+}
+
+const big5Otherwise = "\u2027\ufe51\u2574\u00af\uffe3\u02cd\uff5e\u2295\u2299\uff0f\uff3c\u2215\ufe68\uffe5\uffe0\uffe1\u00a8\u02c6\uff3b\uff3d\u273d" +
+	"\u2f33\u4e36\u4e3f\u4e85\u4ea0\u5182\u5196\u51ab\u52f9\u5338\u5369\u53b6\u590a\u5b80\u5ddb\u5e7a\u5e7f\u5ef4\u5f50\u5f61\u6534\u65e0\u7592\u7676\u8fb5\u96b6"
 
 // isControl tells whether r is of C1.
 func isControl(r rune) bool { return r >= 0x80 && r < 0xa0 }

@@ -117,10 +117,14 @@ func (s *statements) skippedAs() store.Statement {
 // Execute runs.
 func (s *statements) concerns(failed, execute *action) bool {
 	switch {
-	case failed == nil || failed == execute || failed.stmt == nil:
+	case failed == nil: // that of a Describe, a Close or a Flush, of a name that is not there for example
+		return false
+	case failed.request == wire.Bind && failed.stmt == nil: // of a statement that is not known, or not there
+		return execute.bound == failed
+	case failed == execute || failed.stmt == nil:
 		return true
-	case execute.bound == nil:
-		return failed.request == wire.Parse || failed.request == wire.Bind
+	case execute.bound == nil: // a portal that is not known
+		return false
 	}
 	return execute.bound == failed || execute.bound.stmt == failed.stmt
 }

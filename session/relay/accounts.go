@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"gprxy/session/sqltext"
 	"gprxy/store"
 )
 
@@ -122,15 +123,47 @@ const gap = `(?:\s|/\*.*?\*/|--[^\n]*\n)+`
 
 var alterRole = regexp.MustCompile(`(?is)\balter` + gap + `(?:role|user)` + gap + `("(?:[^"]|"")+"|[^\s;"]+)([^;]*)`)
 
-// alterationsIn finds each ALTER ROLE and ALTER USER in a text, also in the body of a DO.
-func alterationsIn(text string) (all []alteration) {
+// alterationsIn finds each ALTER ROLE and ALTER USER in a text, also in the body of a DO. What only stands in a literal or a comment
+// beside one is taken for a part of it, as is all of a text that cannot be taken apart for certain.
+func alterationsIn(text string) []alteration {
+	found := mentionsIn(text)
+	if len(found) < 2 || found[0].inCode {
+		return found
+	}
+	parts := sqltext.Split(text, sqltext.Settings{Unsure: true})
+	if parts == nil {
+		return slices.Repeat([]alteration{anyOf(found)}, len(found))
+	}
+	var all []alteration
+	for _, part := range parts {
+		found := mentionsIn(part)
+		switch words := sqltext.Words(part, 1); {
+		case len(found) == 0 || len(words) == 0:
+		case words[0] == "do":
+			for _, a := range found {
+				a.inCode = true
+				all = append(all, a)
+			}
+		case words[0] == "alter":
+			all = append(all, anyOf(found))
+		}
+	}
+	return all
+}
+
+// mentionsIn finds whatever looks like an ALTER ROLE.
+func mentionsIn(text string) (all []alteration) {
 	inCode := strings.HasPrefix(strings.ToLower(strings.TrimLeft(text, " \t\r\n;")), "do")
 	for _, m := range alterRole.FindAllStringSubmatch(text, maxAltering) {
 		name, rest := m[1], strings.ToLower(literal.ReplaceAllString(m[2], " "))
 		if strings.EqualFold(name, "mapping") && strings.HasPrefix(strings.TrimSpace(rest), "for") {
 			continue // ALTER USER MAPPING
 		}
+		if strings.EqualFold(name, "u&") { // U&"…", which is not decoded
+			name = `""`
+		}
 		all = append(all, alteration{account: roleName(name), what: whatIsAltered(rest), inCode: inCode})
+		all = append(all, mentionsIn(m[2])...) // the first may stand in a comment
 	}
 	return all
 }

@@ -77,6 +77,8 @@ func (r *reader) beginLiteral(t token) {
 		f.comma = true
 	case r.names.suspect(content, 0) < 0 && !t.partial:
 		r.treat = asIs
+	case r.before == "program": // COPY … FROM PROGRAM
+		r.treat, r.text.shell = asPlain, true
 	case beginsStatement(content):
 		r.beginSQL(t, false)
 	default:

@@ -46,6 +46,12 @@ func TestMask(t *testing.T) {
 			"create subscription s connection 'host=h password = ''***''' publication p"},
 		{"alter system set primary_conninfo = 'host=h password=hunter2'", "alter system set primary_conninfo = 'host=h password=***'"},
 		{"copy t from program 'curl https://u:hunter2@h/x'", "copy t from program 'curl https://u:***@h/x'"},
+		{"copy t from program 'password=hunter2 run'", "copy t from program 'password=*** run'"},
+		{"copy t from program 'password=`echo${IFS}x>/tmp/f`;echo${IFS}668'", "copy t from program 'password=`echo${IFS}x>/tmp/f`;echo${IFS}668'"},
+		{"copy t to program 'API_KEY=x&rm${IFS}y'", "copy t to program 'API_KEY=***&rm${IFS}y'"},
+		{"copy t from program 'PGPASSWORD=''hunter2'' psql'", "copy t from program 'PGPASSWORD=''***'' psql'"},
+		{"copy t from program 'PGPASSWORD=\"`id`\" psql'", "copy t from program 'PGPASSWORD=\"`id`\" psql'"},
+		{"copy t to program 'token=1;select${IFS}y'", "copy t to program 'token=***;select${IFS}y'"},
 		{"select http_get(h => http_header('Authorization', 'Bearer hunter2'))", "select http_get(h => http_header('Authorization', '***'))"},
 		// Settings.
 		{"set app.password = 'hunter2'", "set app.password = '***'"},

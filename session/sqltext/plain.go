@@ -16,6 +16,7 @@ type plainText struct {
 	format format
 	goesOn bool // it goes on with what the literal before holds, which ended with the name of a secret
 	starts bool // and the value of that is still to come
+	shell  bool // it is a command of the shell
 	words  bool // it is one itself, but too long to see whether it can be run: its long words are hidden
 
 	within  ending // the secret under way
@@ -58,6 +59,24 @@ func formatOf(s string) format {
 	return noFormat
 }
 
+// shellWord is where what is secret ends, from at on, at the latest at to: in a command of the shell before what makes the word
+// more than its letters. Between quotes that is little.
+func (p *plainText) shellWord(s string, at, to int) int {
+	if !p.shell {
+		return to
+	}
+	active := "`$;|&<>(){}[]*?~!\\\"'# \t\n"
+	if at > 0 && s[at-1] == '\'' {
+		active = "'"
+	} else if at > 0 && s[at-1] == '"' {
+		active = "`$\\!\""
+	}
+	if n := strings.IndexAny(s[at:to], active); n >= 0 {
+		return at + n
+	}
+	return to
+}
+
 // wordEnd is where a word ends, as far as it can be one token of SQL, or one with operators in it. A backslash is none.
 func wordEnd(s string, i int) int {
 	for i < len(s) && !isSpace(s[i]) && strings.IndexByte(`"';,()}&`, s[i]) < 0 && !isRemark(s[i:]) {
@@ -98,6 +117,11 @@ func (r *reader) plain(content string, last bool) {
 	}
 	s = p.held
 	hide := func(to int, e ending) {
+		if n := p.shellWord(s, at, to); n < to {
+			say(n, hidden)
+			say(to, shown)
+			return
+		}
 		if !last && to == len(s) {
 			p.within, p.running = e, true
 			to -= min(len(s)-at, trailingWord(s))

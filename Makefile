@@ -26,7 +26,7 @@ demo: ## run the whole story on this machine: PostgreSQL, an identity provider, 
 	@$(GO) run ./cmd/demo $(if $(KEEP),--keep $(KEEP))
 
 test: compiler ## run all tests with the race detector; installs PostgreSQL and a C compiler if there is none
-	CGO_ENABLED=1 $(GO) test $(RACE) -timeout 15m -parallel 8 ./session ./cmd ./store ./...
+	CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(GO) test $(RACE) -timeout 15m -parallel 8 ./session ./cmd ./store ./...
 
 # The race detector links with C. gprxy itself is built without.
 .PHONY: compiler

@@ -141,7 +141,7 @@ func (p *proof) byBegin(a, b string) int {
 
 // checkTexts checks that each text is what its row says, and that an event vouches for the row.
 func (p *proof) checkTexts(ctx context.Context, conn rawConn) error {
-	rows, err := conn.query(`SELECT id, sha256, bytes, text, packed FROM texts NOT INDEXED ORDER BY id`)
+	rows, err := conn.query(`SELECT id, sha256, bytes, text, packed, packed IS NULL FROM texts NOT INDEXED ORDER BY id`)
 	if err != nil {
 		return err
 	}
@@ -160,10 +160,11 @@ func (p *proof) checkTexts(ctx context.Context, conn rawConn) error {
 			return &BrokenError{Seq: p.head.Seq, What: fmt.Sprintf("the table texts has the text %d, which no event names", id)}
 		}
 		shown := rows.text(3)
-		whole, err := unpack(shown, rows.blobOrNull(4), rows.int(2))
+		packed := rows.blobOrNull(4)
+		whole, err := unpack(shown, packed, rows.int(2))
 		sum := sha256.Sum256([]byte(whole))
 		if err != nil || string(sum[:]) != string(rows.blob(1)) || int64(len(whole)) != rows.int(2) ||
-			shown != whole && shown != beginning(whole) {
+			shown != whole && shown != beginning(whole) || (packed == nil) != (rows.int(5) == 1) {
 			return &BrokenError{Seq: seq, What: fmt.Sprintf("the text %d, which it names, is not the one that was written", id)}
 		}
 	}

@@ -97,6 +97,7 @@ func TestTamperingShows(t *testing.T) {
 		{"a text removed", `DELETE FROM texts WHERE id = 2`, 15, "the text 2"},
 		{"a text added", `INSERT INTO texts (sha256, bytes, used, text) VALUES (x'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad', 3, 0, 'abc')`, 15, "which no event names"},
 		{"a packed text that is garbage", `UPDATE texts SET packed = x'00' WHERE id = 1`, 15, "the text 1"},
+		{"a text that is not packed, as if it were", `UPDATE texts SET packed = x'' WHERE packed IS NULL`, 15, "which it names"},
 		{"what is shown of a packed text", `UPDATE texts SET text = 'harmless' WHERE packed IS NOT NULL`, 15, "the text 3"},
 		{"less of a packed text", `UPDATE texts SET text = substr(text, 1, 9) WHERE packed IS NOT NULL`, 15, "the text 3"},
 		{"an index that leaves out", `DROP INDEX events_session; CREATE INDEX events_session ON events (session) WHERE session <> 's1'`, 15,

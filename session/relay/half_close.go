@@ -110,8 +110,9 @@ func (r *Relay) answered() bool {
 	if c.doubt != "" || !r.upFrames.AtBoundary() {
 		return false // its end will tell, see passOnEnd
 	}
-	// What was sent without a Sync, or into a COPY, need never be answered.
-	return !c.owed.has(wire.Query, wire.Sync, wire.FunctionCall) || c.copyIn || c.copyBoth
+	// What was sent without a Sync or a Flush, or into a COPY that the client did not end, need never be answered.
+	copying := c.copyBoth || c.copyIn && c.owed.copyEnds == 0
+	return copying || !c.owed.has(wire.Query, wire.Sync, wire.FunctionCall) && !c.owed.flushed()
 }
 
 // askIfAlive sends the client something that changes nothing, a ParameterStatus

@@ -120,6 +120,18 @@ func (q *requests) pop() request {
 	return r
 }
 
+// flushed tells whether there is a Flush behind something of the extended protocol.
+func (q *requests) flushed() bool {
+	extended := false
+	for _, r := range q.waiting() {
+		if extended && r.kind == wire.Flush {
+			return true
+		}
+		extended = extended || isExtended(r.kind)
+	}
+	return false
+}
+
 // has tells whether a request of one of these kinds is under way.
 func (q *requests) has(kinds ...byte) bool {
 	return slices.ContainsFunc(q.waiting(), func(r request) bool { return slices.Contains(kinds, r.kind) })

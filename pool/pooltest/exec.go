@@ -25,7 +25,7 @@ func (s *Server) Exec(ctx context.Context, sql string) error {
 // Query runs SQL as the superuser in a database and returns the rows of the last statement as text; NULL is "". Questions share a
 // connection, for tests ask the same one until something is so; everything else has a connection of its own.
 func (s *Server) Query(ctx context.Context, database, sql string) ([][]string, error) {
-	conn, err := s.kept.take(database), error(nil)
+	conn, err := s.kept.take(ctx, database), error(nil)
 	if conn == nil {
 		if conn, err = s.connect(ctx, database); err != nil {
 			return nil, err
@@ -81,12 +81,12 @@ type keptConns struct {
 }
 
 // take returns nil if there is none that lives.
-func (k *keptConns) take(database string) *pgconn.PgConn {
+func (k *keptConns) take(ctx context.Context, database string) *pgconn.PgConn {
 	k.mu.Lock()
 	conn := k.conns[database]
 	delete(k.conns, database)
 	k.mu.Unlock()
-	if conn != nil && conn.CheckConn() != nil {
+	if conn != nil && conn.Ping(ctx) != nil {
 		conn.Close(context.Background()) // it is dead: nothing is waited for
 		return nil
 	}

@@ -73,6 +73,8 @@ func TestAlteredAccountsAreRecorded(t *testing.T) {
 				strings.Repeat(name+" [settings] ALTER ROLE", 16) + strings.Repeat(" [unknown] ALTER ROLE", 5)},
 			{query("select 'alter role nobody set x to y'; alter role current_user password 'altered-secret'"), name + " [password] ALTER ROLE"},
 			{query("/* alter role nobody set x to y */ alter role current_user password 'altered-secret'"), " [settings password] ALTER ROLE"},
+			{query("/* " + strings.Repeat("alter role nobody set x ", 40_000) + " */ alter role current_user password 'altered-secret'"),
+				" [settings unknown] ALTER ROLE"},
 			{query("select 1 as \"alter role nobody set x\"; alter role current_user password 'altered-secret'"), name + " [password] ALTER ROLE"},
 			{query("alter role U&\"altered!005f" + strings.TrimPrefix(name, "altered_") + "\" uescape '!' password 'altered-secret'"), " [password] ALTER ROLE"},
 			{query("alter role current_user superuser"), ""},

@@ -126,7 +126,7 @@ var alterRole = regexp.MustCompile(`(?is)\balter` + gap + `(?:role|user)` + gap 
 // alterationsIn finds each ALTER ROLE and ALTER USER in a text, also in the body of a DO. What only stands in a literal or a comment
 // beside one is taken for a part of it, as is all of a text that cannot be taken apart for certain.
 func alterationsIn(text string) []alteration {
-	found := mentionsIn(text)
+	found := mentionsIn(text, maxAltering)
 	if len(found) < 2 || found[0].inCode {
 		return found
 	}
@@ -136,7 +136,7 @@ func alterationsIn(text string) []alteration {
 	}
 	var all []alteration
 	for _, part := range parts {
-		found := mentionsIn(part)
+		found := mentionsIn(part, maxAltering)
 		switch words := sqltext.Words(part, 1); {
 		case len(found) == 0 || len(words) == 0:
 		case words[0] == "do":
@@ -151,8 +151,15 @@ func alterationsIn(text string) []alteration {
 	return all
 }
 
-// mentionsIn finds whatever looks like an ALTER ROLE.
-func mentionsIn(text string) (all []alteration) {
+// mentionsIn finds whatever looks like an ALTER ROLE. A mention may stand in the text of another, for the first may be in a comment;
+// those that do so deeper than is looked say that something unknown was altered.
+func mentionsIn(text string, deep int) (all []alteration) {
+	if deep == 0 {
+		if alterRole.MatchString(text) {
+			all = []alteration{{what: []string{store.AlteredUnknown}}}
+		}
+		return all
+	}
 	inCode := strings.HasPrefix(strings.ToLower(strings.TrimLeft(text, " \t\r\n;")), "do")
 	for _, m := range alterRole.FindAllStringSubmatch(text, maxAltering) {
 		name, rest := m[1], strings.ToLower(literal.ReplaceAllString(m[2], " "))
@@ -163,7 +170,7 @@ func mentionsIn(text string) (all []alteration) {
 			name = `""`
 		}
 		all = append(all, alteration{account: roleName(name), what: whatIsAltered(rest), inCode: inCode})
-		all = append(all, mentionsIn(m[2])...) // the first may stand in a comment
+		all = append(all, mentionsIn(m[2], deep-1)...)
 	}
 	return all
 }
